@@ -1,0 +1,2 @@
+/** JMH benchmarks of kernels, mixers and training steps. */
+package dev.sequent.benchmarks;

@@ -1,0 +1,2 @@
+/** Hugging Face {@code tokenizer.json} files. */
+package dev.sequent.tokenizers;

@@ -1,0 +1,2 @@
+/** The train and generate programs. */
+package dev.sequent.examples;

@@ -1,0 +1,2 @@
+/** State-space sequence mixers. */
+package dev.sequent.ssm;

@@ -1,0 +1,2 @@
+/** Attention and its caches. */
+package dev.sequent.transformer;

@@ -24,4 +24,14 @@ public enum ReduceOp {
             case MIN -> Math.min(a, b);
         };
     }
+
+    /** Combines a partial result with one more I64 element, exactly modulo 2^64. */
+    public long applyInteger(long a, long b) {
+        return switch (this) {
+            case SUM -> a + b;
+            case PROD -> a * b;
+            case MAX -> Math.max(a, b);
+            case MIN -> Math.min(a, b);
+        };
+    }
 }

@@ -1,5 +1,6 @@
 package dev.sequent.op;
 
+import dev.sequent.type.DTypeException;
 import java.util.function.DoubleUnaryOperator;
 
 /** Elementwise functions of one argument, with their meaning as a scalar function. All but NOT take floats; NEG, ABS, SIGN and SQUARE also integers. */
@@ -41,5 +42,17 @@ public enum UnaryOp {
     /** The function's value at {@code x}. */
     public double apply(double x) {
         return function.applyAsDouble(x);
+    }
+
+    /** The function's value on an I64 (or, for NOT, BOOL) element; an error for functions that only take floats. */
+    public long applyInteger(long x) {
+        return switch (this) {
+            case NEG -> -x;
+            case ABS -> Math.abs(x);
+            case SIGN -> Long.signum(x);
+            case SQUARE -> x * x;
+            case NOT -> x == 0 ? 1 : 0;
+            default -> throw new DTypeException(name(), "a float dtype", "an integer");
+        };
     }
 }

@@ -1,0 +1,738 @@
+package dev.sequent.tensor;
+
+import dev.sequent.op.BinaryOp;
+import dev.sequent.op.CompareOp;
+import dev.sequent.op.Op;
+import dev.sequent.op.ReduceOp;
+import dev.sequent.op.UnaryOp;
+import dev.sequent.spi.TensorHandle;
+import dev.sequent.type.DType;
+import dev.sequent.type.DTypeException;
+import dev.sequent.type.ReleasedTensorException;
+import dev.sequent.type.Shape;
+import dev.sequent.type.ShapeException;
+import java.util.Arrays;
+
+/**
+ * An n-dimensional array of numbers on a {@link Device}. A value: no method changes it, except {@link #write}.
+ *
+ * <p>Names, negative axes and broadcasting follow numpy and PyTorch. Two operands must have the same dtype; nothing is promoted
+ * implicitly, only scalar literals take the tensor's dtype. Every method checks shapes, dtypes and devices and throws
+ * {@link ShapeException}, {@link DTypeException} or {@link dev.sequent.type.DeviceMismatchException}, whose message names the
+ * operation; a tensor used after its release throws {@link ReleasedTensorException}.
+ *
+ * <p>A new tensor belongs to the innermost {@link Scope} of the current thread. Without a scope it belongs to the caller, who
+ * closes it. Reading a tensor from several threads is safe; closing it while another thread uses it is not.
+ */
+public final class Tensor implements AutoCloseable {
+    private final Device device;
+    private final Shape shape;
+    private final DType dtype;
+    /** Stands for the value in derivative records; shared by all tensors that are this same value. */
+    private final Object identity;
+    private volatile TensorHandle handle;
+    private Scope scope;
+    private int slot;
+    private LeakReport leak;
+
+    private Tensor(Device device, TensorHandle handle, Object identity) {
+        this.device = device;
+        this.handle = handle;
+        this.shape = handle.shape();
+        this.dtype = handle.dtype();
+        this.identity = identity == null ? new Object() : identity;
+    }
+
+    // making tensors
+
+    /** A tensor for a handle that a backend has just returned; it joins the innermost scope and will release the handle. */
+    public static Tensor wrap(Device device, TensorHandle handle) {
+        return join(new Tensor(device, handle, null));
+    }
+
+    private static Tensor join(Tensor t) {
+        Scope scope = ThreadContext.current().scope;
+        if (scope == null) {
+            t.leaveScopes();
+        } else {
+            scope.add(t);
+        }
+        return t;
+    }
+
+    /** A tensor filled with {@code value}. */
+    public static Tensor full(Device device, DType dtype, double value, long... shape) {
+        requireSupport(device, dtype, "full");
+        return wrap(device, device.backend().full(Shape.of(shape), dtype, value, device.index()));
+    }
+
+    /** A tensor of zeros. */
+    public static Tensor zeros(Device device, DType dtype, long... shape) {
+        return full(device, dtype, 0, shape);
+    }
+
+    /** A tensor of ones. */
+    public static Tensor ones(Device device, DType dtype, long... shape) {
+        return full(device, dtype, 1, shape);
+    }
+
+    /** The F32 numbers 0, 1, ..., n - 1. */
+    public static Tensor arange(Device device, long n) {
+        return arange(device, DType.F32, n);
+    }
+
+    /** The numbers 0, 1, ..., n - 1. */
+    public static Tensor arange(Device device, DType dtype, long n) {
+        requireSupport(device, dtype, "arange");
+        return wrap(device, device.backend().iota(n, dtype, device.index()));
+    }
+
+    /** An F32 tensor with the given row-major elements; without sizes, a vector. */
+    public static Tensor of(Device device, float[] data, long... shape) {
+        return HostData.upload(device, data, shape);
+    }
+
+    /** An F64 tensor with the given row-major elements; without sizes, a vector. */
+    public static Tensor of(Device device, double[] data, long... shape) {
+        return HostData.upload(device, data, shape);
+    }
+
+    /** An I32 tensor with the given row-major elements; without sizes, a vector. */
+    public static Tensor of(Device device, int[] data, long... shape) {
+        return HostData.upload(device, data, shape);
+    }
+
+    /** An I64 tensor with the given row-major elements; without sizes, a vector. */
+    public static Tensor of(Device device, long[] data, long... shape) {
+        return HostData.upload(device, data, shape);
+    }
+
+    /** A BOOL tensor with the given row-major elements; without sizes, a vector. */
+    public static Tensor of(Device device, boolean[] data, long... shape) {
+        return HostData.upload(device, data, shape);
+    }
+
+    // what a tensor is
+
+    /** Where it lives. */
+    public Device device() {
+        return device;
+    }
+
+    /** Sizes of its axes. */
+    public Shape shape() {
+        return shape;
+    }
+
+    /** Element type. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** Size of an axis, which may be negative. */
+    public long dim(int axis) {
+        return shape.dim(axis);
+    }
+
+    /** Number of axes. */
+    public int rank() {
+        return shape.rank();
+    }
+
+    /** Number of elements. */
+    public long size() {
+        return shape.size();
+    }
+
+    /** Asserts a shape, and documents it: {@code x.expect("x", B, T, D)}; -1 accepts any size. */
+    public Tensor expect(String name, long... sizes) {
+        boolean fits = sizes.length == rank();
+        for (int i = 0; fits && i < sizes.length; i++) {
+            fits = sizes[i] == -1 || sizes[i] == shape.dim(i);
+        }
+        if (!fits) {
+            throw new ShapeException(name, "shape " + Arrays.toString(sizes).replace('[', '(').replace(']', ')').replace("-1", "any"), shape.toString());
+        }
+        return this;
+    }
+
+    // ownership
+
+    /** The backend's handle, for kernels. Throws once the tensor has been released. */
+    public TensorHandle handle() {
+        TensorHandle h = handle;
+        if (h == null) {
+            throw new ReleasedTensorException("tensor", "a live tensor", "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
+        }
+        return h;
+    }
+
+    TensorHandle handle(Op op) {
+        TensorHandle h = handle;
+        if (h == null) {
+            throw new ReleasedTensorException(op.label(), "live tensors", "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
+        }
+        return h;
+    }
+
+    /** True after {@link #close}. */
+    public boolean isReleased() {
+        return handle == null;
+    }
+
+    /** Identifies the value in derivative records; equal for a tensor and its {@link #alias}. */
+    public Object identity() {
+        return identity;
+    }
+
+    /** Another tensor with this same value and identity, with a life of its own. */
+    public Tensor alias() {
+        return join(new Tensor(device, device.backend().share(handle()), identity));
+    }
+
+    /** The same value under a new identity: derivatives do not flow through. */
+    public Tensor detach() {
+        return join(new Tensor(device, device.backend().share(handle()), null));
+    }
+
+    /** Takes this tensor out of its scope; the caller now closes it. */
+    public Tensor own() {
+        handle();
+        if (scope != null) {
+            scope.remove(this);
+            leaveScopes();
+        }
+        return this;
+    }
+
+    /** Releases the memory. Closing twice is harmless. */
+    @Override
+    public void close() {
+        TensorHandle h = handle;
+        if (h != null) {
+            handle = null;
+            if (scope != null) {
+                scope.remove(this);
+                scope = null;
+            }
+            settleLeak();
+            device.backend().release(h);
+        }
+    }
+
+    Scope scope() {
+        return scope;
+    }
+
+    int slot() {
+        return slot;
+    }
+
+    void enter(Scope scope, int slot) {
+        this.scope = scope;
+        this.slot = slot;
+        settleLeak();
+    }
+
+    void leaveScopes() {
+        this.scope = null;
+        this.leak = LeakReport.watch(this);
+    }
+
+    private void settleLeak() {
+        if (leak != null) {
+            leak.settle();
+            leak = null;
+        }
+    }
+
+    /** Overwrites the box of this tensor that starts at {@code start} with {@code source}: the only mutation, for caches and optimizers. Not recorded for derivatives. */
+    public void write(Tensor source, long... start) {
+        if (source.rank() != rank() || start.length != rank() || source.dtype != dtype) {
+            throw new ShapeException("write", "a source of rank " + rank() + " and dtype " + dtype + " with a start index per axis", source + " at " + Arrays.toString(start));
+        }
+        for (int i = 0; i < start.length; i++) {
+            if (start[i] < 0 || start[i] + source.dim(i) > dim(i)) {
+                throw new ShapeException("write", "a box inside " + shape, source.shape + " at " + Arrays.toString(start));
+            }
+        }
+        device.backend().write(handle(), start, source.handle());
+    }
+
+    // elementwise functions
+
+    /** Applies an elementwise function. */
+    public Tensor unary(UnaryOp f) {
+        boolean fits = f == UnaryOp.NOT ? dtype == DType.BOOL
+                : dtype.isFloat() || dtype.isInteger() && (f == UnaryOp.NEG || f == UnaryOp.ABS || f == UnaryOp.SIGN || f == UnaryOp.SQUARE);
+        require(fits, f.name().toLowerCase(java.util.Locale.ROOT), f == UnaryOp.NOT ? "dtype BOOL" : "a float dtype");
+        return Dispatch.apply(new Op.Unary(f), this);
+    }
+
+    /** -x. */
+    public Tensor neg() {
+        return unary(UnaryOp.NEG);
+    }
+
+    /** |x|. */
+    public Tensor abs() {
+        return unary(UnaryOp.ABS);
+    }
+
+    /** x^2. */
+    public Tensor square() {
+        return unary(UnaryOp.SQUARE);
+    }
+
+    /** Square root. */
+    public Tensor sqrt() {
+        return unary(UnaryOp.SQRT);
+    }
+
+    /** 1 / sqrt(x). */
+    public Tensor rsqrt() {
+        return unary(UnaryOp.RSQRT);
+    }
+
+    /** 1 / x. */
+    public Tensor reciprocal() {
+        return unary(UnaryOp.RECIPROCAL);
+    }
+
+    /** e^x. */
+    public Tensor exp() {
+        return unary(UnaryOp.EXP);
+    }
+
+    /** Natural logarithm. */
+    public Tensor log() {
+        return unary(UnaryOp.LOG);
+    }
+
+    /** Sine. */
+    public Tensor sin() {
+        return unary(UnaryOp.SIN);
+    }
+
+    /** Cosine. */
+    public Tensor cos() {
+        return unary(UnaryOp.COS);
+    }
+
+    /** Hyperbolic tangent. */
+    public Tensor tanh() {
+        return unary(UnaryOp.TANH);
+    }
+
+    /** 1 / (1 + e^-x). */
+    public Tensor sigmoid() {
+        return unary(UnaryOp.SIGMOID);
+    }
+
+    /** x sigmoid(x). */
+    public Tensor silu() {
+        return unary(UnaryOp.SILU);
+    }
+
+    /** log(1 + e^x). */
+    public Tensor softplus() {
+        return unary(UnaryOp.SOFTPLUS);
+    }
+
+    /** Logical negation of a BOOL tensor. */
+    public Tensor not() {
+        return unary(UnaryOp.NOT);
+    }
+
+    /** Combines with another tensor elementwise, under broadcasting. */
+    public Tensor binary(BinaryOp f, Tensor other) {
+        String op = f.name().toLowerCase(java.util.Locale.ROOT);
+        boolean logical = f == BinaryOp.AND || f == BinaryOp.OR;
+        require(logical == (dtype == DType.BOOL), op, logical ? "dtype BOOL" : "a numeric dtype");
+        requireSameDtype(op, other);
+        Shape common = shape.equals(other.shape) ? shape : Shape.broadcast(op, shape, other.shape);
+        return Dispatch.apply(new Op.Binary(f), broadcastTo(common), other.broadcastTo(common));
+    }
+
+    /** Combines with a number elementwise: f(x, s), or f(s, x) when reversed. */
+    public Tensor binary(BinaryOp f, double s, boolean reversed) {
+        require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype");
+        return Dispatch.apply(new Op.Scalar(f, s, reversed), this);
+    }
+
+    /** x + y. */
+    public Tensor add(Tensor y) {
+        return binary(BinaryOp.ADD, y);
+    }
+
+    /** x + s. */
+    public Tensor add(double s) {
+        return binary(BinaryOp.ADD, s, false);
+    }
+
+    /** x - y. */
+    public Tensor sub(Tensor y) {
+        return binary(BinaryOp.SUB, y);
+    }
+
+    /** x - s. */
+    public Tensor sub(double s) {
+        return binary(BinaryOp.SUB, s, false);
+    }
+
+    /** x y, elementwise. */
+    public Tensor mul(Tensor y) {
+        return binary(BinaryOp.MUL, y);
+    }
+
+    /** x s. */
+    public Tensor mul(double s) {
+        return binary(BinaryOp.MUL, s, false);
+    }
+
+    /** x / y. */
+    public Tensor div(Tensor y) {
+        return binary(BinaryOp.DIV, y);
+    }
+
+    /** x / s. */
+    public Tensor div(double s) {
+        return binary(BinaryOp.DIV, s, false);
+    }
+
+    /** x^s. */
+    public Tensor pow(double s) {
+        return binary(BinaryOp.POW, s, false);
+    }
+
+    /** Elementwise maximum; NaN wins. */
+    public Tensor maximum(Tensor y) {
+        return binary(BinaryOp.MAX, y);
+    }
+
+    /** Elementwise minimum; NaN wins. */
+    public Tensor minimum(Tensor y) {
+        return binary(BinaryOp.MIN, y);
+    }
+
+    /** Values below {@code low} become {@code low}, above {@code high} become {@code high}. */
+    public Tensor clamp(double low, double high) {
+        return binary(BinaryOp.MAX, low, false).binary(BinaryOp.MIN, high, false);
+    }
+
+    /** Compares elementwise, under broadcasting; the result is BOOL. */
+    public Tensor compare(CompareOp f, Tensor y) {
+        String op = f.name().toLowerCase(java.util.Locale.ROOT);
+        requireSameDtype(op, y);
+        Shape common = Shape.broadcast(op, shape, y.shape);
+        return Dispatch.apply(new Op.Compare(f), broadcastTo(common), y.broadcastTo(common));
+    }
+
+    /** Compares with a number elementwise; the result is BOOL. */
+    public Tensor compare(CompareOp f, double s) {
+        return compare(f, full(device, dtype, s));
+    }
+
+    /** Elements of {@code a} where this BOOL tensor holds, else of {@code b}, under broadcasting. */
+    public Tensor where(Tensor a, Tensor b) {
+        require(dtype == DType.BOOL, "where", "a condition of dtype BOOL");
+        a.requireSameDtype("where", b);
+        Shape common = Shape.broadcast("where", shape, Shape.broadcast("where", a.shape, b.shape));
+        return Dispatch.apply(new Op.Where(), broadcastTo(common), a.broadcastTo(common), b.broadcastTo(common));
+    }
+
+    /** Conversion to another dtype; this tensor itself when it has it already. */
+    public Tensor cast(DType to) {
+        requireSupport(device, to, "cast");
+        return to == dtype ? this : Dispatch.apply(new Op.Cast(to), this);
+    }
+
+    // reductions
+
+    /** Reduces along axes (all when none are given), which keep size 1 or vanish. */
+    public Tensor reduce(ReduceOp f, boolean keepDims, int... axes) {
+        require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype");
+        int[] sorted = Axes.normalise(f.name().toLowerCase(java.util.Locale.ROOT), shape, axes);
+        Tensor y = sorted.length == 0 ? this : Dispatch.apply(new Op.Reduce(f, sorted), this);
+        return keepDims ? y : y.reshape(Axes.drop(shape, sorted));
+    }
+
+    /** Sum along axes (all when none are given), which vanish. */
+    public Tensor sum(int... axes) {
+        return reduce(ReduceOp.SUM, false, axes);
+    }
+
+    /** Mean along axes (all when none are given), which vanish. */
+    public Tensor mean(int... axes) {
+        require(dtype.isFloat(), "mean", "a float dtype");
+        long n = 1;
+        for (int a : Axes.normalise("mean", shape, axes)) {
+            n *= dim(a);
+        }
+        return sum(axes).div(n);
+    }
+
+    /** Maximum along axes (all when none are given), which vanish. */
+    public Tensor max(int... axes) {
+        return reduce(ReduceOp.MAX, false, axes);
+    }
+
+    /** I64 index of the first largest element along an axis, which vanishes. */
+    public Tensor argmax(int axis) {
+        int a = shape.axis(axis);
+        if (dim(a) == 0) {
+            throw new ShapeException("argmax", "a non-empty axis", "axis " + axis + " of " + shape);
+        }
+        return Dispatch.apply(new Op.ArgReduce(ReduceOp.MAX, a), this).reshape(shape.without(a));
+    }
+
+    /** Cumulative sum along an axis. */
+    public Tensor cumsum(int axis) {
+        return cumulative(ReduceOp.SUM, axis, false);
+    }
+
+    /** Cumulative reduction along an axis, from its end when {@code reverse}. */
+    public Tensor cumulative(ReduceOp f, int axis, boolean reverse) {
+        require(dtype != DType.BOOL, "cumulative", "a numeric dtype");
+        return Dispatch.apply(new Op.Cumulative(f, shape.axis(axis), reverse), this);
+    }
+
+    /** softmax along an axis. */
+    public Tensor softmax(int axis) {
+        Tensor e = sub(reduce(ReduceOp.MAX, true, axis).detach()).exp();
+        return e.div(e.reduce(ReduceOp.SUM, true, axis));
+    }
+
+    /** log softmax along an axis. */
+    public Tensor logSoftmax(int axis) {
+        Tensor shifted = sub(reduce(ReduceOp.MAX, true, axis).detach());
+        return shifted.sub(shifted.exp().reduce(ReduceOp.SUM, true, axis).log());
+    }
+
+    // movement
+
+    /** The same elements under another shape; one size may be -1 and is inferred. */
+    public Tensor reshape(long... sizes) {
+        return reshape(Axes.infer(shape, sizes));
+    }
+
+    /** The same elements under another shape. */
+    public Tensor reshape(Shape to) {
+        if (to.size() != size()) {
+            throw new ShapeException("reshape", "a shape of " + size() + " elements", to.toString());
+        }
+        return to.equals(shape) ? this : Dispatch.apply(new Op.Reshape(to), this);
+    }
+
+    /** Axis i of the result is axis {@code order[i]} of this tensor. */
+    public Tensor permute(int... order) {
+        return Dispatch.apply(new Op.Permute(Axes.permutation(shape, order)), this);
+    }
+
+    /** Exchanges two axes. */
+    public Tensor transpose(int a, int b) {
+        int[] order = Axes.identity(rank());
+        order[shape.axis(a)] = shape.axis(b);
+        order[shape.axis(b)] = shape.axis(a);
+        return permute(order);
+    }
+
+    /** Repetition along axes of size 1 and new outer axes. */
+    public Tensor broadcastTo(Shape to) {
+        if (to.equals(shape)) {
+            return this;
+        }
+        if (!shape.broadcastsTo(to)) {
+            throw new ShapeException("broadcast", "a shape that broadcasts to " + to, shape.toString());
+        }
+        return Dispatch.apply(new Op.BroadcastTo(to), this);
+    }
+
+    /** The indices {@code [start, stop)} of one axis. */
+    public Tensor slice(int axis, long start, long stop) {
+        int a = shape.axis(axis);
+        if (start < 0 || stop < start || stop > dim(a)) {
+            throw new ShapeException("slice", "0 <= start <= stop <= " + dim(a), "[" + start + ", " + stop + ") of axis " + axis + " of " + shape);
+        }
+        if (start == 0 && stop == dim(a)) {
+            return this;
+        }
+        long[] from = new long[rank()];
+        long[] to = shape.toArray();
+        from[a] = start;
+        to[a] = stop;
+        return Dispatch.apply(new Op.Slice(from, to), this);
+    }
+
+    /** One index of an axis, which vanishes. */
+    public Tensor select(int axis, long index) {
+        return slice(axis, index, index + 1).reshape(shape.without(axis));
+    }
+
+    /** Consecutive pieces of the given sizes along an axis. */
+    public Tensor[] split(int axis, long... sizes) {
+        if (Arrays.stream(sizes).sum() != dim(axis)) {
+            throw new ShapeException("split", "sizes that add up to " + dim(axis), Arrays.toString(sizes));
+        }
+        Tensor[] parts = new Tensor[sizes.length];
+        long at = 0;
+        for (int i = 0; i < sizes.length; i++) {
+            parts[i] = slice(axis, at, at += sizes[i]);
+        }
+        return parts;
+    }
+
+    /** Without an axis of size 1. */
+    public Tensor squeeze(int axis) {
+        if (dim(axis) != 1) {
+            throw new ShapeException("squeeze", "size 1", "axis " + axis + " of " + shape);
+        }
+        return reshape(shape.without(axis));
+    }
+
+    /** With a new axis of size 1. */
+    public Tensor unsqueeze(int axis) {
+        return reshape(shape.insert(axis, 1));
+    }
+
+    /** A constant border along one axis. */
+    public Tensor pad(int axis, long before, long after, double value) {
+        if (before < 0 || after < 0) {
+            throw new ShapeException("pad", "sizes of at least 0", before + " and " + after);
+        }
+        long[] b = new long[rank()];
+        long[] a = new long[rank()];
+        b[shape.axis(axis)] = before;
+        a[shape.axis(axis)] = after;
+        return Dispatch.apply(new Op.Pad(b, a, value), this);
+    }
+
+    /** Reversed order along axes. */
+    public Tensor flip(int... axes) {
+        return Dispatch.apply(new Op.Flip(Axes.normalise("flip", shape, axes)), this);
+    }
+
+    /** Joins tensors along an axis. */
+    public static Tensor concat(int axis, Tensor... parts) {
+        Axes.requireJoinable(axis, parts);
+        return parts.length == 1 ? parts[0] : Dispatch.apply(new Op.Concat(parts[0].shape.axis(axis)), parts);
+    }
+
+    /** Joins tensors of equal shape along a new axis. */
+    public static Tensor stack(int axis, Tensor... parts) {
+        Tensor[] raised = new Tensor[parts.length];
+        for (int i = 0; i < parts.length; i++) {
+            raised[i] = parts[i].unsqueeze(axis);
+        }
+        return concat(axis, raised);
+    }
+
+    /** The same value, laid out densely. */
+    public Tensor contiguous() {
+        return Dispatch.apply(new Op.Contiguous(), this);
+    }
+
+    // indexing
+
+    /** {@code y[..., i, ...] = x[..., index[..., i, ...], ...]} along an axis; all other sizes are equal. */
+    public Tensor gather(int axis, Tensor index) {
+        Axes.requireGather("gather", this, axis, index);
+        return Dispatch.apply(new Op.Gather(shape.axis(axis)), this, index);
+    }
+
+    /** This tensor plus {@code source[..., i, ...]} at {@code index[..., i, ...]} along an axis. */
+    public Tensor scatterAdd(int axis, Tensor index, Tensor source) {
+        Axes.requireGather("scatterAdd", this, axis, index);
+        source.expect("scatterAdd source", index.shape.toArray());
+        requireSameDtype("scatterAdd", source);
+        return Dispatch.apply(new Op.ScatterAdd(shape.axis(axis)), this, index, source);
+    }
+
+    /** Whole slices along an axis, chosen by a vector of indices. */
+    public Tensor indexSelect(int axis, Tensor index) {
+        Axes.requireVectorIndex("indexSelect", index);
+        return Dispatch.apply(new Op.IndexSelect(shape.axis(axis)), this, index);
+    }
+
+    /** This tensor with slices of {@code source} added to its slices along an axis. */
+    public Tensor indexAdd(int axis, Tensor index, Tensor source) {
+        Axes.requireVectorIndex("indexAdd", index);
+        source.expect("indexAdd source", shape.with(axis, index.size()).toArray());
+        requireSameDtype("indexAdd", source);
+        return Dispatch.apply(new Op.IndexAdd(shape.axis(axis)), this, index, source);
+    }
+
+    /** I64 indices of the k largest elements of the last axis, largest first. */
+    public Tensor topK(int k) {
+        if (rank() == 0 || k < 1 || k > dim(-1)) {
+            throw new ShapeException("topK", "1 <= k <= size of the last axis", "k = " + k + " for " + shape);
+        }
+        return Dispatch.apply(new Op.TopK(k), this);
+    }
+
+    // contraction
+
+    /** Matrix product over the two innermost axes; outer axes broadcast. */
+    public Tensor matmul(Tensor other) {
+        return matmul(other, false, false);
+    }
+
+    /** Matrix product over the two innermost axes, each optionally transposed; outer axes broadcast. */
+    public Tensor matmul(Tensor other, boolean transposeThis, boolean transposeOther) {
+        require(dtype != DType.BOOL, "matmul", "a numeric dtype");
+        requireSameDtype("matmul", other);
+        Axes.requireMatmul(this, other, transposeThis, transposeOther);
+        Shape outer = Shape.broadcast("matmul", Axes.outer(shape), Axes.outer(other.shape));
+        return Dispatch.apply(new Op.MatMul(transposeThis, transposeOther),
+                broadcastTo(Axes.join(outer, dim(-2), dim(-1))), other.broadcastTo(Axes.join(outer, other.dim(-2), other.dim(-1))));
+    }
+
+    // reading
+
+    /** All elements, row-major, as floats. */
+    public float[] toFloats() {
+        return HostData.floats(this);
+    }
+
+    /** All elements, row-major, as doubles. */
+    public double[] toDoubles() {
+        return HostData.doubles(this);
+    }
+
+    /** All elements of an integer or BOOL tensor, row-major. */
+    public long[] toLongs() {
+        return HostData.longs(this);
+    }
+
+    /** The only element. */
+    public double item() {
+        if (size() != 1) {
+            throw new ShapeException("item", "one element", shape.toString());
+        }
+        return toDoubles()[0];
+    }
+
+    /** Shape, dtype and device, for example {@code F32(2, 3)@cpu:0}. */
+    @Override
+    public String toString() {
+        return dtype + "" + shape + "@" + device + (handle == null ? " released" : "");
+    }
+
+    private void require(boolean fits, String op, String expected) {
+        if (!fits) {
+            throw new DTypeException(op, expected, dtype.toString());
+        }
+    }
+
+    private void requireSameDtype(String op, Tensor other) {
+        if (dtype != other.dtype) {
+            throw new DTypeException(op, "operands of one dtype", dtype + " and " + other.dtype);
+        }
+    }
+
+    static void requireSupport(Device device, DType dtype, String op) {
+        if (!device.supports(dtype)) {
+            throw new DTypeException(op, "a dtype that " + device + " supports " + device.capabilities().dtypes(), dtype.toString());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+package dev.sequent.kernel;
+
+import dev.sequent.tensor.Device;
+import dev.sequent.type.BackendException;
+import dev.sequent.type.ConfigException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.ServiceLoader;
+import java.util.function.Function;
+
+/**
+ * The kernels of one device. A fused operation asks here for a kernel and otherwise runs its decomposition.
+ *
+ * <p>The system property {@code sequent.fused}, read when the table is made, is {@code auto} (default), {@code off} (always the
+ * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). Thread-safe.
+ */
+public final class KernelTable {
+    /** When kernels are used. */
+    public enum Policy { AUTO, OFF, REQUIRE }
+
+    private final Device device;
+    private final Policy policy;
+    private final Map<Class<? extends Kernel>, List<Kernel>> kernels = new LinkedHashMap<>();
+
+    private KernelTable(Device device) {
+        this.device = device;
+        this.policy = policyOf(System.getProperty("sequent.fused", "auto"));
+        for (KernelProvider provider : ServiceLoader.load(KernelProvider.class, KernelTable.class.getClassLoader())) {
+            if (provider.backend().equals(device.backend().name())) {
+                provider.create(device.backend()).ifPresent(k -> kernels.computeIfAbsent(provider.contract(), c -> new ArrayList<>()).add(k));
+            }
+        }
+    }
+
+    private static Policy policyOf(String text) {
+        return switch (text) {
+            case "auto" -> Policy.AUTO;
+            case "off" -> Policy.OFF;
+            case "require" -> Policy.REQUIRE;
+            default -> throw new ConfigException("sequent.fused", "auto, off or require", text);
+        };
+    }
+
+    /** The table of a device, made on first use. */
+    public static KernelTable of(Device device) {
+        return device.attachment(KernelTable.class, KernelTable::new);
+    }
+
+    /** When kernels are used on this device. */
+    public Policy policy() {
+        return policy;
+    }
+
+    /**
+     * The first kernel of {@code contract} that accepts the problem.
+     *
+     * @param refusal asks a kernel why it cannot compute the problem; empty means that it can
+     * @return the kernel, or empty when the caller should run the decomposition
+     * @throws BackendException under {@link Policy#REQUIRE} when there is none
+     */
+    public <K extends Kernel> Optional<K> select(Class<K> contract, Function<K, Optional<String>> refusal) {
+        if (policy == Policy.OFF) {
+            return Optional.empty();
+        }
+        StringBuilder reasons = new StringBuilder();
+        for (Kernel kernel : kernels.getOrDefault(contract, List.of())) {
+            K candidate = contract.cast(kernel);
+            Optional<String> reason = refusal.apply(candidate);
+            if (reason.isEmpty()) {
+                return Optional.of(candidate);
+            }
+            reasons.append("; ").append(kernel.name()).append(": ").append(reason.get());
+        }
+        if (policy == Policy.REQUIRE) {
+            throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device + " (sequent.fused=require), given none"
+                    + reasons);
+        }
+        return Optional.empty();
+    }
+
+    /** The kernels of this device by contract, for {@code explain()}. */
+    public Map<String, List<String>> explain() {
+        Map<String, List<String>> table = new LinkedHashMap<>();
+        kernels.forEach((contract, list) -> table.put(contract.getSimpleName(), list.stream().map(Kernel::name).toList()));
+        return table;
+    }
+}

@@ -1,0 +1,117 @@
+package dev.sequent.mixer;
+
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.ReleasedTensorException;
+import dev.sequent.type.Shape;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/** The state of a {@link RecurrentMixer}: tensors whose size does not depend on the number of tokens seen. */
+public final class RecurrentState implements MixerState {
+    /**
+     * One tensor of the state.
+     *
+     * @param name the field's name for it, for example {@code conv} or {@code ssm}
+     * @param shape with B first
+     * @param dtype element type
+     */
+    public record Slot(String name, Shape shape, DType dtype) {}
+
+    private final List<Slot> layout;
+    private final StateSpec spec;
+    private List<Tensor> tensors;
+    private int batch;
+    private long position;
+
+    RecurrentState(List<Slot> layout, StateSpec spec) {
+        this.layout = layout;
+        this.spec = spec;
+        this.batch = spec.batch();
+        this.tensors = zeros();
+    }
+
+    private List<Tensor> zeros() {
+        List<Tensor> fresh = new ArrayList<>();
+        for (Slot s : layout) {
+            fresh.add(Tensor.zeros(spec.device(), s.dtype(), s.shape().with(0, batch).toArray()).own());
+        }
+        return List.copyOf(fresh);
+    }
+
+    /** The state tensors, in the order of the layout; they stay owned by this state. */
+    public List<Tensor> tensors() {
+        if (tensors.isEmpty() && !layout.isEmpty()) {
+            throw new ReleasedTensorException("state", "an open state", "one that has been closed");
+        }
+        return tensors;
+    }
+
+    /** Names, shapes and dtypes of the tensors. */
+    public List<Slot> layout() {
+        return layout;
+    }
+
+    /** Replaces the contents after {@code tokens} further tokens; this state takes its own references. */
+    public void replace(List<Tensor> next, long tokens) {
+        List<Tensor> previous = tensors();
+        List<Tensor> owned = new ArrayList<>();
+        for (int i = 0; i < layout.size(); i++) {
+            Tensor t = next.get(i);
+            t.expect("state " + layout.get(i).name(), layout.get(i).shape().with(0, t.dim(0)).toArray());
+            // a compact copy: a view would keep the whole sequence's activations alive
+            owned.add(t == previous.get(i) ? t.alias().own() : Scope.returning(t::contiguous).own());
+        }
+        previous.forEach(Tensor::close);
+        tensors = List.copyOf(owned);
+        batch = tensors.isEmpty() ? batch : (int) tensors.getFirst().dim(0);
+        position += tokens;
+    }
+
+    @Override
+    public int batch() {
+        return batch;
+    }
+
+    @Override
+    public long position() {
+        return position;
+    }
+
+    @Override
+    public RecurrentState fork() {
+        RecurrentState copy = new RecurrentState(layout, spec);
+        copy.replace(tensors(), position);
+        return copy;
+    }
+
+    @Override
+    public void reorder(int[] rows) {
+        try (Scope _ = Scope.open()) {
+            Tensor index = Tensor.of(spec.device(), rows);
+            IntStream.of(rows).forEach(r -> java.util.Objects.checkIndex(r, batch));
+            replace(tensors().stream().map(t -> t.indexSelect(0, index)).toList(), 0);
+        }
+    }
+
+    @Override
+    public long bytes() {
+        return tensors().stream().mapToLong(t -> t.size() * t.dtype().bytes()).sum();
+    }
+
+    @Override
+    public void reset() {
+        List<Tensor> previous = tensors();
+        tensors = zeros();
+        previous.forEach(Tensor::close);
+        position = 0;
+    }
+
+    @Override
+    public void close() {
+        tensors.forEach(Tensor::close);
+        tensors = List.of();
+    }
+}

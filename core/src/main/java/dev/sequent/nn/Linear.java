@@ -1,0 +1,55 @@
+package dev.sequent.nn;
+
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.Shape;
+import java.util.Arrays;
+
+/**
+ * y = x W^T + b for x of shape (..., in) and W of shape (out, in). Checkpoint names {@code weight}, {@code bias}.
+ */
+public final class Linear extends Layer {
+    private final Parameter weight;
+    private final Parameter bias;
+
+    /** Takes over initial values; {@code bias} may be null. */
+    public Linear(Tensor weight, Tensor bias) {
+        this.weight = param("weight", weight);
+        this.bias = bias == null ? null : param("bias", bias, Parameter.Flag.NO_DECAY);
+    }
+
+    /** PyTorch's default initial values: uniform in +-1/sqrt(in). */
+    public Linear(Init init, long in, long out, boolean bias) {
+        this(init.kaiming(in, out, in), bias ? init.kaiming(in, out) : null);
+    }
+
+    /** Normal initial weights and a zero bias, as in GPT-2 and Llama. */
+    public static Linear normal(Init init, double std, long in, long out, boolean bias) {
+        return new Linear(init.normal(std, out, in), bias ? init.constant(0, out) : null);
+    }
+
+    /** Applies the layer to the last axis of {@code x}. */
+    public Tensor forward(Tensor x) {
+        Tensor y = project(x, weight.value());
+        return bias == null ? y : y.add(bias.value());
+    }
+
+    /** x W^T over the last axis: all leading axes as rows of one matrix. */
+    public static Tensor project(Tensor x, Tensor weight) {
+        if (x.rank() == 2) {
+            return x.matmul(weight, false, true);
+        }
+        long[] out = Arrays.copyOf(x.shape().toArray(), x.rank());
+        out[out.length - 1] = weight.dim(0);
+        return x.reshape(-1, x.dim(-1)).matmul(weight, false, true).reshape(Shape.of(out));
+    }
+
+    /** (out, in). */
+    public Parameter weight() {
+        return weight;
+    }
+
+    /** (out), or null. */
+    public Parameter bias() {
+        return bias;
+    }
+}

@@ -1,0 +1,75 @@
+package dev.sequent.nn;
+
+import dev.sequent.autograd.Variable;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DTypeException;
+import dev.sequent.type.ShapeException;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * A learned tensor of a layer. It owns its value: the value lives until it is replaced or the layer is closed. Reading is
+ * thread-safe; replacing a value while another thread uses it is not.
+ */
+public final class Parameter implements Variable, AutoCloseable {
+    /** How training treats a parameter. */
+    public enum Flag {
+        /** Weight decay does not apply: norms, biases, A_log, D, step-size biases. */
+        NO_DECAY,
+        /** Stays in F32 when a model is converted to a narrower dtype. */
+        KEEP_F32,
+        /** Not changed by an optimizer. */
+        FROZEN
+    }
+
+    private final String name;
+    private final Set<Flag> flags;
+    private Tensor value;
+
+    Parameter(String name, Tensor value, Flag... flags) {
+        this.name = name;
+        this.value = value.own();
+        this.flags = flags.length == 0 ? Set.of() : Set.copyOf(EnumSet.of(flags[0], flags));
+    }
+
+    /** Name within its layer: the last component of the checkpoint name. */
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public Tensor value() {
+        return value;
+    }
+
+    /** Whether a flag is set. */
+    public boolean has(Flag flag) {
+        return flags.contains(flag);
+    }
+
+    /** Replaces the value by one of equal shape and dtype, which this parameter then owns. */
+    public void set(Tensor next) {
+        if (!next.shape().equals(value.shape())) {
+            throw new ShapeException("parameter " + name, "shape " + value.shape(), next.shape().toString());
+        }
+        if (next.dtype() != value.dtype()) {
+            throw new DTypeException("parameter " + name, value.dtype().toString(), next.dtype().toString());
+        }
+        Tensor previous = value;
+        value = next.own();
+        if (previous != next) {
+            previous.close();
+        }
+    }
+
+    @Override
+    public void close() {
+        value.close();
+    }
+
+    /** Name, dtype and shape. */
+    @Override
+    public String toString() {
+        return name + " " + value;
+    }
+}

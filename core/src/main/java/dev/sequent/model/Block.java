@@ -1,0 +1,68 @@
+package dev.sequent.model;
+
+import dev.sequent.mixer.MixerState;
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.SequenceMixer;
+import dev.sequent.nn.Dropout;
+import dev.sequent.nn.FeedForward;
+import dev.sequent.nn.Init;
+import dev.sequent.nn.Layer;
+import dev.sequent.nn.Norm;
+import dev.sequent.tensor.Tensor;
+
+/**
+ * A pre-norm residual block: x + mixer(norm(x)), then, where there is a feed-forward part, h + mlp(mlp_norm(h)).
+ *
+ * <p>Checkpoint names {@code norm}, {@code mixer}, {@code mlp_norm}, {@code mlp}.
+ */
+final class Block extends Layer {
+    private final Norm norm;
+    private final SequenceMixer<?> mixer;
+    private final Norm mlpNorm;
+    private final FeedForward mlp;
+    private final double dropout;
+
+    Block(LanguageModelConfig config, LayerSpec spec, Init init) {
+        int width = config.hidden_size();
+        int depth = config.layers().size();
+        this.norm = child("norm", config.createNorm(init));
+        this.mixer = child("mixer", spec.mixer().create(width, depth, init));
+        boolean hasMlp = spec.mlp() != null;
+        this.mlpNorm = hasMlp ? child("mlp_norm", config.createNorm(init)) : null;
+        double std = config.initializer_range();
+        this.mlp = hasMlp ? child("mlp", spec.mlp().create(width, std, std / Math.sqrt(2.0 * depth), init)) : null;
+        this.dropout = config.dropout();
+    }
+
+    SequenceMixer<?> mixer() {
+        return mixer;
+    }
+
+    Tensor forward(Tensor x, SequenceInfo info) {
+        Tensor h = x.add(Dropout.apply(mixer.forward(norm.forward(x), info), dropout, info.dropout()));
+        return mlp == null ? h : h.add(Dropout.apply(mlp.forward(mlpNorm.forward(h)), dropout, info.dropout()));
+    }
+
+    Tensor prefill(Tensor x, SequenceInfo info, MixerState state) {
+        return feedForward(x.add(prefill(mixer, norm.forward(x), info, state)));
+    }
+
+    Tensor step(Tensor x, MixerState state) {
+        return feedForward(x.add(step(mixer, norm.forward(x), state)));
+    }
+
+    private Tensor feedForward(Tensor h) {
+        return mlp == null ? h : h.add(mlp.forward(mlpNorm.forward(h)));
+    }
+
+    // a model's state was made by its own mixers, layer by layer, so the kinds of state agree
+    @SuppressWarnings("unchecked")
+    private static <S extends MixerState> Tensor prefill(SequenceMixer<S> mixer, Tensor x, SequenceInfo info, MixerState state) {
+        return mixer.prefill(x, info, (S) state);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <S extends MixerState> Tensor step(SequenceMixer<S> mixer, Tensor x, MixerState state) {
+        return mixer.step(x, (S) state);
+    }
+}

@@ -1,0 +1,196 @@
+package dev.sequent.model;
+
+import dev.sequent.autograd.Checkpoint;
+import dev.sequent.mixer.MixerState;
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.SequenceMixer;
+import dev.sequent.mixer.StateCost;
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.nn.Dropout;
+import dev.sequent.nn.Embedding;
+import dev.sequent.nn.Init;
+import dev.sequent.nn.Layer;
+import dev.sequent.nn.Linear;
+import dev.sequent.nn.Norm;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.CapacityException;
+import dev.sequent.type.DataException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.UnaryOperator;
+
+/**
+ * A causal language model: embedding, blocks of any mixers, final norm, output head.
+ *
+ * <pre>{@code
+ * LanguageModel model = new LanguageModel(LanguageModelConfig.of(256, 128, LayerPattern.parse("MMA", letters)), new Init(device, 42));
+ * Tensor logits = model.forward(ids, SequenceInfo.of(ids));      // (B, T, V)
+ * }</pre>
+ *
+ * <p>Parameter names: {@code embeddings.weight}, {@code position_embeddings.weight}, {@code layers.N.norm}, {@code layers.N.mixer},
+ * {@code layers.N.mlp_norm}, {@code layers.N.mlp}, {@code norm_f}, {@code lm_head.weight}. Running a model does not change it: threads may share it, each
+ * with states of its own.
+ */
+public final class LanguageModel extends Layer {
+    private final LanguageModelConfig config;
+    private final Device device;
+    private final Embedding embeddings;
+    private final Embedding positions;
+    private final List<Block> blocks = new ArrayList<>();
+    private final Norm finalNorm;
+    private final Linear head;
+
+    /** A model with fresh parameters. */
+    public LanguageModel(LanguageModelConfig config, Init init) {
+        this.config = config;
+        this.device = init.device();
+        double std = config.initializer_range();
+        this.embeddings = child("embeddings", new Embedding(init, std, config.vocab_size(), config.hidden_size()));
+        this.positions = config.max_position_embeddings() == 0 ? null
+                : child("position_embeddings", new Embedding(init, std, config.max_position_embeddings(), config.hidden_size()));
+        for (int i = 0; i < config.layers().size(); i++) {
+            blocks.add(child("layers." + i, new Block(config, config.layers().get(i), init)));
+        }
+        this.finalNorm = child("norm_f", config.createNorm(init));
+        this.head = config.tie_word_embeddings() ? null
+                : child("lm_head", Linear.normal(init, std, config.hidden_size(), config.vocab_size(), false));
+    }
+
+    /** What the model was made from. */
+    public LanguageModelConfig config() {
+        return config;
+    }
+
+    /** Where the model lives. */
+    public Device device() {
+        return device;
+    }
+
+    /** The mixers, first layer to last. */
+    public List<SequenceMixer<?>> mixers() {
+        List<SequenceMixer<?>> list = new ArrayList<>();
+        blocks.forEach(b -> list.add(b.mixer()));
+        return list;
+    }
+
+    /**
+     * Logits of every position; differentiable.
+     *
+     * @param ids integer token ids (B, T); padding may hold any id of the vocabulary
+     * @return (B, T, V)
+     */
+    public Tensor forward(Tensor ids, SequenceInfo info) {
+        return logits(hidden(ids, info, false));
+    }
+
+    /**
+     * The final hidden states (B, T, D), before the head; differentiable.
+     *
+     * @param recompute whether the blocks' inner values are computed again in the backward pass instead of being kept
+     */
+    public Tensor hidden(Tensor ids, SequenceInfo info, boolean recompute) {
+        ids.expect("ids", info.batch(), info.time());
+        Tensor x = Dropout.apply(embed(ids, info, null), config.dropout(), info.dropout());
+        for (Block block : blocks) {
+            UnaryOperator<Tensor> run = h -> block.forward(h, info);
+            Tensor in = x;
+            x = Scope.returning(() -> recompute ? Checkpoint.run(run, in, info.dropout().orElse(null)) : run.apply(in));
+        }
+        return finalNorm.forward(x);
+    }
+
+    /** Logits (..., V) of hidden states (..., D). */
+    public Tensor logits(Tensor hidden) {
+        return head == null ? Linear.project(hidden, embeddings.weight().value()) : head.forward(hidden);
+    }
+
+    private Tensor embed(Tensor ids, SequenceInfo info, int[] offset) {
+        Tensor x = embeddings.forward(ids);
+        if (positions == null) {
+            return x;
+        }
+        int[] at = info.positions(offset);
+        for (int p : at) {
+            if (p >= config.max_position_embeddings()) {
+                throw new CapacityException("positions", "at most max_position_embeddings = " + config.max_position_embeddings() + " tokens", "position " + p);
+            }
+        }
+        return x.add(positions.forward(Tensor.of(device, at, info.batch(), info.time())));
+    }
+
+    /** States of all layers that have seen nothing; the caller closes them. */
+    public ModelState newState(StateSpec spec) {
+        List<MixerState> states = new ArrayList<>();
+        blocks.forEach(b -> states.add(b.mixer().newState(spec)));
+        return new ModelState(states, spec.batch());
+    }
+
+    /**
+     * Feeds tokens and returns the logits that follow the last position.
+     *
+     * @param ids (B, T), T >= 1, left-padded where rows differ in length
+     * @return (B, V)
+     */
+    public Tensor prefill(Tensor ids, SequenceInfo info, ModelState state) {
+        ids.expect("ids", state.batch(), info.time());
+        return Scope.returning(() -> {
+            Tensor x = embed(ids, info, state.tokens());
+            for (int i = 0; i < blocks.size(); i++) {
+                Block block = blocks.get(i);
+                MixerState s = state.layers().get(i);
+                Tensor in = x;
+                x = Scope.returning(() -> block.prefill(in, info, s));
+                if (in != x) {
+                    in.close();
+                }
+            }
+            state.advance(info.lengths());
+            return logits(finalNorm.forward(x.slice(1, x.dim(1) - 1, x.dim(1)))).reshape(state.batch(), config.vocab_size());
+        });
+    }
+
+    /**
+     * Feeds one token per row and returns the logits that follow it.
+     *
+     * @param ids (B, 1)
+     * @return (B, V)
+     */
+    public Tensor step(Tensor ids, ModelState state) {
+        ids.expect("ids", state.batch(), 1);
+        return Scope.returning(() -> {
+            SequenceInfo info = SequenceInfo.of(state.batch(), 1);
+            Tensor x = embed(ids, info, state.tokens());
+            for (int i = 0; i < blocks.size(); i++) {
+                x = blocks.get(i).step(x, state.layers().get(i));
+            }
+            state.advance(info.lengths());
+            return logits(finalNorm.forward(x)).reshape(state.batch(), config.vocab_size());
+        });
+    }
+
+    /** Token ids on this model's device, after checking that they belong to the vocabulary. */
+    public Tensor ids(int[] ids, int batch, int time) {
+        for (int id : ids) {
+            if (id < 0 || id >= config.vocab_size()) {
+                throw new DataException("ids", "token ids in [0, " + config.vocab_size() + ")", id + "");
+            }
+        }
+        return Tensor.of(device, ids, batch, time);
+    }
+
+    /** Memory and work of the whole model, head and feed-forward parts included. */
+    public StateCost cost(StateSpec spec) {
+        StateCost total = new StateCost(0, 0, 2.0 * config.hidden_size() * config.vocab_size(), 0, 0);
+        for (int i = 0; i < blocks.size(); i++) {
+            total = total.plus(blocks.get(i).mixer().cost(spec));
+            MlpConfig mlp = config.layers().get(i).mlp();
+            if (mlp != null) {
+                total = total.plus(new StateCost(0, 0, mlp.flops(config.hidden_size()), 0, 0));
+            }
+        }
+        long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
+        return new StateCost(total.fixedBytes(), total.bytesPerToken(), total.flopsPerToken(), total.flopsPerTokenAndContext(), bytes);
+    }
+}

@@ -1,0 +1,69 @@
+package dev.sequent.model;
+
+import dev.sequent.mixer.MixerState;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** The states of all layers of a model, and how many real tokens each row has seen. Owned by the caller; used by one thread. */
+public final class ModelState implements AutoCloseable {
+    private final List<MixerState> layers;
+    private int[] tokens;
+
+    ModelState(List<MixerState> layers, int batch) {
+        this.layers = layers;
+        this.tokens = new int[batch];
+    }
+
+    /** The layers' states, first to last. */
+    public List<MixerState> layers() {
+        return List.copyOf(layers);
+    }
+
+    /** Rows, B. */
+    public int batch() {
+        return tokens.length;
+    }
+
+    /** Tokens seen per row, without padding. */
+    public int[] tokens() {
+        return tokens.clone();
+    }
+
+    void advance(int[] lengths) {
+        for (int b = 0; b < tokens.length; b++) {
+            tokens[b] += lengths[b];
+        }
+    }
+
+    /** An independent copy. */
+    public ModelState fork() {
+        List<MixerState> copies = new ArrayList<>();
+        layers.forEach(s -> copies.add(s.fork()));
+        ModelState copy = new ModelState(copies, tokens.length);
+        copy.tokens = tokens.clone();
+        return copy;
+    }
+
+    /** Row b becomes what row {@code rows[b]} was. */
+    public void reorder(int[] rows) {
+        layers.forEach(s -> s.reorder(rows));
+        tokens = Arrays.stream(rows).map(r -> tokens[r]).toArray();
+    }
+
+    /** Bytes that the states occupy now. */
+    public long bytes() {
+        return layers.stream().mapToLong(MixerState::bytes).sum();
+    }
+
+    /** Forgets everything. */
+    public void reset() {
+        layers.forEach(MixerState::reset);
+        Arrays.fill(tokens, 0);
+    }
+
+    @Override
+    public void close() {
+        layers.forEach(MixerState::close);
+    }
+}

@@ -1,0 +1,27 @@
+package dev.sequent.nn;
+
+import dev.sequent.op.ReduceOp;
+import dev.sequent.tensor.Tensor;
+
+/** y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). Checkpoint name {@code weight}. */
+public final class RmsNorm extends Norm {
+    private final Parameter weight;
+    private final double eps;
+
+    /** Unit weights. */
+    public RmsNorm(Init init, long width, double eps) {
+        this.weight = param("weight", init.constant(1, width), Parameter.Flag.NO_DECAY);
+        this.eps = eps;
+    }
+
+    @Override
+    public Tensor forward(Tensor x) {
+        Tensor meanSquare = x.square().reduce(ReduceOp.SUM, true, -1).div(x.dim(-1));
+        return x.mul(meanSquare.add(eps).rsqrt()).mul(weight.value());
+    }
+
+    /** (width). */
+    public Parameter weight() {
+        return weight;
+    }
+}

@@ -94,7 +94,7 @@ sealed interface Node extends AutoCloseable {
         return ids;
     }
 
-    private static void release(Tensor... tensors) {
+    static void release(Tensor... tensors) {
         for (Tensor t : tensors) {
             if (t != null) {
                 t.close();

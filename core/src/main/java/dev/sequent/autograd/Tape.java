@@ -133,17 +133,16 @@ final class Tape implements Tracer, AutoCloseable {
         if (!any) {
             return;
         }
-        Tensor[] dx = derivatives(node, dy);
-        for (int i = 0; i < dx.length; i++) {
-            if (dx[i] != null && node.needed()[i]) {
-                // a derivative may be the incoming gradient itself, or one tensor for two operands: each entry gets a life of its own
-                accumulate(node.inputs()[i], dx[i].alias());
+        try {
+            Tensor[] dx = derivatives(node, dy);
+            for (int i = 0; i < dx.length; i++) {
+                if (dx[i] != null && node.needed()[i]) {
+                    // a derivative may be the incoming gradient itself, or one tensor for two operands: each entry gets a life of its own
+                    accumulate(node.inputs()[i], dx[i].alias());
+                }
             }
-        }
-        for (Tensor t : dy) {
-            if (t != null) {
-                t.close();
-            }
+        } finally {
+            Node.release(dy);
         }
     }
 

@@ -1,0 +1,383 @@
+package dev.sequent.backend.cpu;
+
+import static dev.sequent.backend.cpu.GemmKernels.LANES;
+import static dev.sequent.backend.cpu.GemmKernels.ROWS;
+import static dev.sequent.backend.cpu.GemmKernels.TILE;
+import static dev.sequent.backend.cpu.GemmKernels.WIDTH;
+
+import dev.sequent.spi.Parallel;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The matrix product in Java on the Vector API.
+ *
+ * <p>Operands are packed into panels (see {@link GemmKernels}), a block of k at a time, so that the inner loop reads nothing but
+ * consecutive elements from the first two caches. Three plans share the tile loop:
+ * <ul>
+ * <li>tall products (many rows): B is packed once for all threads, each task packs its own block of A;
+ * <li>flat products (at most {@link #BLOCK_ROWS} rows): A is packed once for all threads, each task packs its own columns of B;
+ * <li>deep products (small C, long k, such as the weight gradients of narrow layers): each task multiplies a piece of k into a
+ *     partial C, and the partials are added in order of k.
+ * </ul>
+ *
+ * <p>Every element of C is summed in an order that depends on the shape alone, so results do not depend on the number of threads.
+ *
+ * <p>Thread-safe: all scratch memory is thread-local. Nothing is allocated per call once a thread's scratch has grown. Loads only when
+ * the vector module is present; {@link ScalarGemm} is its replacement.
+ */
+final class JavaGemm implements Gemm {
+    /** Most elements of k in a panel: a panel of B then takes 96 KB with 512-bit vectors. */
+    private static final int BLOCK_K = 768;
+    /** Rows of A that a task holds packed: 590 KB, which leaves most of a second-level cache of 2 MB to B and C. */
+    private static final int BLOCK_ROWS = 192;
+    /** Columns of B that are packed at a time in a tall product. */
+    private static final int BLOCK_COLUMNS = 2048;
+    /** Most elements of A that are packed at a time in a flat product. */
+    private static final int FLAT_ELEMENTS = 1 << 20;
+    /** Products with fewer multiplications stay on the calling thread. */
+    private static final long PARALLEL_WORK = 1 << 20;
+    /** Length of the pieces of a deep product. */
+    private static final int DEEP_K = 1024;
+    /** Largest C of a deep product. */
+    private static final int DEEP_ELEMENTS = 1 << 16;
+    /** Most elements of all partials of a deep product. */
+    private static final int DEEP_PARTIALS = 1 << 21;
+
+    private final Parallel parallel;
+    private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
+
+    JavaGemm(Parallel parallel) {
+        this.parallel = parallel;
+    }
+
+    @Override
+    public void gemm(boolean ta, boolean tb, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
+            MemorySegment c, long ldc) {
+        if (m == 0 || n == 0) {
+            return;
+        }
+        if (k == 0) {
+            clear(m, n, beta, c, ldc);
+            return;
+        }
+        Product product = scratch.get().product;
+        product.set(ta, tb, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc);
+        try {
+            product.run();
+        } finally {
+            product.release();
+        }
+    }
+
+    private static void clear(int m, int n, float beta, MemorySegment c, long ldc) {
+        if (beta == 0f) {
+            for (int i = 0; i < m; i++) {
+                c.asSlice(4L * i * ldc, 4L * n).fill((byte) 0);
+            }
+        }
+    }
+
+    /** Memory of one thread. */
+    private final class Scratch {
+        final Product product = new Product();
+        final float[] tile = new float[TILE];
+        float[] a = new float[0];
+        float[] b = new float[0];
+        float[] partial = new float[0];
+
+        float[] a(int elements) {
+            return a.length >= elements ? a : (a = new float[elements]);
+        }
+
+        float[] b(int elements) {
+            return b.length >= elements ? b : (b = new float[elements]);
+        }
+
+        float[] partial(int elements) {
+            return partial.length >= elements ? partial : (partial = new float[elements]);
+        }
+    }
+
+    /** What the tasks of the running loop do. */
+    private enum Phase { PACK_A, PACK_B, TALL, FLAT, DEEP, REDUCE }
+
+    /** One product, and the loops that compute it. Belongs to the calling thread; tasks only read it. */
+    private final class Product implements Parallel.Task {
+        private boolean ta;
+        private boolean tb;
+        private int m;
+        private int n;
+        private int k;
+        private MemorySegment a;
+        private long lda;
+        private MemorySegment b;
+        private long ldb;
+        private boolean add;
+        private MemorySegment c;
+        private long ldc;
+
+        private Phase phase;
+        private int rowPanels;
+        private int blockK;
+        private int aStride;
+        private float[] sharedA;
+        private float[] sharedB;
+        private float[] partial;
+        /** Range of k that the running loop multiplies. */
+        private int fromK;
+        private int toK;
+        /** Range of columns of the running loop of a tall product. */
+        private int fromColumn;
+        private int toColumn;
+        private int taskRows;
+        private int taskColumns;
+        private int columnTasks;
+        private int pieceK;
+
+        void set(boolean ta, boolean tb, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, boolean add,
+                MemorySegment c, long ldc) {
+            this.ta = ta;
+            this.tb = tb;
+            this.m = m;
+            this.n = n;
+            this.k = k;
+            this.a = a;
+            this.lda = 4 * lda;
+            this.b = b;
+            this.ldb = 4 * ldb;
+            this.add = add;
+            this.c = c;
+            this.ldc = 4 * ldc;
+        }
+
+        /** Forgets everything that would keep memory reachable. */
+        void release() {
+            a = null;
+            b = null;
+            c = null;
+            sharedA = null;
+            sharedB = null;
+            partial = null;
+        }
+
+        void run() {
+            rowPanels = ceilDiv(m, ROWS);
+            int pieces = deepPieces();
+            if (pieces > 1) {
+                deep(pieces);
+                return;
+            }
+            blockK = evenly(k, BLOCK_K, LANES);
+            aStride = ROWS * blockK + LANES;
+            if (m > BLOCK_ROWS) {
+                tall();
+            } else {
+                flat();
+            }
+        }
+
+        private void loop(Phase loop, int tasks, long work) {
+            phase = loop;
+            if (tasks > 1 && work >= PARALLEL_WORK && parallel.threads() > 1) {
+                parallel.forEach(tasks, this);
+            } else {
+                for (int task = 0; task < tasks; task++) {
+                    run(task);
+                }
+            }
+        }
+
+        @Override
+        public void run(int task) {
+            Scratch own = scratch.get();
+            switch (phase) {
+                case PACK_A -> packSharedA(task);
+                case PACK_B -> packSharedB(task);
+                case TALL -> tallTask(own, task);
+                case FLAT -> flatTask(own, task);
+                case DEEP -> deepTask(own, task);
+                case REDUCE -> reduceTask(task);
+            }
+        }
+
+        // Tall products.
+
+        private void tall() {
+            int threads = parallel.threads();
+            int rowTasks = ceilDiv(m, BLOCK_ROWS);
+            if (rowTasks < 4 * threads) {
+                rowTasks = roundUp(rowTasks, threads);
+            }
+            taskRows = roundUp(ceilDiv(m, rowTasks), ROWS);
+            rowTasks = ceilDiv(m, taskRows);
+            sharedB = scratch.get().b(blockK * roundUp(Math.min(n, BLOCK_COLUMNS), WIDTH) + LANES);
+            for (fromColumn = 0; fromColumn < n; fromColumn = toColumn) {
+                toColumn = Math.min(n, fromColumn + BLOCK_COLUMNS);
+                int columnPanels = ceilDiv(toColumn - fromColumn, WIDTH);
+                int wanted = rowTasks < 2 * threads ? Math.min(ceilDiv(2 * threads, rowTasks), ceilDiv(columnPanels, 4)) : 1;
+                taskColumns = ceilDiv(columnPanels, wanted) * WIDTH;
+                columnTasks = ceilDiv(toColumn - fromColumn, taskColumns);
+                for (fromK = 0; fromK < k; fromK = toK) {
+                    toK = Math.min(k, fromK + blockK);
+                    loop(Phase.PACK_B, columnPanels, 16L * (toColumn - fromColumn) * (toK - fromK));
+                    loop(Phase.TALL, rowTasks * columnTasks, (long) m * (toColumn - fromColumn) * (toK - fromK));
+                }
+            }
+        }
+
+        private void packSharedB(int task) {
+            packPanelB(fromColumn + task * WIDTH, fromK, toK, sharedB, task * WIDTH * blockK);
+        }
+
+        private void tallTask(Scratch own, int task) {
+            int row = task / columnTasks * taskRows;
+            int rows = Math.min(taskRows, m - row);
+            int panels = ceilDiv(rows, ROWS);
+            float[] packedA = own.a(taskRows / ROWS * aStride);
+            for (int p = 0; p < panels; p++) {
+                packPanelA(row + p * ROWS, fromK, toK, packedA, p * aStride);
+            }
+            int column = fromColumn + task % columnTasks * taskColumns;
+            int end = Math.min(toColumn, column + taskColumns);
+            for (int j = column; j < end; j += WIDTH) {
+                tiles(own.tile, row, panels, j, toK - fromK, packedA, 0, sharedB, (j - fromColumn) * blockK, fromK > 0 || add);
+            }
+        }
+
+        // Flat products.
+
+        private void flat() {
+            int threads = parallel.threads();
+            int columnPanels = ceilDiv(n, WIDTH);
+            int blocks = Math.max(1, FLAT_ELEMENTS / (rowPanels * aStride));
+            int least = k > blockK ? Math.min(4, ceilDiv(columnPanels, threads)) : 1;
+            taskColumns = WIDTH * Math.max(least, columnPanels / (4 * threads));
+            int tasks = ceilDiv(n, taskColumns);
+            int superK = Math.min(blocks, ceilDiv(k, blockK)) * blockK;
+            sharedA = scratch.get().a(superK / blockK * rowPanels * aStride);
+            for (fromK = 0; fromK < k; fromK = toK) {
+                toK = Math.min(k, fromK + superK);
+                loop(Phase.PACK_A, rowPanels * ceilDiv(toK - fromK, blockK), 16L * m * (toK - fromK));
+                loop(Phase.FLAT, tasks, (long) m * n * (toK - fromK));
+            }
+        }
+
+        private void packSharedA(int task) {
+            int from = fromK + task / rowPanels * blockK;
+            packPanelA(task % rowPanels * ROWS, from, Math.min(toK, from + blockK), sharedA, task * aStride);
+        }
+
+        private void flatTask(Scratch own, int task) {
+            int column = task * taskColumns;
+            int end = Math.min(n, column + taskColumns);
+            float[] packedB = own.b(WIDTH * blockK + LANES);
+            for (int from = fromK; from < toK; from += blockK) {
+                int to = Math.min(toK, from + blockK);
+                int block = (from - fromK) / blockK * rowPanels * aStride;
+                for (int j = column; j < end; j += WIDTH) {
+                    packPanelB(j, from, to, packedB, 0);
+                    tiles(own.tile, 0, rowPanels, j, to - from, sharedA, block, packedB, 0, from > 0 || add);
+                }
+            }
+        }
+
+        // Deep products.
+
+        /** Number of pieces of k, from the shape alone; 1 where the product is not deep. */
+        private int deepPieces() {
+            long elements = (long) m * n;
+            return k < 2 * DEEP_K || elements > DEEP_ELEMENTS || m > 512 || n > 512 ? 1
+                    : (int) Math.min(ceilDiv(k, DEEP_K), Math.max(1, DEEP_PARTIALS / elements));
+        }
+
+        private void deep(int pieces) {
+            pieceK = roundUp(ceilDiv(k, pieces), LANES);
+            int tasks = ceilDiv(k, pieceK);
+            blockK = evenly(pieceK, BLOCK_K, LANES);
+            aStride = ROWS * blockK + LANES;
+            partial = scratch.get().partial(tasks * m * n);
+            columnTasks = tasks;
+            loop(Phase.DEEP, tasks, (long) m * n * k);
+            taskRows = ceilDiv(m, 4 * parallel.threads());
+            loop(Phase.REDUCE, ceilDiv(m, taskRows), (long) tasks * m * n);
+        }
+
+        private void deepTask(Scratch own, int task) {
+            float[] packedA = own.a(rowPanels * aStride);
+            float[] packedB = own.b(WIDTH * blockK + LANES);
+            int first = task * pieceK;
+            int last = Math.min(k, first + pieceK);
+            for (int from = first; from < last; from += blockK) {
+                int to = Math.min(last, from + blockK);
+                for (int p = 0; p < rowPanels; p++) {
+                    packPanelA(p * ROWS, from, to, packedA, p * aStride);
+                }
+                for (int j = 0; j < n; j += WIDTH) {
+                    packPanelB(j, from, to, packedB, 0);
+                    int columns = Math.min(WIDTH, n - j);
+                    for (int p = 0; p < rowPanels; p++) {
+                        int row = p * ROWS;
+                        int rows = Math.min(ROWS, m - row);
+                        GemmKernels.multiply(GemmKernels.rowsFor(rows), columns > LANES ? 2 : 1, to - from, packedA, p * aStride,
+                                packedB, 0, own.tile);
+                        GemmPacking.store(own.tile, rows, columns, partial, (task * m + row) * n + j, n, from > first);
+                    }
+                }
+            }
+        }
+
+        private void reduceTask(int task) {
+            int end = Math.min(m, (task + 1) * taskRows);
+            for (int i = task * taskRows; i < end; i++) {
+                GemmPacking.sum(partial, i * n, m * n, columnTasks, n, c, i * ldc, add);
+            }
+        }
+
+        // Shared by all plans.
+
+        /** The tiles of {@code panels} row panels and one column panel. */
+        private void tiles(float[] tile, int firstRow, int panels, int column, int kc, float[] packedA, int ao, float[] packedB, int bo,
+                boolean accumulate) {
+            int columns = Math.min(WIDTH, n - column);
+            int vectors = columns > LANES ? 2 : 1;
+            for (int p = 0; p < panels; p++) {
+                int row = firstRow + p * ROWS;
+                int rows = Math.min(ROWS, m - row);
+                GemmKernels.multiply(GemmKernels.rowsFor(rows), vectors, kc, packedA, ao + p * aStride, packedB, bo, tile);
+                GemmPacking.store(tile, rows, columns, c, row * ldc + 4L * column, ldc, accumulate);
+            }
+        }
+
+        private void packPanelA(int row, int from, int to, float[] dst, int at) {
+            int rows = Math.min(ROWS, m - row);
+            int width = GemmKernels.rowsFor(rows);
+            if (ta) {
+                GemmPacking.packColumns(a, from * lda + 4L * row, lda, rows, to - from, dst, at, width);
+            } else {
+                GemmPacking.packRows(a, row * lda + 4L * from, lda, rows, to - from, dst, at, width);
+            }
+        }
+
+        private void packPanelB(int column, int from, int to, float[] dst, int at) {
+            int columns = Math.min(WIDTH, n - column);
+            if (tb) {
+                GemmPacking.packTransposedB(b, column * ldb + 4L * from, ldb, columns, to - from, dst, at);
+            } else {
+                GemmPacking.packB(b, from * ldb + 4L * column, ldb, columns, to - from, dst, at);
+            }
+        }
+    }
+
+    /** Length of equal blocks of at most {@code most} that cover {@code total}, a multiple of {@code unit}. */
+    private static int evenly(int total, int most, int unit) {
+        return roundUp(ceilDiv(total, ceilDiv(total, most)), unit);
+    }
+
+    private static int ceilDiv(int a, int b) {
+        return Math.ceilDiv(a, b);
+    }
+
+    private static int roundUp(int value, int unit) {
+        return ceilDiv(value, unit) * unit;
+    }
+}

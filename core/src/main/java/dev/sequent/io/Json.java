@@ -179,6 +179,31 @@ public sealed interface Json {
         return new Num(Double.toString(value));
     }
 
+    /**
+     * Ordinary Java values as JSON: maps with string keys, collections, strings, booleans, integers, finite floats, null, and
+     * infinities, which become {@code {"__float__": "Infinity"}}. The inverse of {@link #toJava}.
+     */
+    static Json ofJava(Object value) {
+        return switch (value) {
+            case null -> NULL;
+            case Json json -> json;
+            case String s -> of(s);
+            case Boolean b -> of(b.booleanValue());
+            case Double d when d.isInfinite() -> object().with(JsonView.FLOAT_TAG, of(d > 0 ? "Infinity" : "-Infinity"));
+            case Double d -> of(d.doubleValue());
+            case Float f -> ofJava(Double.parseDouble(f.toString()));
+            case Long n -> of(n.longValue());
+            case Integer n -> of(n.longValue());
+            case Collection<?> c -> array(c.stream().map(Json::ofJava).toList());
+            case Map<?, ?> map -> {
+                Map<String, Json> members = new LinkedHashMap<>();
+                map.forEach((k, v) -> members.put(String.valueOf(k), ofJava(v)));
+                yield new Obj(members);
+            }
+            default -> throw new DataException("json", "a map, collection, string, number or boolean", value.getClass().getName());
+        };
+    }
+
     /** A truth value. */
     static Bool of(boolean value) {
         return new Bool(value);
@@ -234,6 +259,34 @@ public sealed interface Json {
     /** This value over several lines, indented by two spaces, with a final line feed. */
     default String writePretty() {
         return JsonWriter.pretty(this);
+    }
+
+    /**
+     * This value as ordinary Java: {@code Map<String, Object>} in order, {@code List<Object>}, String, Boolean, Long for integers of 64
+     * bits, Double for other numbers, null.
+     *
+     * @throws DataException when a number is beyond the range of a double
+     */
+    default Object toJava() {
+        JsonView view = JsonView.of(this, "json", DataException::new);
+        return switch (this) {
+            case Obj o when o.members().size() == 1 && o.members().containsKey(JsonView.FLOAT_TAG) -> (Object) view.asDouble();
+            case Obj o -> {
+                Map<String, Object> map = new LinkedHashMap<>();
+                o.members().forEach((name, member) -> map.put(name, member.toJava()));
+                yield map;
+            }
+            case Arr a -> {
+                List<Object> list = new ArrayList<>();
+                a.elements().forEach(element -> list.add(element.toJava()));
+                yield list;
+            }
+            case Str s -> s.value();
+            case Num n when n.isInteger() && n.text().length() <= 20 -> (Object) view.asLong();
+            case Num _ -> (Object) view.asDouble();
+            case Bool b -> b.value();
+            case Null _ -> null;
+        };
     }
 
     private static void requireValue(Json value) {

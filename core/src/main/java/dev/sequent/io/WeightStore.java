@@ -4,8 +4,11 @@ import dev.sequent.type.CheckpointException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collection;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Named tensors in files, memory-mapped and read-only: one safetensors file, or several listed by an index.
@@ -58,6 +61,23 @@ public sealed interface WeightStore extends AutoCloseable permits SafetensorsFil
      * @throws CheckpointException when there is none, or the store is closed
      */
     MemorySegment data(String name);
+
+    /**
+     * Requires that the tensors are exactly those called {@code names}.
+     *
+     * @throws CheckpointException that lists the missing and the unknown ones
+     */
+    default void requireExactly(Collection<String> names) {
+        Set<String> expected = new LinkedHashSet<>(names);
+        List<String> missing = expected.stream().filter(name -> !contains(name)).toList();
+        List<String> unknown = tensors().stream().map(StoredTensor::name).filter(name -> !expected.contains(name)).toList();
+        if (!missing.isEmpty() || !unknown.isEmpty()) {
+            throw new CheckpointException("checkpoint", "the " + expected.size() + " tensors of the model",
+                    (missing.isEmpty() ? "" : "a checkpoint without " + JsonView.names(missing))
+                    + (missing.isEmpty() || unknown.isEmpty() ? "" : " and ")
+                    + (unknown.isEmpty() ? "" : "the unknown " + JsonView.names(unknown)));
+        }
+    }
 
     /** Free text stored with the tensors. */
     Map<String, String> metadata();

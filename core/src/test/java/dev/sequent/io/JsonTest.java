@@ -154,6 +154,20 @@ class JsonTest {
         assertThatThrownBy(() -> Json.read(latin, 9, Json.Dialect.STRICT, ConfigException::new)).isInstanceOf(ConfigException.class).hasMessageContaining("UTF-8");
     }
 
+    @Test
+    void javaValuesRoundTrip() {
+        Json value = parse("{\"i\":9007199254740993,\"d\":0.1,\"e\":1e3,\"s\":\"x\",\"b\":true,\"n\":null,\"l\":[1,{\"__float__\":\"-Infinity\"}],\"o\":{}}");
+        Map<?, ?> java = (Map<?, ?>) value.toJava();
+        assertThat(java.get("i")).isEqualTo(9007199254740993L);
+        assertThat(java.get("e")).isEqualTo(1000.0);
+        assertThat(java.get("l")).isEqualTo(List.of(1L, Double.NEGATIVE_INFINITY));
+        assertThat(Json.ofJava(java).write()).isEqualTo(value.write().replace("1e3", "1000.0"));
+        assertThat(Json.ofJava(List.of(0.1f, 3, Map.of())).write()).isEqualTo("[0.1,3,{}]");
+        assertThatThrownBy(() -> Json.ofJava(new Object())).isInstanceOf(DataException.class);
+        assertThatThrownBy(() -> parse("[1e999]").toJava()).isInstanceOf(DataException.class);
+        assertThatThrownBy(() -> parse("[9223372036854775808]").toJava()).isInstanceOf(DataException.class);
+    }
+
     private static Json parse(String text) {
         return Json.parse(text, "t", ConfigException::new);
     }

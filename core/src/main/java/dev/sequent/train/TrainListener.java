@@ -1,0 +1,33 @@
+package dev.sequent.train;
+
+/** Watches a training run. Called on the training thread; an exception ends the run. */
+public interface TrainListener {
+    /**
+     * What a step did.
+     *
+     * @param step number of the step, from 1
+     * @param steps steps of the whole run
+     * @param loss training loss of the step's batches in nats per token
+     * @param learningRate the step's learning rate
+     * @param gradientNorm global norm of the gradients before clipping
+     * @param tokens tokens of the step
+     * @param seconds wall time of the step
+     */
+    record Step(long step, long steps, double loss, double learningRate, double gradientNorm, long tokens, double seconds) {}
+
+    /**
+     * What a validation found.
+     *
+     * @param step steps done
+     * @param loss mean validation loss in nats per token
+     * @param tokens validation tokens
+     * @param seconds wall time of the validation
+     */
+    record Validation(long step, double loss, long tokens, double seconds) {}
+
+    /** After every step. */
+    default void step(Step step) {}
+
+    /** After every validation. */
+    default void validation(Validation validation) {}
+}

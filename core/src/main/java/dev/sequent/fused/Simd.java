@@ -8,6 +8,11 @@ public final class Simd {
 
     private Simd() {}
 
+    /** How a kernel that {@link #choose} has chosen computes, for its name: {@code vector} or {@code scalar}. */
+    public static String flavour() {
+        return available() ? "vector" : "scalar";
+    }
+
     /** Whether the JVM was started with the vector module ({@code --add-modules jdk.incubator.vector}). */
     public static boolean available() {
         return ModuleLayer.boot().findModule(MODULE).isPresent();

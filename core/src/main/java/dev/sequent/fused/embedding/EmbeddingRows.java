@@ -57,7 +57,7 @@ final class EmbeddingRows {
         MemorySegment order = scratch.asSlice(starts.byteSize(), (long) rows << 2);
         sort(ids, starts, order, rows, vocabulary);
         long work = (long) rows + vocabulary;
-        int tasks = Math.clamp(work * width / WORK_PER_TASK, 1, Math.min(MAX_TASKS, vocabulary));
+        int tasks = Math.clamp(work * width / WORK_PER_TASK, 1, Math.min(MAX_TASKS, Math.max(vocabulary, 1)));
         parallel.forEach(tasks, task -> {
             int from = boundary(starts, vocabulary, work * task / tasks);
             int to = boundary(starts, vocabulary, work * (task + 1) / tasks);

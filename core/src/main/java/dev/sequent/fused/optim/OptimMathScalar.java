@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 /** {@link OptimMath} in plain loops, for JVMs without the vector module. */
 final class OptimMathScalar implements OptimMath {
     @Override
-    public void adamw(AdamW c, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, long at, int n) {
+    public void adamw(AdamWStep c, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, long at, int n) {
         for (long i = at; i < at + n; i++) {
             float gv = g.getAtIndex(JAVA_FLOAT, i) * c.scale();
             float mv = m.getAtIndex(JAVA_FLOAT, i);
@@ -22,7 +22,7 @@ final class OptimMathScalar implements OptimMath {
     }
 
     @Override
-    public void sgd(Sgd c, MemorySegment p, MemorySegment g, MemorySegment b, long at, int n) {
+    public void sgd(SgdStep c, MemorySegment p, MemorySegment g, MemorySegment b, long at, int n) {
         for (long i = at; i < at + n; i++) {
             float pv = p.getAtIndex(JAVA_FLOAT, i);
             float gv = c.scale() * g.getAtIndex(JAVA_FLOAT, i) + c.decay() * pv;

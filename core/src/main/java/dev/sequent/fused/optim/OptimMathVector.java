@@ -25,7 +25,7 @@ final class OptimMathVector implements OptimMath {
     }
 
     @Override
-    public void adamw(AdamW c, MemorySegment ps, MemorySegment gs, MemorySegment ms, MemorySegment vs, long at, int n) {
+    public void adamw(AdamWStep c, MemorySegment ps, MemorySegment gs, MemorySegment ms, MemorySegment vs, long at, int n) {
         MemorySegment p = row(ps, at, n);
         MemorySegment g = row(gs, at, n);
         MemorySegment m = row(ms, at, n);
@@ -66,7 +66,7 @@ final class OptimMathVector implements OptimMath {
     }
 
     @Override
-    public void sgd(Sgd c, MemorySegment ps, MemorySegment gs, MemorySegment bs, long at, int n) {
+    public void sgd(SgdStep c, MemorySegment ps, MemorySegment gs, MemorySegment bs, long at, int n) {
         MemorySegment p = row(ps, at, n);
         MemorySegment g = row(gs, at, n);
         MemorySegment b = row(bs, at, n);

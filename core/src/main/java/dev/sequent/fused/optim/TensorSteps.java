@@ -19,27 +19,27 @@ final class TensorSteps {
     }
 
     /** AdamW (Loshchilov and Hutter 2019); {@code coefficients[i]} are those of tensor i. */
-    void adamw(Parallel parallel, TensorChunks chunks, OptimMath.AdamW[] coefficients, MemorySegment[] parameters, MemorySegment[] gradients,
+    void adamw(Parallel parallel, TensorChunks chunks, AdamWStep[] coefficients, MemorySegment[] parameters, MemorySegment[] gradients,
             MemorySegment[] first, MemorySegment[] second) {
         chunks.forEach(parallel, (chunk, i, at, n) ->
             math.adamw(coefficients[i], parameters[i], gradients[i], first[i], second[i], at, n));
     }
 
     /** Gradient descent with momentum; {@code coefficients[i]} are those of tensor i. */
-    void sgd(Parallel parallel, TensorChunks chunks, OptimMath.Sgd[] coefficients, MemorySegment[] parameters, MemorySegment[] gradients,
+    void sgd(Parallel parallel, TensorChunks chunks, SgdStep[] coefficients, MemorySegment[] parameters, MemorySegment[] gradients,
             MemorySegment[] velocities) {
         chunks.forEach(parallel, (chunk, i, at, n) ->
             math.sgd(coefficients[i], parameters[i], gradients[i], velocities[i], at, n));
     }
 
-    /** Square root of the sum of all elements' squares; chunk sums are added in ascending order, in double. */
-    double norm(Parallel parallel, TensorChunks chunks, MemorySegment[] tensors) {
+    /** Sum of all elements' squares; chunk sums are added in ascending order, in double. */
+    double sumSquares(Parallel parallel, TensorChunks chunks, MemorySegment[] tensors) {
         double[] partial = new double[chunks.chunks()];
         chunks.forEach(parallel, (chunk, i, at, n) -> partial[chunk] = math.sumSquares(tensors[i], at, n));
         double sum = 0;
         for (double p : partial) {
             sum += p;
         }
-        return Math.sqrt(sum);
+        return sum;
     }
 }

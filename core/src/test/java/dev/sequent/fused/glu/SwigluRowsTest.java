@@ -31,9 +31,9 @@ class SwigluRowsTest {
             MemorySegment dy = NativeRows.normal((long) rows * n, 0, 1, 2);
             MemorySegment y = NativeRows.poisoned((long) rows * n);
             MemorySegment dx = NativeRows.poisoned(2L * rows * n);
-            kernel.forward(POOL, matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(y, 0, n), rows, n);
+            kernel.forward(POOL, matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(y, 0, n), (long) rows * n, n);
             kernel.backward(POOL, matrix(dy, 0, n), matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(dx, 0, 2L * n), matrix(dx, n, 2L * n),
-                rows, n);
+                (long) rows * n, n);
             double[] yv = new double[rows * n];
             double[] dxv = new double[2 * rows * n];
             for (int r = 0; r < rows; r++) {
@@ -66,8 +66,8 @@ class SwigluRowsTest {
             MemorySegment dg = NativeRows.poisoned(gates.length);
             MemorySegment du = NativeRows.poisoned(gates.length);
             int n = gates.length;
-            kernel.forward(POOL, matrix(g, 0, n), matrix(u, 0, n), matrix(y, 0, n), 1, n);
-            kernel.backward(POOL, matrix(u, 0, n), matrix(g, 0, n), matrix(u, 0, n), matrix(dg, 0, n), matrix(du, 0, n), 1, n);
+            kernel.forward(POOL, matrix(g, 0, 4), matrix(u, 0, 4), matrix(y, 0, 4), n, 4); // rows of 4, 4 and 1
+            kernel.backward(POOL, matrix(u, 0, n), matrix(g, 0, n), matrix(u, 0, n), matrix(dg, 0, n), matrix(du, 0, n), n, n);
             NativeRows.assertClose("y", y, new double[] {0, 0, 0, -4.12230724e-8, 0, 20, 88, 200, 1e30}, 1e-7);
             NativeRows.assertClose("dg", dg, new double[] {0, 0, 0, -3.91619e-8, 0.5, 1 + 3.91619e-8, 1, 1, 1}, 1.5e-7);
             assertThat(NativeRows.floats(du)).isEqualTo(NativeRows.floats(y));

@@ -1,0 +1,77 @@
+package dev.sequent.fused;
+
+import dev.sequent.spi.HostMemory;
+import dev.sequent.spi.HostMemory.View;
+import dev.sequent.spi.Parallel;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+
+/**
+ * How kernels on host memory read and make tensors. To be used inside a scope, as custom operations are: dense copies of operands
+ * and scratch tensors belong to it. Thread-safe.
+ */
+public final class HostTensors {
+    private final HostMemory memory;
+
+    /** Access to the tensors of one backend. */
+    public HostTensors(HostMemory memory) {
+        this.memory = memory;
+    }
+
+    /** The backend's thread pool. */
+    public Parallel parallel() {
+        return memory.parallel();
+    }
+
+    /** Why a kernel for rows of F32 cannot work on a tensor; empty when it can. */
+    public static Optional<String> refusal(Tensor x) {
+        if (x.dtype() != DType.F32) {
+            return Optional.of("takes F32, given " + x.dtype());
+        }
+        return x.rank() > 0 && x.dim(-1) > Integer.MAX_VALUE - 64 ? Optional.of("rows are too long") : Optional.empty();
+    }
+
+    /** The elements of a tensor in row-major order without gaps; a copy where it is not laid out so. */
+    public MemorySegment read(Tensor x) {
+        View view = memory.view(x.handle());
+        return view.contiguous() ? view.segment() : memory.view(x.contiguous().handle()).segment();
+    }
+
+    /** {@link #read}, or null for null. */
+    public MemorySegment readOrNull(Tensor x) {
+        return x == null ? null : read(x);
+    }
+
+    /** Whether {@link #read} gives the memory of the tensor itself, so that a kernel can change it in place. */
+    public boolean isDense(Tensor x) {
+        return memory.view(x.handle()).contiguous();
+    }
+
+    /** An integer tensor as indices. */
+    public Indices indices(Tensor ids) {
+        return new Indices(read(ids), ids.dtype() == DType.I64);
+    }
+
+    /** An uninitialised dense tensor on the device of {@code like}. */
+    public Tensor allocate(Tensor like, DType dtype, Shape shape) {
+        return Tensor.wrap(like.device(), memory.allocate(shape, dtype, like.device().index()));
+    }
+
+    /** An uninitialised dense tensor with the device, dtype and shape of {@code like}. */
+    public Tensor allocate(Tensor like) {
+        return allocate(like, like.dtype(), like.shape());
+    }
+
+    /** Memory for {@code elements} elements of 4 bytes, of any content, on the device of {@code like}. */
+    public MemorySegment scratch(Tensor like, long elements) {
+        return read(allocate(like, DType.F32, Shape.of(elements)));
+    }
+
+    /** Number of rows of a tensor whose last axis is a row. */
+    public static int rows(Tensor x) {
+        return x.size() == 0 ? 0 : Math.toIntExact(x.size() / x.dim(-1));
+    }
+}

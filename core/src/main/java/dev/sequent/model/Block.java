@@ -1,5 +1,6 @@
 package dev.sequent.model;
 
+import dev.sequent.fused.norm.Normalize;
 import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.SequenceMixer;
@@ -8,7 +9,9 @@ import dev.sequent.nn.FeedForward;
 import dev.sequent.nn.Init;
 import dev.sequent.nn.Layer;
 import dev.sequent.nn.Norm;
+import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Tensor;
+import java.util.Optional;
 
 /**
  * A pre-norm residual block: x + mixer(norm(x)), then, where there is a feed-forward part, h + mlp(mlp_norm(h)).
@@ -39,20 +42,24 @@ final class Block extends Layer {
     }
 
     Tensor forward(Tensor x, SequenceInfo info) {
-        Tensor h = x.add(Dropout.apply(mixer.forward(norm.forward(x), info), dropout, info.dropout()));
-        return mlp == null ? h : h.add(Dropout.apply(mlp.forward(mlpNorm.forward(h)), dropout, info.dropout()));
+        return feedForward(x, Dropout.apply(mixer.forward(norm.forward(x), info), dropout, info.dropout()), info.dropout());
     }
 
     Tensor prefill(Tensor x, SequenceInfo info, MixerState state) {
-        return feedForward(x.add(prefill(mixer, norm.forward(x), info, state)));
+        return feedForward(x, prefill(mixer, norm.forward(x), info, state), Optional.empty());
     }
 
     Tensor step(Tensor x, MixerState state) {
-        return feedForward(x.add(step(mixer, norm.forward(x), state)));
+        return feedForward(x, step(mixer, norm.forward(x), state), Optional.empty());
     }
 
-    private Tensor feedForward(Tensor h) {
-        return mlp == null ? h : h.add(mlp.forward(mlpNorm.forward(h)));
+    /** x + mixed, and the feed-forward part on top of it. */
+    private Tensor feedForward(Tensor x, Tensor mixed, Optional<Rng> rng) {
+        if (mlp == null) {
+            return x.add(mixed);
+        }
+        Normalize.Added h = mlpNorm.forward(x, mixed);
+        return h.sum().add(Dropout.apply(mlp.forward(h.normalised()), dropout, rng));
     }
 
     // a model's state was made by its own mixers, layer by layer, so the kinds of state agree

@@ -1,5 +1,6 @@
 package dev.sequent.nn;
 
+import dev.sequent.fused.embedding.Lookup;
 import dev.sequent.tensor.Tensor;
 
 /** Rows of a (V, D) table chosen by token ids. Checkpoint name {@code weight}. */
@@ -18,6 +19,6 @@ public final class Embedding extends Layer {
 
     /** Looks up integer ids of any shape; the result has one more axis of size D. */
     public Tensor forward(Tensor ids) {
-        return weight.value().indexSelect(0, ids.reshape(ids.size())).reshape(ids.shape().insert(-1, weight.value().dim(1)));
+        return Lookup.apply(weight.value(), ids);
     }
 }

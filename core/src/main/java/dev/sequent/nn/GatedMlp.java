@@ -1,5 +1,6 @@
 package dev.sequent.nn;
 
+import dev.sequent.fused.glu.Swiglu;
 import dev.sequent.tensor.Tensor;
 
 /**
@@ -25,6 +26,6 @@ public final class GatedMlp extends FeedForward {
 
     @Override
     public Tensor forward(Tensor x) {
-        return down.forward(gate.forward(x).silu().mul(up.forward(x)));
+        return down.forward(Swiglu.apply(gate.forward(x), up.forward(x)));
     }
 }

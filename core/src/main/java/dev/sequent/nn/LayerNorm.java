@@ -1,6 +1,6 @@
 package dev.sequent.nn;
 
-import dev.sequent.op.ReduceOp;
+import dev.sequent.fused.norm.Normalize;
 import dev.sequent.tensor.Tensor;
 
 /** y = (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016). Checkpoint names {@code weight}, {@code bias}. */
@@ -18,8 +18,11 @@ public final class LayerNorm extends Norm {
 
     @Override
     public Tensor forward(Tensor x) {
-        Tensor centred = x.sub(x.reduce(ReduceOp.SUM, true, -1).div(x.dim(-1)));
-        Tensor variance = centred.square().reduce(ReduceOp.SUM, true, -1).div(x.dim(-1));
-        return centred.mul(variance.add(eps).rsqrt()).mul(weight.value()).add(bias.value());
+        return Normalize.layer(x, weight.value(), bias.value(), eps);
+    }
+
+    @Override
+    public Normalize.Added forward(Tensor x, Tensor residual) {
+        return Normalize.addLayer(x, residual, weight.value(), bias.value(), eps);
     }
 }

@@ -1,6 +1,6 @@
 package dev.sequent.nn;
 
-import dev.sequent.op.ReduceOp;
+import dev.sequent.fused.norm.Normalize;
 import dev.sequent.tensor.Tensor;
 
 /** y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). Checkpoint name {@code weight}. */
@@ -16,8 +16,12 @@ public final class RmsNorm extends Norm {
 
     @Override
     public Tensor forward(Tensor x) {
-        Tensor meanSquare = x.square().reduce(ReduceOp.SUM, true, -1).div(x.dim(-1));
-        return x.mul(meanSquare.add(eps).rsqrt()).mul(weight.value());
+        return Normalize.rms(x, weight.value(), eps);
+    }
+
+    @Override
+    public Normalize.Added forward(Tensor x, Tensor residual) {
+        return Normalize.addRms(x, residual, weight.value(), eps);
     }
 
     /** (width). */

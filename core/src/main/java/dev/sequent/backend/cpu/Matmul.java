@@ -1,0 +1,230 @@
+package dev.sequent.backend.cpu;
+
+import dev.sequent.spi.MatmulProvider;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
+/**
+ * Batched matrix products. Operands whose rows or columns are dense are read where they lie, transposed views included; the batch is
+ * folded into the rows of A where B is the same for all of it. Thread-safe.
+ */
+final class Matmul {
+    /** Products with fewer multiplications are spread over threads by matrix, larger ones inside each matrix. */
+    private static final long SMALL_PRODUCT = 1 << 20;
+    /** So many matrices per thread are enough to keep all threads busy. */
+    private static final int MATRICES_PER_THREAD = 4;
+
+    private final Machine machine;
+    private final Copies copies;
+    private final Casts casts;
+    private final Gemm gemm;
+    private final MatmulProvider.Matmul provider;
+
+    /** Products by {@code gemm}, or by {@code provider} (null for none) where that accepts them. */
+    Matmul(Machine machine, Copies copies, Casts casts, Gemm gemm, MatmulProvider.Matmul provider) {
+        this.machine = machine;
+        this.copies = copies;
+        this.casts = casts;
+        this.gemm = gemm;
+        this.provider = provider;
+    }
+
+    /** Sizes of one product. */
+    private record Sizes(int m, int n, int k) {
+        static Sizes of(CpuHandle a, CpuHandle b, boolean ta, boolean tb) {
+            return new Sizes(Math.toIntExact(a.shape().dim(ta ? -1 : -2)), Math.toIntExact(b.shape().dim(tb ? -2 : -1)),
+                    Math.toIntExact(a.shape().dim(ta ? -2 : -1)));
+        }
+
+        long work() {
+            return Math.max(1, (long) m * n * k);
+        }
+    }
+
+    /** The innermost two axes of an operand as a row-major matrix. {@code x} belongs to this record. */
+    private record Matrix(CpuHandle x, boolean transposed, long ld) {}
+
+    CpuHandle matmul(CpuHandle a, CpuHandle b, boolean ta, boolean tb) {
+        Sizes sizes = Sizes.of(a, b, ta, tb);
+        Shape shape = a.shape().with(-2, sizes.m).with(-1, sizes.n);
+        if (shape.size() == 0 || sizes.k == 0) {
+            CpuHandle y = machine.allocate("matmul", shape, a.dtype());
+            return machine.produce(y, () -> casts.fill(y, 0));
+        }
+        return switch (a.dtype()) {
+            case F32 -> product(a, b, ta, tb, sizes, shape);
+            case BF16 -> {
+                boolean native16 = provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, DType.BF16.bytes());
+                yield rounded(native16 ? product(a, b, ta, tb, sizes, shape) : widened(a, b, ta, tb, sizes, shape), DType.BF16);
+            }
+            case F16 -> rounded(widened(a, b, ta, tb, sizes, shape), DType.F16);
+            case F64, I64, I32, BOOL -> plain(a, b, ta, tb, sizes, shape);
+        };
+    }
+
+    private CpuHandle rounded(CpuHandle y, DType dtype) {
+        try {
+            return casts.cast(y, dtype);
+        } finally {
+            y.release();
+        }
+    }
+
+    private CpuHandle widened(CpuHandle a, CpuHandle b, boolean ta, boolean tb, Sizes sizes, Shape shape) {
+        CpuHandle wideA = casts.cast(a, DType.F32);
+        try {
+            CpuHandle wideB = casts.cast(b, DType.F32);
+            try {
+                return product(wideA, wideB, ta, tb, sizes, shape);
+            } finally {
+                wideB.release();
+            }
+        } finally {
+            wideA.release();
+        }
+    }
+
+    /** The F32 product of F32 or BF16 operands. */
+    private CpuHandle product(CpuHandle a, CpuHandle b, boolean ta, boolean tb, Sizes sizes, Shape shape) {
+        CpuHandle y = machine.allocate("matmul", shape, DType.F32);
+        return machine.produce(y, () -> {
+            Matrix left = matrix(a, ta);
+            try {
+                Matrix right = matrix(b, tb);
+                try {
+                    batch(left, right, sizes, y);
+                } finally {
+                    right.x.release();
+                }
+            } finally {
+                left.x.release();
+            }
+        });
+    }
+
+    private Matrix matrix(CpuHandle x, boolean transposed) {
+        int rank = x.shape().rank();
+        long rows = x.shape().dim(-2);
+        long columns = x.shape().dim(-1);
+        long down = x.strides()[rank - 2];
+        long across = x.strides()[rank - 1];
+        if ((columns == 1 || across == 1) && (rows == 1 || down >= columns)) {
+            return new Matrix(x.share(), transposed, rows == 1 ? columns : down);
+        }
+        if ((rows == 1 || down == 1) && (columns == 1 || across >= rows)) {
+            return new Matrix(x.share(), !transposed, columns == 1 ? rows : across);
+        }
+        return new Matrix(copies.dense("matmul", x), transposed, columns);
+    }
+
+    private void batch(Matrix a, Matrix b, Sizes sizes, CpuHandle y) {
+        int axes = y.shape().rank() - 2;
+        Layout.Space space = Layout.collapse(Arrays.copyOf(y.shape().toArray(), axes), new long[][] {
+            Arrays.copyOf(a.x.strides(), axes), Arrays.copyOf(b.x.strides(), axes), Arrays.copyOf(y.strides(), axes)});
+        Sizes folded = sizes;
+        long[] dims = Arrays.copyOf(space.dims(), space.rank() + 1);
+        dims[space.rank()] = 1;
+        int last = space.rank() - 1;
+        if (dims[last] > 1 && space.strides()[1][last] == 0 && !a.transposed && space.strides()[0][last] == sizes.m * a.ld
+                && sizes.m * dims[last] <= Integer.MAX_VALUE) {
+            folded = new Sizes((int) (sizes.m * dims[last]), sizes.n, sizes.k);
+            dims[last] = 1;
+        }
+        products(a, b, folded, y, dims, space.strides());
+    }
+
+    private void products(Matrix a, Matrix b, Sizes sizes, CpuHandle y, long[] dims, long[][] strides) {
+        long count = 1;
+        for (long d : dims) {
+            count *= d;
+        }
+        int bytes = a.x.dtype().bytes();
+        boolean given = provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, bytes);
+        boolean byMatrix = !given && (sizes.work() < SMALL_PRODUCT || count >= (long) MATRICES_PER_THREAD * machine.pool().threads());
+        long perTask = byMatrix ? Math.max(1, SMALL_PRODUCT / 8 / sizes.work()) : count;
+        machine.range(count, perTask, (from, to) -> {
+            Cursor cursor = new Cursor(dims, strides, from);
+            for (long i = from; i < to; i++) {
+                MemorySegment p = a.x.memory().asSlice(a.x.offset() + cursor.at(0) * bytes);
+                MemorySegment q = b.x.memory().asSlice(b.x.offset() + cursor.at(1) * bytes);
+                MemorySegment r = y.memory().asSlice(y.offset() + cursor.at(2) * 4);
+                if (!given) {
+                    gemm.gemm(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
+                } else if (bytes == 2) {
+                    provider.gemmBf16(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
+                } else {
+                    provider.gemmF32(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
+                }
+                cursor.advance();
+            }
+        });
+    }
+
+    /** F64 in double precision and integers exactly, a row of the result at a time. */
+    private CpuHandle plain(CpuHandle a, CpuHandle b, boolean ta, boolean tb, Sizes sizes, Shape shape) {
+        CpuHandle y = machine.allocate("matmul", shape, a.dtype());
+        return machine.produce(y, () -> {
+            CpuHandle left = oriented(a, ta);
+            try {
+                CpuHandle right = oriented(b, tb);
+                try {
+                    machine.overRows(y, shape.size() / sizes.n, (long) sizes.n * sizes.k, row -> plainRow(left, right, sizes, row, y));
+                } finally {
+                    right.release();
+                }
+            } finally {
+                left.release();
+            }
+        });
+    }
+
+    private CpuHandle oriented(CpuHandle x, boolean transposed) {
+        if (!transposed) {
+            return copies.contiguous("matmul", x);
+        }
+        int rank = x.shape().rank();
+        long[] strides = x.strides().clone();
+        strides[rank - 1] = x.strides()[rank - 2];
+        strides[rank - 2] = x.strides()[rank - 1];
+        Shape shape = x.shape().with(-1, x.shape().dim(-2)).with(-2, x.shape().dim(-1));
+        CpuHandle view = x.view(x.offset(), shape, strides);
+        try {
+            return copies.contiguous("matmul", view);
+        } finally {
+            view.release();
+        }
+    }
+
+    private static void plainRow(CpuHandle a, CpuHandle b, Sizes sizes, long row, CpuHandle y) {
+        DType dtype = a.dtype();
+        int bytes = dtype.bytes();
+        boolean floats = dtype.isFloat();
+        double[] numbers = new double[floats ? sizes.n : 0];
+        long[] integers = new long[floats ? 0 : sizes.n];
+        long p = a.offset() + row * sizes.k * bytes;
+        long q = b.offset() + row / sizes.m * sizes.k * sizes.n * bytes;
+        for (int k = 0; k < sizes.k; k++, p += bytes) {
+            if (floats) {
+                double s = Elements.number(dtype, a.memory(), p);
+                for (int j = 0; j < sizes.n; j++, q += bytes) {
+                    numbers[j] += s * Elements.number(dtype, b.memory(), q);
+                }
+            } else {
+                long s = Elements.integer(dtype, a.memory(), p);
+                for (int j = 0; j < sizes.n; j++, q += bytes) {
+                    integers[j] += s * Elements.integer(dtype, b.memory(), q);
+                }
+            }
+        }
+        long t = y.offset() + row * sizes.n * bytes;
+        for (int j = 0; j < sizes.n; j++, t += bytes) {
+            if (floats) {
+                Elements.set(dtype, y.memory(), t, numbers[j]);
+            } else {
+                Elements.set(dtype, y.memory(), t, integers[j]);
+            }
+        }
+    }
+}

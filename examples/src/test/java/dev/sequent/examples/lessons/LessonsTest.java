@@ -1,0 +1,108 @@
+package dev.sequent.examples.lessons;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class LessonsTest {
+    /** What each lesson must print; its last comment promises this to the reader. */
+    private static final Map<Integer, List<String>> PROMISES = Map.of(
+            1, List.of("10 x + x = [11.0, 22.0, 33.0, 44.0, 55.0, 66.0]",
+                    "x        = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]",
+                    "x + row    = [101.0, 202.0, 303.0, 104.0, 205.0, 306.0]",
+                    "x + column = [1001.0, 1002.0, 1003.0, 2004.0, 2005.0, 2006.0]",
+                    "wrong: [mul] expected operands of one dtype, given F32 and I32",
+                    "x * counts = [1.0, 0.0, 6.0, 4.0, 0.0, 12.0]",
+                    "the first three come again: true"),
+            2, List.of("wrong: head 0 = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]",
+                    "right: head 0 = [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]",
+                    "back again: true",
+                    "= [15.0, 75.0]",
+                    "wrong: [mul] expected shapes that broadcast, given (1, 2, 6) and (2)",
+                    "right: [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 20.0, 22.0, 24.0, 26.0, 28.0, 30.0]",
+                    "expect: [x] expected shape (any, 3, 6), given (1, 2, 6)"),
+            3, List.of("is 14, df/dx = 2 x = [2.0, 4.0, 6.0]",
+                    "computed outside the body:  dx^2/dx at 3 = 0.0",
+                    "through detach():           dx^2/dx at 3 = 0.0",
+                    "through a Java double:      dx^2/dx at 3 = 0.0",
+                    "right:                      dx^2/dx at 3 = 6.0",
+                    "fitted y = 2.000 x + -1.000",
+                    "first derivative 27, second 18"),
+            4, List.of("<- WRONG, and training would still run"),
+            5, List.of("right: a scope in every step holds 0 more tensors (mean 3)",
+                    "two results let out of their scopes: 2 more tensors, mean 3 and 3",
+                    "of shape (64, 64) that has been released",
+                    "training: 2 tensors during a step (loss and gradient), 0 after 100 steps",
+                    "after the outermost scope: 0 more than at the start"),
+            6, List.of("loop        0.50000  0.40000  0.32000  1.25600  0.50480  0.40384",
+                    "convolution 0.50000  0.40000  0.32000  1.25600  0.50480  0.40384",
+                    "matrix      0.50000  0.40000  0.32000  1.25600  0.50480  0.40384",
+                    "state carried over:          0.50480  0.40384",
+                    "state forgotten (WRONG):     -0.50000 -0.40000",
+                    "a = 0.999: an input has faded to 1/e after  999.5 steps"));
+
+    static Stream<Integer> numbers() {
+        return Lessons.all().keySet().stream();
+    }
+
+    @ParameterizedTest(name = "lesson {0}")
+    @MethodSource("numbers")
+    void printsWhatItPromises(int number) {
+        String output = output(number);
+        assertThat(output).doesNotContain("NaN").contains(PROMISES.get(number));
+    }
+
+    @Test
+    void gradientCheckSeparatesRoundingFromAMistake() {
+        String output = output(4);
+        assertThat(numberAfter(output, "F64, h = 1e-5:")).isLessThan(1e-9);
+        assertThat(numberAfter(output, "F64, h = 1e-1:")).isBetween(1e-5, 1e-2);
+        assertThat(numberAfter(output, "F64, h = 1e-13:")).isBetween(1e-6, 1e-1);
+        assertThat(numberAfter(output, "F32, h = 1e-3:")).isBetween(1e-7, 1e-2);
+        assertThat(numberAfter(output, "a term forgotten:")).isGreaterThan(0.1);
+        assertThat(numberAfter(output, "by hand, corrected:")).isLessThan(1e-9);
+    }
+
+    @Test
+    void wrongLoopHoldsMoreThanOneTensorAStep() {
+        assertThat(numberAfter(output(5), "wrong: one scope around 100 steps holds")).isGreaterThan(100);
+    }
+
+    @Test
+    void withoutANumberAllLessonsAreListed() {
+        String list = capture(() -> Lessons.main(new String[0]));
+        assertThat(list.lines().filter(l -> l.matches("  \\d\\d  .*"))).hasSize(Lessons.all().size());
+    }
+
+    private static String output(int number) {
+        return capture(() -> Lessons.main(new String[] {String.format("%02d", number)}));
+    }
+
+    private static String capture(Runnable program) {
+        PrintStream before = System.out;
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
+        try {
+            program.run();
+        } finally {
+            System.setOut(before);
+        }
+        return bytes.toString(StandardCharsets.UTF_8);
+    }
+
+    /** The first number after {@code label} on its line. */
+    private static double numberAfter(String output, String label) {
+        String line = output.lines().filter(l -> l.contains(label)).findFirst().orElseThrow(() -> new AssertionError(label + " is missing in\n" + output));
+        String rest = line.substring(line.indexOf(label) + label.length()).strip();
+        return Double.parseDouble(Arrays.stream(rest.split("[\\s:,;%)]+")).findFirst().orElseThrow());
+    }
+}

@@ -1,0 +1,31 @@
+package dev.sequent.train;
+
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.model.LanguageModel;
+import dev.sequent.tensor.Rng;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.train.data.TokenBatch;
+
+/** The training objective of a language model: mean cross-entropy of the next token, in nats. */
+final class LanguageModelLoss {
+    private LanguageModelLoss() {}
+
+    /**
+     * The loss of a batch; differentiable. Negative targets do not count.
+     *
+     * @param dropout stream of dropout, or null in evaluation
+     * @param recompute whether blocks are computed again in the backward pass
+     */
+    static Tensor of(LanguageModel model, TokenBatch batch, Rng dropout, boolean recompute) {
+        SequenceInfo info = SequenceInfo.of(batch.batch(), batch.time());
+        if (batch.documents() != null) {
+            info = info.withDocuments(batch.documents());
+        }
+        if (dropout != null) {
+            info = info.withDropout(dropout);
+        }
+        Tensor hidden = model.hidden(model.ids(batch.inputs(), batch.batch(), batch.time()), info, recompute);
+        Tensor logits = model.logits(hidden);
+        return dev.sequent.fused.loss.CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
+    }
+}

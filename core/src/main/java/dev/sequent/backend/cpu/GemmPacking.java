@@ -1,6 +1,7 @@
 package dev.sequent.backend.cpu;
 
 import static dev.sequent.backend.cpu.GemmKernels.LANES;
+import static dev.sequent.backend.cpu.GemmKernels.ROWS;
 import static dev.sequent.backend.cpu.GemmKernels.S;
 import static dev.sequent.backend.cpu.GemmKernels.WIDTH;
 
@@ -21,6 +22,9 @@ final class GemmPacking {
     private static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LE);
 
+    /** Rows of k that are copied to one panel before the next panel. */
+    private static final int BATCH = 8;
+
     private GemmPacking() {}
 
     /** Packs rows of A, stored as (m, k), into a panel of {@code width} rows; missing rows hold copies of the last one. */
@@ -32,34 +36,69 @@ final class GemmPacking {
         }
     }
 
-    /** Packs columns of A, stored as (k, m), into a panel of {@code width} rows. */
-    static void packColumns(MemorySegment a, long offset, long ld, int rows, int kc, float[] dst, int po, int width) {
-        long end = offset + (kc - 1) * ld + 4L * LANES;
-        if (rows == width && width <= LANES && end <= a.byteSize()) {
-            for (int k = 0; k < kc; k++) {
-                FloatVector.fromMemorySegment(S, a, offset + k * ld, LE).intoArray(dst, po + k * width);
+    /**
+     * Packs columns of A, stored as (k, m), into panels that are {@code panelStride} apart; the last may be narrower. A few rows of k are
+     * copied to all panels before the next ones: rows may be a page apart, and each should be visited once.
+     */
+    static void packColumns(MemorySegment a, long offset, long ld, int rows, int kc, float[] dst, int po, int panelStride) {
+        int panels = rows / ROWS;
+        long end = offset + (kc - 1) * ld + 4L * (panels * ROWS - ROWS + LANES);
+        int vectorK = panels == 0 || ROWS > LANES ? 0 : end <= a.byteSize() ? kc : kc - 1;
+        for (int from = 0; from < vectorK; from += BATCH) {
+            int to = Math.min(vectorK, from + BATCH);
+            for (int p = 0; p < panels; p++) {
+                copyColumns(a, offset + from * ld + 4L * p * ROWS, ld, to - from, dst, po + p * panelStride + from * ROWS, ROWS);
             }
-            return;
         }
-        for (int k = 0; k < kc; k++) {
+        for (int p = 0; p < panels; p++) {
+            scalarColumns(a, offset + 4L * p * ROWS, ld, ROWS, vectorK, kc, dst, po + p * panelStride, ROWS);
+        }
+        int rest = rows - panels * ROWS;
+        if (rest > 0) {
+            int width = GemmKernels.rowsFor(rest);
+            scalarColumns(a, offset + 4L * panels * ROWS, ld, rest, 0, kc, dst, po + panels * panelStride, width);
+        }
+    }
+
+    private static void copyColumns(MemorySegment s, long offset, long ld, int count, float[] dst, int po, int stride) {
+        for (int k = 0; k < count; k++) {
+            FloatVector.fromMemorySegment(S, s, offset + k * ld, LE).intoArray(dst, po + k * stride);
+        }
+    }
+
+    private static void scalarColumns(MemorySegment s, long offset, long ld, int columns, int from, int kc, float[] dst, int po, int width) {
+        for (int k = from; k < kc; k++) {
             int to = po + k * width;
             for (int i = 0; i < width; i++) {
-                dst[to + i] = i < rows ? a.get(FLOAT, offset + k * ld + 4L * i) : 0f;
+                dst[to + i] = i < columns ? s.get(FLOAT, offset + k * ld + 4L * i) : 0f;
             }
         }
     }
 
-    /** Packs columns of B, stored as (k, n), into a panel of one or two vectors; missing columns are zero. */
-    static void packB(MemorySegment b, long offset, long ld, int columns, int kc, float[] dst, int po) {
-        if (columns == WIDTH) {
-            for (int k = 0; k < kc; k++) {
-                long at = offset + k * ld;
-                int to = po + k * WIDTH;
-                FloatVector.fromMemorySegment(S, b, at, LE).intoArray(dst, to);
-                FloatVector.fromMemorySegment(S, b, at + 4L * LANES, LE).intoArray(dst, to + LANES);
+    /** Packs columns of B, stored as (k, n), into panels that are {@code panelStride} apart; the last may be narrower, with zeros. */
+    static void packB(MemorySegment b, long offset, long ld, int columns, int kc, float[] dst, int po, int panelStride) {
+        int panels = columns / WIDTH;
+        for (int from = 0; from < kc; from += BATCH) {
+            int count = Math.min(kc - from, BATCH);
+            for (int p = 0; p < panels; p++) {
+                copyPairs(b, offset + from * ld + 4L * p * WIDTH, ld, count, dst, po + p * panelStride + from * WIDTH);
             }
-            return;
         }
+        int rest = columns - panels * WIDTH;
+        if (rest > 0) {
+            packEdge(b, offset + 4L * panels * WIDTH, ld, rest, kc, dst, po + panels * panelStride);
+        }
+    }
+
+    private static void copyPairs(MemorySegment b, long offset, long ld, int count, float[] dst, int po) {
+        for (int k = 0; k < count; k++) {
+            long at = offset + k * ld;
+            FloatVector.fromMemorySegment(S, b, at, LE).intoArray(dst, po + k * WIDTH);
+            FloatVector.fromMemorySegment(S, b, at + 4L * LANES, LE).intoArray(dst, po + k * WIDTH + LANES);
+        }
+    }
+
+    private static void packEdge(MemorySegment b, long offset, long ld, int columns, int kc, float[] dst, int po) {
         int full = columns / LANES;
         int stride = columns > LANES ? WIDTH : LANES;
         VectorMask<Float> mask = S.indexInRange(0, columns - full * LANES);

@@ -7,17 +7,20 @@ import static dev.sequent.backend.cpu.GemmKernels.WIDTH;
 
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * The matrix product in Java on the Vector API.
  *
  * <p>Operands are packed into panels (see {@link GemmKernels}), a block of k at a time, so that the inner loop reads nothing but
- * consecutive elements from the first two caches. Three plans share the tile loop:
+ * consecutive elements from the first two caches. Three plans share the tile loop, and a fourth goes without packing:
  * <ul>
  * <li>tall products (many rows): B is packed once for all threads, each task packs its own block of A;
  * <li>flat products (at most {@link #BLOCK_ROWS} rows): A is packed once for all threads, each task packs its own columns of B;
  * <li>deep products (small C, long k, such as the weight gradients of narrow layers): each task multiplies a piece of k into a
- *     partial C, and the partials are added in order of k.
+ *     partial C, and the partials are added in order of k;
+ * <li>thin products (a few rows, as in generation): B is read once, where it lies (see {@link GemvKernels}).
  * </ul>
  *
  * <p>Every element of C is summed in an order that depends on the shape alone, so results do not depend on the number of threads.
@@ -28,10 +31,12 @@ import java.lang.foreign.MemorySegment;
 final class JavaGemm implements Gemm {
     /** Most elements of k in a panel: a panel of B then takes 96 KB with 512-bit vectors. */
     private static final int BLOCK_K = 768;
-    /** Rows of A that a task holds packed: 590 KB, which leaves most of a second-level cache of 2 MB to B and C. */
-    private static final int BLOCK_ROWS = 192;
+    /** Rows of A that a task holds packed: 1.2 MB, which leaves some of a second-level cache of 2 MB to B and C. */
+    private static final int BLOCK_ROWS = 384;
     /** Columns of B that are packed at a time in a tall product. */
     private static final int BLOCK_COLUMNS = 2048;
+    /** Columns of B that are packed together: long enough pieces of its rows when they are stored. */
+    private static final int PACK_COLUMNS = 4 * WIDTH;
     /** Most elements of A that are packed at a time in a flat product. */
     private static final int FLAT_ELEMENTS = 1 << 20;
     /** Products with fewer multiplications stay on the calling thread. */
@@ -42,6 +47,15 @@ final class JavaGemm implements Gemm {
     private static final int DEEP_ELEMENTS = 1 << 16;
     /** Most elements of all partials of a deep product. */
     private static final int DEEP_PARTIALS = 1 << 21;
+
+    /** Most rows of a thin product. */
+    private static final int THIN_ROWS = 8;
+    /** Thin products with fewer multiplications stay on the calling thread: they wait for memory, so little work takes long. */
+    private static final long THIN_WORK = 1 << 16;
+    /** Columns of a task of a thin product: long enough pieces of stored rows, and a result that stays in the first cache. */
+    private static final int THIN_COLUMNS = 256;
+    private static final int MOST_THIN_COLUMNS = 1024;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private final Parallel parallel;
     private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
@@ -99,7 +113,7 @@ final class JavaGemm implements Gemm {
     }
 
     /** What the tasks of the running loop do. */
-    private enum Phase { PACK_A, PACK_B, TALL, FLAT, DEEP, REDUCE }
+    private enum Phase { ALL, PACK_A, PACK_B, TALL, FLAT, DEEP, REDUCE, THIN }
 
     /** One product, and the loops that compute it. Belongs to the calling thread; tasks only read it. */
     private final class Product implements Parallel.Task {
@@ -116,6 +130,7 @@ final class JavaGemm implements Gemm {
         private MemorySegment c;
         private long ldc;
 
+        private boolean alone;
         private Phase phase;
         private int rowPanels;
         private int blockK;
@@ -161,8 +176,23 @@ final class JavaGemm implements Gemm {
         }
 
         void run() {
-            rowPanels = ceilDiv(m, ROWS);
+            alone = parallel.threads() == 1 || (long) m * n * k < (m <= THIN_ROWS ? THIN_WORK : PARALLEL_WORK);
+            if (alone) {
+                // Even then as a task: the pool decides how a thread treats denormal numbers.
+                phase = Phase.ALL;
+                parallel.forEach(1, this);
+            } else {
+                plan();
+            }
+        }
+
+        private void plan() {
             int pieces = deepPieces();
+            if (m <= THIN_ROWS && (pieces == 1 || n >= THIN_COLUMNS)) {
+                thin();
+                return;
+            }
+            rowPanels = ceilDiv(m, ROWS);
             if (pieces > 1) {
                 deep(pieces);
                 return;
@@ -176,14 +206,14 @@ final class JavaGemm implements Gemm {
             }
         }
 
-        private void loop(Phase loop, int tasks, long work) {
+        private void loop(Phase loop, int tasks) {
             phase = loop;
-            if (tasks > 1 && work >= PARALLEL_WORK && parallel.threads() > 1) {
-                parallel.forEach(tasks, this);
-            } else {
+            if (alone) {
                 for (int task = 0; task < tasks; task++) {
                     run(task);
                 }
+            } else {
+                parallel.forEach(tasks, this);
             }
         }
 
@@ -191,12 +221,14 @@ final class JavaGemm implements Gemm {
         public void run(int task) {
             Scratch own = scratch.get();
             switch (phase) {
+                case ALL -> plan();
                 case PACK_A -> packSharedA(task);
                 case PACK_B -> packSharedB(task);
                 case TALL -> tallTask(own, task);
                 case FLAT -> flatTask(own, task);
                 case DEEP -> deepTask(own, task);
                 case REDUCE -> reduceTask(task);
+                case THIN -> thinTask(own, task);
             }
         }
 
@@ -205,7 +237,7 @@ final class JavaGemm implements Gemm {
         private void tall() {
             int threads = parallel.threads();
             int rowTasks = ceilDiv(m, BLOCK_ROWS);
-            if (rowTasks < 4 * threads) {
+            if (rowTasks < 16 * threads) {
                 rowTasks = roundUp(rowTasks, threads);
             }
             taskRows = roundUp(ceilDiv(m, rowTasks), ROWS);
@@ -219,14 +251,15 @@ final class JavaGemm implements Gemm {
                 columnTasks = ceilDiv(toColumn - fromColumn, taskColumns);
                 for (fromK = 0; fromK < k; fromK = toK) {
                     toK = Math.min(k, fromK + blockK);
-                    loop(Phase.PACK_B, columnPanels, 16L * (toColumn - fromColumn) * (toK - fromK));
-                    loop(Phase.TALL, rowTasks * columnTasks, (long) m * (toColumn - fromColumn) * (toK - fromK));
+                    loop(Phase.PACK_B, ceilDiv(toColumn - fromColumn, PACK_COLUMNS));
+                    loop(Phase.TALL, rowTasks * columnTasks);
                 }
             }
         }
 
         private void packSharedB(int task) {
-            packPanelB(fromColumn + task * WIDTH, fromK, toK, sharedB, task * WIDTH * blockK);
+            int column = fromColumn + task * PACK_COLUMNS;
+            packB(column, Math.min(PACK_COLUMNS, toColumn - column), fromK, toK, sharedB, task * PACK_COLUMNS * blockK);
         }
 
         private void tallTask(Scratch own, int task) {
@@ -234,9 +267,7 @@ final class JavaGemm implements Gemm {
             int rows = Math.min(taskRows, m - row);
             int panels = ceilDiv(rows, ROWS);
             float[] packedA = own.a(taskRows / ROWS * aStride);
-            for (int p = 0; p < panels; p++) {
-                packPanelA(row + p * ROWS, fromK, toK, packedA, p * aStride);
-            }
+            packA(row, rows, fromK, toK, packedA, 0);
             int column = fromColumn + task % columnTasks * taskColumns;
             int end = Math.min(toColumn, column + taskColumns);
             for (int j = column; j < end; j += WIDTH) {
@@ -257,26 +288,29 @@ final class JavaGemm implements Gemm {
             sharedA = scratch.get().a(superK / blockK * rowPanels * aStride);
             for (fromK = 0; fromK < k; fromK = toK) {
                 toK = Math.min(k, fromK + superK);
-                loop(Phase.PACK_A, rowPanels * ceilDiv(toK - fromK, blockK), 16L * m * (toK - fromK));
-                loop(Phase.FLAT, tasks, (long) m * n * (toK - fromK));
+                loop(Phase.PACK_A, ceilDiv(toK - fromK, blockK));
+                loop(Phase.FLAT, tasks);
             }
         }
 
         private void packSharedA(int task) {
-            int from = fromK + task / rowPanels * blockK;
-            packPanelA(task % rowPanels * ROWS, from, Math.min(toK, from + blockK), sharedA, task * aStride);
+            int from = fromK + task * blockK;
+            packA(0, m, from, Math.min(toK, from + blockK), sharedA, task * rowPanels * aStride);
         }
 
         private void flatTask(Scratch own, int task) {
             int column = task * taskColumns;
             int end = Math.min(n, column + taskColumns);
-            float[] packedB = own.b(WIDTH * blockK + LANES);
+            float[] packedB = own.b(PACK_COLUMNS * blockK + LANES);
             for (int from = fromK; from < toK; from += blockK) {
                 int to = Math.min(toK, from + blockK);
                 int block = (from - fromK) / blockK * rowPanels * aStride;
                 for (int j = column; j < end; j += WIDTH) {
-                    packPanelB(j, from, to, packedB, 0);
-                    tiles(own.tile, 0, rowPanels, j, to - from, sharedA, block, packedB, 0, from > 0 || add);
+                    int packed = (j - column) % PACK_COLUMNS;
+                    if (packed == 0) {
+                        packB(j, Math.min(PACK_COLUMNS, end - j), from, to, packedB, 0);
+                    }
+                    tiles(own.tile, 0, rowPanels, j, to - from, sharedA, block, packedB, packed * blockK, from > 0 || add);
                 }
             }
         }
@@ -297,29 +331,27 @@ final class JavaGemm implements Gemm {
             aStride = ROWS * blockK + LANES;
             partial = scratch.get().partial(tasks * m * n);
             columnTasks = tasks;
-            loop(Phase.DEEP, tasks, (long) m * n * k);
+            loop(Phase.DEEP, tasks);
             taskRows = ceilDiv(m, 4 * parallel.threads());
-            loop(Phase.REDUCE, ceilDiv(m, taskRows), (long) tasks * m * n);
+            loop(Phase.REDUCE, ceilDiv(m, taskRows));
         }
 
         private void deepTask(Scratch own, int task) {
             float[] packedA = own.a(rowPanels * aStride);
-            float[] packedB = own.b(WIDTH * blockK + LANES);
+            float[] packedB = own.b(roundUp(n, WIDTH) * blockK + LANES);
             int first = task * pieceK;
             int last = Math.min(k, first + pieceK);
             for (int from = first; from < last; from += blockK) {
                 int to = Math.min(last, from + blockK);
-                for (int p = 0; p < rowPanels; p++) {
-                    packPanelA(p * ROWS, from, to, packedA, p * aStride);
-                }
+                packA(0, m, from, to, packedA, 0);
+                packB(0, n, from, to, packedB, 0);
                 for (int j = 0; j < n; j += WIDTH) {
-                    packPanelB(j, from, to, packedB, 0);
                     int columns = Math.min(WIDTH, n - j);
                     for (int p = 0; p < rowPanels; p++) {
                         int row = p * ROWS;
                         int rows = Math.min(ROWS, m - row);
                         GemmKernels.multiply(GemmKernels.rowsFor(rows), columns > LANES ? 2 : 1, to - from, packedA, p * aStride,
-                                packedB, 0, own.tile);
+                                packedB, j * blockK, own.tile);
                         GemmPacking.store(own.tile, rows, columns, partial, (task * m + row) * n + j, n, from > first);
                     }
                 }
@@ -330,6 +362,61 @@ final class JavaGemm implements Gemm {
             int end = Math.min(m, (task + 1) * taskRows);
             for (int i = task * taskRows; i < end; i++) {
                 GemmPacking.sum(partial, i * n, m * n, columnTasks, n, c, i * ldc, add);
+            }
+        }
+
+        // Thin products.
+
+        private void thin() {
+            aStride = roundUp(k, LANES);
+            sharedA = scratch.get().a(roundUp(m, 4) * aStride);
+            copyRowsOfA();
+            int unit = tb ? 4 : LANES;
+            int least = tb ? 16 : THIN_COLUMNS;
+            taskColumns = Math.max(least, roundUp(ceilDiv(n, 4 * parallel.threads()), unit));
+            if (m > 1) {
+                taskColumns = Math.min(taskColumns, MOST_THIN_COLUMNS);
+            }
+            loop(Phase.THIN, ceilDiv(n, taskColumns));
+        }
+
+        private void copyRowsOfA() {
+            for (int i = 0; i < m; i++) {
+                int to = i * aStride;
+                if (!ta) {
+                    MemorySegment.copy(a, FLOAT, i * lda, sharedA, to, k);
+                } else {
+                    for (int p = 0; p < k; p++) {
+                        sharedA[to + p] = a.get(FLOAT, p * lda + 4L * i);
+                    }
+                }
+                Arrays.fill(sharedA, to + k, to + aStride, 0f);
+            }
+            Arrays.fill(sharedA, m * aStride, roundUp(m, 4) * aStride, 0f);
+        }
+
+        private void thinTask(Scratch own, int task) {
+            int column = task * taskColumns;
+            int columns = Math.min(taskColumns, n - column);
+            int stride = roundUp(columns, LANES);
+            int rows = m == 1 ? 1 : roundUp(m, 4);
+            float[] out = own.b(rows * stride);
+            if (tb) {
+                if (m == 1) {
+                    GemvKernels.dotOne(sharedA, b, column * ldb, ldb, columns, k, out);
+                } else {
+                    GemvKernels.dotMany(sharedA, m, aStride, b, column * ldb, ldb, columns, k, out, stride);
+                }
+            } else {
+                Arrays.fill(out, 0, rows * stride, 0f);
+                if (m == 1) {
+                    GemvKernels.axpyOne(sharedA, b, 4L * column, ldb, columns, k, out);
+                } else {
+                    GemvKernels.axpyMany(sharedA, m, aStride, b, 4L * column, ldb, columns, k, out, stride);
+                }
+            }
+            for (int i = 0; i < m; i++) {
+                GemvKernels.store(out, i * stride, columns, c, i * ldc + 4L * column, add);
             }
         }
 
@@ -348,22 +435,28 @@ final class JavaGemm implements Gemm {
             }
         }
 
-        private void packPanelA(int row, int from, int to, float[] dst, int at) {
-            int rows = Math.min(ROWS, m - row);
-            int width = GemmKernels.rowsFor(rows);
+        /** Packs a block of A into panels that are {@link #aStride} apart. */
+        private void packA(int row, int rows, int from, int to, float[] dst, int at) {
             if (ta) {
-                GemmPacking.packColumns(a, from * lda + 4L * row, lda, rows, to - from, dst, at, width);
-            } else {
-                GemmPacking.packRows(a, row * lda + 4L * from, lda, rows, to - from, dst, at, width);
+                GemmPacking.packColumns(a, from * lda + 4L * row, lda, rows, to - from, dst, at, aStride);
+                return;
+            }
+            for (int i = 0; i < rows; i += ROWS) {
+                int count = Math.min(ROWS, rows - i);
+                int width = GemmKernels.rowsFor(count);
+                GemmPacking.packRows(a, (row + i) * lda + 4L * from, lda, count, to - from, dst, at + i / ROWS * aStride, width);
             }
         }
 
-        private void packPanelB(int column, int from, int to, float[] dst, int at) {
-            int columns = Math.min(WIDTH, n - column);
-            if (tb) {
-                GemmPacking.packTransposedB(b, column * ldb + 4L * from, ldb, columns, to - from, dst, at);
-            } else {
-                GemmPacking.packB(b, from * ldb + 4L * column, ldb, columns, to - from, dst, at);
+        /** Packs a block of B into panels that are {@code WIDTH * blockK} apart. */
+        private void packB(int column, int columns, int from, int to, float[] dst, int at) {
+            if (!tb) {
+                GemmPacking.packB(b, from * ldb + 4L * column, ldb, columns, to - from, dst, at, WIDTH * blockK);
+                return;
+            }
+            for (int j = 0; j < columns; j += WIDTH) {
+                int count = Math.min(WIDTH, columns - j);
+                GemmPacking.packTransposedB(b, (column + j) * ldb + 4L * from, ldb, count, to - from, dst, at + j * blockK);
             }
         }
     }

@@ -17,6 +17,7 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 final class Allocator {
     private static final byte POISON = (byte) 0xFF; // all bits set is a NaN in every float format
+    private static final long LARGEST = 1L << 56;
 
     private final long limit;
     private final long poolLimit;
@@ -72,6 +73,9 @@ final class Allocator {
     private synchronized Block take(String op, long bytes) {
         if (closed) {
             throw new BackendException(op, "an open backend", "a closed one");
+        }
+        if (bytes > LARGEST) {
+            throw outOfMemory(op, bytes, "beyond any address space");
         }
         long charge = roundUp(bytes, NativeMemory.ALIGNMENT);
         if (charge > limit - liveBytes) {
@@ -181,6 +185,6 @@ final class Allocator {
     }
 
     private static long roundUp(long value, long multiple) {
-        return Math.addExact(value, multiple - 1) / multiple * multiple;
+        return (value + multiple - 1) / multiple * multiple;
     }
 }

@@ -13,18 +13,31 @@ final class Elements {
     private static final ValueLayout.OfInt I32 = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfByte BOOL = ValueLayout.JAVA_BYTE;
 
+    /** Bits of the smallest normal F32. */
+    private static final int MIN_NORMAL = 0x00800000;
+
     private Elements() {}
 
     /** An element as a double, rounded where an I64 has more than 53 bits. */
     static double number(DType dtype, MemorySegment x, long at) {
         return switch (dtype) {
             case F64 -> x.get(F64, at);
-            case F32 -> x.get(F32, at);
-            case F16, BF16 -> ScalarKernels.widen(dtype, x.get(F16, at));
+            case F32 -> exact(x.get(I32, at));
+            case F16 -> Float.float16ToFloat(x.get(F16, at));
+            case BF16 -> exact(x.get(F16, at) << 16);
             case I64 -> x.get(I64, at);
             case I32 -> x.get(I32, at);
             case BOOL -> x.get(BOOL, at);
         };
+    }
+
+    /** The value of an F32, denormal ones included, which the processor's own conversion takes for 0 in a loop. */
+    private static double exact(int bits) {
+        int magnitude = bits & Integer.MAX_VALUE;
+        if (magnitude >= MIN_NORMAL) {
+            return Float.intBitsToFloat(bits);
+        }
+        return Math.copySign(magnitude * 0x1p-149, bits);
     }
 
     /** An element of an integer or boolean tensor. */

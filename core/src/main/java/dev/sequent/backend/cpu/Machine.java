@@ -46,7 +46,7 @@ final class Machine {
 
     /** A new tensor with uninitialised memory, dense under the given strides. */
     CpuHandle allocate(String op, Shape shape, DType dtype, long[] strides) {
-        if (shape.size() > Long.MAX_VALUE / 16) {
+        if (shape.size() > Long.MAX_VALUE / dtype.bytes()) {
             throw new OutOfDeviceMemoryException(op, "a request that fits", shape.size() + " elements of " + dtype);
         }
         Storage storage = new Storage(allocator, allocator.allocate(op, shape.size() * dtype.bytes()));

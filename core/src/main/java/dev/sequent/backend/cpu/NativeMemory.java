@@ -37,9 +37,6 @@ final class NativeMemory {
     /** Aligned, uninitialised memory of {@code bytes} bytes, or null when the operating system has none. */
     static Piece allocate(long bytes) {
         long alignment = bytes >= 2 * HUGE_PAGE && MADVISE != null ? HUGE_PAGE : ALIGNMENT;
-        if (bytes > Long.MAX_VALUE - alignment) {
-            return null;
-        }
         long raw = malloc(bytes + alignment);
         if (raw == 0) {
             return null;

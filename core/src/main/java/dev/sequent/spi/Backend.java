@@ -16,9 +16,12 @@ import java.util.Optional;
  * check again. Unless a method says otherwise its operands have equal dtypes, axes are in {@code [0, rank)}, and the result
  * has the dtype of the first operand. Operands are never changed, except the first one of {@link #write}. A result may share
  * memory with an operand; that is unobservable because handles are values, and {@link #write} is only applied to handles that the
- * caller allocated with {@link #full} or {@link #upload} and has not derived others from.
+ * caller allocated with {@link #full} or {@link #upload} and of which no derived handle is live.
  *
- * <p>Arithmetic on F16 and BF16 is done in at least F32 and rounded once per operation. Thread-safe.
+ * <p>Arithmetic on F16 and BF16 is done in at least F32 and rounded once per operation. Integers are exact, as
+ * {@link BinaryOp#applyInteger} and its siblings say. The same operands give the same bits every time, whatever the number of
+ * threads. A released handle, a device that does not exist and any call after {@link #close} are answered with a typed error.
+ * Thread-safe.
  */
 public interface Backend extends AutoCloseable {
     // identity
@@ -50,7 +53,7 @@ public interface Backend extends AutoCloseable {
     /** A tensor filled with {@code value}. */
     TensorHandle full(Shape shape, DType dtype, double value, int device);
 
-    /** Copies row-major little-endian elements to a device. {@code source} has exactly the tensor's bytes between position and limit. */
+    /** Copies row-major little-endian elements to a device. {@code source}, of any byte order, has exactly the tensor's bytes between position and limit. */
     TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device);
 
     /** Copies a tensor's elements, row-major and little-endian, into {@code target} between its position and limit. */
@@ -94,15 +97,24 @@ public interface Backend extends AutoCloseable {
     /** Elements of {@code a} where the BOOL {@code condition} holds, else of {@code b}; all three have equal shapes. */
     TensorHandle where(TensorHandle condition, TensorHandle a, TensorHandle b);
 
-    /** Converts to another dtype: floats round to nearest even, floats to integers truncate toward zero, to BOOL is {@code != 0}. */
+    /**
+     * Converts to another dtype: floats round to nearest even (F64 may go to 16 bits by way of F32), floats to integers truncate
+     * toward zero, to BOOL is {@code != 0}. What NaN or a number out of range becomes as an integer is left open.
+     */
     TensorHandle cast(TensorHandle x, DType dtype);
 
     // reductions and scans
 
-    /** Reduces along {@code axes} (ascending), which have size 1 in the result. Sums accumulate in at least F32. */
+    /**
+     * Reduces along {@code axes} (ascending), which have size 1 in the result; numeric dtypes. Sums and products accumulate in at
+     * least F32; NaN decides maximum and minimum, too. An empty reduction gives the identity, for integers the dtype's extreme.
+     */
     TensorHandle reduce(ReduceOp op, TensorHandle x, int[] axes);
 
-    /** I64 index of the first largest ({@code MAX}) or smallest ({@code MIN}) element along {@code axis}, which has size 1 in the result. */
+    /**
+     * I64 index of the first largest ({@code MAX}) or smallest ({@code MIN}) element along {@code axis}, which is not empty and has
+     * size 1 in the result. NaN counts as the extreme.
+     */
     TensorHandle argReduce(ReduceOp op, TensorHandle x, int axis);
 
     /** Inclusive cumulative reduction along {@code axis}, from the end when {@code reverse}. */
@@ -148,7 +160,7 @@ public interface Backend extends AutoCloseable {
     /** A copy of {@code x} to whose slices along {@code axis} the slices of {@code source} are added; repeated indices add up in ascending order. */
     TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source);
 
-    /** I64 indices of the k largest elements along the last axis, in descending order of value, ties by ascending index. */
+    /** I64 indices of the k largest elements along the last axis, in descending order of value, NaN first, ties by ascending index. */
     TensorHandle topK(TensorHandle x, int k);
 
     // contraction

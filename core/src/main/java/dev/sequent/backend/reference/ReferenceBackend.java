@@ -254,7 +254,7 @@ public final class ReferenceBackend implements Backend {
             }
             store(y, partial);
         } else {
-            y.fill(identity(op, a.dtype()));
+            y.fill(op.identity());
             for (int i = 0; i < a.length(); i++) {
                 y.setInteger(to[i], op.applyInteger(y.integer(to[i]), a.integer(i)));
             }
@@ -532,14 +532,6 @@ public final class ReferenceBackend implements Backend {
         for (int i = 0; i < values.length; i++) {
             y.setNumber(i, values[i]);
         }
-    }
-
-    /** Value of an empty reduction of integers or booleans; infinite ones become the dtype's extremes. */
-    private static double identity(ReduceOp op, DType dtype) {
-        if (dtype != DType.BOOL) {
-            return op.identity();
-        }
-        return op == ReduceOp.MIN || op == ReduceOp.PROD ? 1 : 0;
     }
 
     private static int stride(Shape shape, int axis) {

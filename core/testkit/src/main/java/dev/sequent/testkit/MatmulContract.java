@@ -94,6 +94,19 @@ public interface MatmulContract extends BackendFixture {
         });
     }
 
+    /** Integer products are exact, beyond 2^53 and modulo the dtype's range. */
+    @TestFactory
+    default Stream<DynamicTest> matmulOfIntegers() {
+        return perDType("integers", DType::isInteger, (w, dtype) -> {
+            check(w, dtype, new int[] {3, 17, 5}, new long[] {2}, Layout.PLAIN, Layout.SLICED_PERMUTED);
+            check(w, dtype, new int[] {1, 0, 3}, new long[0], Layout.PLAIN, Layout.PLAIN);
+            long large = dtype == DType.I64 ? (1L << 60) + 1 : (1L << 29) + 1;
+            HostTensor a = HostTensor.integers(Shape.of(1, 2), dtype, i -> large + i);
+            HostTensor b = HostTensor.integers(Shape.of(2, 1), dtype, i -> 3 - 2 * i);
+            w.expect(HostTensor.integers(Shape.of(1, 1), dtype, i -> 4 * large + 1), w.backend().matmul(w.upload(a), w.upload(b), false, false));
+        });
+    }
+
     private static HostTensor random(int rows, int columns, DType dtype, long seed) {
         return HostTensor.random(Shape.of(rows, columns), dtype, seed);
     }
@@ -134,6 +147,7 @@ public interface MatmulContract extends BackendFixture {
         Shape shape = left.shape().with(-1, columns);
         int rows = (int) shape.dim(-2);
         double[] numbers = new double[Math.toIntExact(shape.size())];
+        long[] integers = new long[numbers.length];
         double[] bounds = new double[numbers.length];
         for (int i = 0; i < numbers.length; i++) {
             int row = i / columns;
@@ -142,11 +156,15 @@ public interface MatmulContract extends BackendFixture {
             for (int k = 0; k < inner; k++) {
                 double term = left.number(row * inner + k) * right.number(column * inner + k);
                 numbers[i] += term;
+                integers[i] += (long) term;
                 magnitude += Math.abs(term);
             }
             bounds[i] = Tolerance.sum(a.dtype(), inner, magnitude);
         }
-        return new Product(HostTensor.floats(shape, a.dtype(), i -> numbers[i]), bounds);
+        HostTensor values = a.isFloat()
+                ? HostTensor.floats(shape, a.dtype(), i -> numbers[i])
+                : HostTensor.integers(shape, a.dtype(), i -> integers[i]);
+        return new Product(values, bounds);
     }
 
     private static HostTensor turned(HostTensor x) {

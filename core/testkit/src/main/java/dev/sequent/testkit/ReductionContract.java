@@ -142,18 +142,6 @@ public interface ReductionContract extends BackendFixture {
         }));
     }
 
-    /** BOOL tensors reduce by MAX (any) and MIN (all). */
-    @TestFactory
-    default Stream<DynamicTest> booleansReduceByMaxAndMin() {
-        return perDType("any and all", dtype -> dtype == DType.BOOL, (w, dtype) -> {
-            HostTensor x = HostTensor.integers(Shape.of(4, 17), dtype, i -> i < 17 ? 0 : i < 34 ? 1 : i % 17 == 16 ? i / 17 % 2 : (i / 17 + 1) % 2);
-            for (int[] axes : new int[][] {{1}, {0}, {0, 1}}) {
-                checkReduce(w, ReduceOp.MAX, x, w.upload(x), axes);
-                checkReduce(w, ReduceOp.MIN, x, w.upload(x, Layout.PERMUTED), axes);
-            }
-        });
-    }
-
     /** The index of the first of equal extremes, along every axis, in every layout. */
     @TestFactory
     default Stream<DynamicTest> argReduceFindsTheFirstExtreme() {

@@ -1,7 +1,7 @@
 /**
  * Files and text: JSON, safetensors checkpoints, and tokenizers.
  *
- * <p>Start at {@link dev.sequent.io.WeightStore} to read a checkpoint and {@link dev.sequent.io.SafetensorsFile#write} to write one, at
+ * <p>Start at {@link dev.sequent.io.WeightStore} to read a checkpoint, at {@link dev.sequent.io.TensorFiles} to move tensors between files and devices, at
  * {@link dev.sequent.io.Json} and {@link dev.sequent.io.JsonView} for configurations, and at {@link dev.sequent.io.Tokenizer} for text.
  *
  * <p>Invariants: whatever a file contains, reading it ends in a value or in one {@link dev.sequent.type.CheckpointException},

@@ -11,7 +11,11 @@ import dev.sequent.type.CheckpointException;
 import dev.sequent.type.DType;
 import dev.sequent.type.DTypeException;
 import dev.sequent.type.Shape;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -21,6 +25,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TensorFilesTest {
     @TempDir
@@ -43,7 +49,7 @@ class TensorFilesTest {
     }
 
     @Test
-    void everyTypeRoundTripsBitExactly() throws Exception {
+    void everyTypeRoundTripsBitExactly() throws IOException {
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         for (DType dtype : DType.values()) {
             if (dtype.isFloat()) {
@@ -96,6 +102,24 @@ class TensorFilesTest {
                 assertThat(loaded.shape()).isEqualTo(tensor.shape());
                 assertThat(loaded.toDoubles()).containsExactly(tensor.toDoubles());
             }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void filesWithoutAlignmentLoadOnEveryBackend(String backend) throws IOException {
+        String header = "{\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},\"b\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
+                + "\"c\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[17,29]},\"d\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[29,31]}}";
+        ByteBuffer file = ByteBuffer.allocate(8 + header.length() + 31).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length()).put(header.getBytes(StandardCharsets.US_ASCII));
+        file.put((byte) 1).putDouble(Math.E).putDouble(-0.0).putFloat(1).putFloat(2).putFloat(Float.MAX_VALUE).putShort((short) 0x3F80);
+        Path path = Files.write(directory.resolve("m.safetensors"), file.array());
+        try (Device on = Device.open(backend); Scope _ = Scope.open(); WeightStore store = WeightStore.open(path)) {
+            Map<String, Tensor> loaded = TensorFiles.load(store, on);
+            assertThat(loaded.get("a").toLongs()).containsExactly(1);
+            assertThat(loaded.get("b").toDoubles()).containsExactly(Math.E, -0.0);
+            assertThat(loaded.get("c").toFloats()).containsExactly(1, 2, Float.MAX_VALUE);
+            assertThat(loaded.get("d").toFloats()).containsExactly(1);
+            assertThat(TensorFiles.load(store, "b", on, DType.F32, 8).toFloats()).containsExactly((float) Math.E, -0f);
         }
     }
 

@@ -25,6 +25,9 @@ final class GemmPacking {
     /** Rows of k that are copied to one panel before the next panel. */
     private static final int BATCH = 8;
 
+    /** The index vectors of {@link #lowLanes} and {@link #highLanes} for distances 1, 2, 4, ...; never written. */
+    private static final float[] LANE_TABLES = laneTables();
+
     private GemmPacking() {}
 
     /** Packs rows of A, stored as (m, k), into a panel of {@code width} rows; missing rows hold copies of the last one. */
@@ -66,7 +69,8 @@ final class GemmPacking {
         }
     }
 
-    private static void scalarColumns(MemorySegment s, long offset, long ld, int columns, int from, int kc, float[] dst, int po, int width) {
+    private static void scalarColumns(MemorySegment s, long offset, long ld, int columns, int from, int kc, float[] dst, int po,
+            int width) {
         for (int k = from; k < kc; k++) {
             int to = po + k * width;
             for (int i = 0; i < width; i++) {
@@ -213,22 +217,26 @@ final class GemmPacking {
         }
     }
 
-    /** Lane l takes row one where bit {@code d} of l is 0, else row two from {@code d} lanes below. */
-    private static FloatVector lowLanes(int d) {
-        float[] index = new float[LANES];
-        for (int l = 0; l < LANES; l++) {
-            index[l] = (l & d) == 0 ? l : LANES + l - d;
-        }
-        return FloatVector.fromArray(S, index, 0);
+    /** Index vector whose lane l takes lane l of the first vector where bit {@code d} of l is 0, else lane l - d of the second. */
+    static FloatVector lowLanes(int d) {
+        return FloatVector.fromArray(S, LANE_TABLES, 2 * LANES * Integer.numberOfTrailingZeros(d));
     }
 
-    /** Lane l takes row one from {@code d} lanes above where bit {@code d} of l is 0, else row two. */
-    private static FloatVector highLanes(int d) {
-        float[] index = new float[LANES];
-        for (int l = 0; l < LANES; l++) {
-            index[l] = (l & d) == 0 ? l + d : LANES + l;
+    /** Index vector whose lane l takes lane l + d of the first vector where bit {@code d} of l is 0, else lane l of the second. */
+    static FloatVector highLanes(int d) {
+        return FloatVector.fromArray(S, LANE_TABLES, 2 * LANES * Integer.numberOfTrailingZeros(d) + LANES);
+    }
+
+    private static float[] laneTables() {
+        float[] tables = new float[2 * LANES * Integer.numberOfTrailingZeros(LANES)];
+        for (int d = 1, at = 0; d < LANES; d *= 2, at += 2 * LANES) {
+            for (int l = 0; l < LANES; l++) {
+                boolean first = (l & d) == 0;
+                tables[at + l] = first ? l : LANES + l - d;
+                tables[at + LANES + l] = first ? l + d : LANES + l;
+            }
         }
-        return FloatVector.fromArray(S, index, 0);
+        return tables;
     }
 
     /** Transposes blocks of 16 rows by 16 columns; see {@link #packTransposed}. */

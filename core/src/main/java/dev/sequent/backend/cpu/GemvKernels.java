@@ -4,43 +4,73 @@ import static dev.sequent.backend.cpu.GemmKernels.LANES;
 import static dev.sequent.backend.cpu.GemmKernels.S;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * Kernels for products with few rows, which read every element of B once and straight from native memory: packing it would cost more
  * than multiplying it. Rows of A stand in a heap array, each padded with zeros to a multiple of {@code LANES} elements; results go to
- * a heap array. Distances of rows of B are in bytes. Stateless.
+ * a heap array; {@code lanes} is scratch for 16 vectors. Distances of rows of B are in bytes. Stateless.
  */
 final class GemvKernels {
     private static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LE);
 
     private GemvKernels() {}
 
     /** Products of one row of A with rows of B stored as (n, k), four at a time; the output is written in fours. */
-    static void dotOne(float[] a, MemorySegment b, long offset, long ld, int columns, int k, float[] out) {
+    static void dotOne(float[] a, MemorySegment b, long offset, long ld, int columns, int k, float[] out, float[] lanes) {
         for (int j = 0; j < columns; j += 4) {
             int last = columns - 1 - j;
             long first = offset + j * ld;
-            dot1x4(a, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k, out, j);
+            dot1x4(a, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k, out, j,
+                    lanes);
         }
+        addTail(a, 0, b, offset, ld, columns, k, out, 0);
     }
 
     /** Products of rows of A with rows of B stored as (n, k), four by four; rows of the output are {@code ldo} apart. */
-    static void dotMany(float[] a, int m, int lda, MemorySegment b, long offset, long ld, int columns, int k, float[] out, int ldo) {
+    static void dotMany(float[] a, int m, int lda, MemorySegment b, long offset, long ld, int columns, int k, float[] out, int ldo,
+            float[] lanes) {
         for (int j = 0; j < columns; j += 4) {
             int last = columns - 1 - j;
             long first = offset + j * ld;
             for (int i = 0; i < m; i += 4) {
                 dot4x4(a, i * lda, lda, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld,
-                        first + Math.min(3, last) * ld, k, out, i * ldo + j, ldo);
+                        first + Math.min(3, last) * ld, k, out, i * ldo + j, ldo, lanes);
             }
+        }
+        for (int i = 0; i < m; i++) {
+            addTail(a, i * lda, b, offset, ld, columns, k, out, i * ldo);
         }
     }
 
-    private static void dot1x4(float[] a, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] out, int to) {
+    /** Sums one vector in pairs. {@code reduceLanes} would leave the order open, and so the result, to the compiler that is at work. */
+    private static float sumLanes(float[] lanes, int at) {
+        for (int half = LANES / 2; half > 0; half /= 2) {
+            for (int l = 0; l < half; l++) {
+                lanes[at + l] += lanes[at + l + half];
+            }
+        }
+        return lanes[at];
+    }
+
+    /** Adds the products of the last elements of k, which fill no vector. */
+    private static void addTail(float[] a, int ao, MemorySegment b, long offset, long ld, int columns, int k, float[] out, int oo) {
+        int full = S.loopBound(k);
+        for (int j = 0; full < k && j < columns; j++) {
+            float sum = out[oo + j];
+            for (int p = full; p < k; p++) {
+                sum += a[ao + p] * b.get(FLOAT, offset + j * ld + 4L * p);
+            }
+            out[oo + j] = sum;
+        }
+    }
+
+    private static void dot1x4(float[] a, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] out, int to,
+            float[] lanes) {
         FloatVector u0 = FloatVector.zero(S);
         FloatVector u1 = FloatVector.zero(S);
         FloatVector u2 = FloatVector.zero(S);
@@ -64,23 +94,43 @@ final class GemvKernels {
             v2 = y.fma(FloatVector.fromMemorySegment(S, b, o2 + next, LE), v2);
             v3 = y.fma(FloatVector.fromMemorySegment(S, b, o3 + next, LE), v3);
         }
-        for (; p < k; p += LANES) {
-            VectorMask<Float> mask = S.indexInRange(p, k);
+        if (p + LANES <= k) {
             FloatVector x = FloatVector.fromArray(S, a, p);
             long at = 4L * p;
-            u0 = x.fma(FloatVector.fromMemorySegment(S, b, o0 + at, LE, mask), u0);
-            u1 = x.fma(FloatVector.fromMemorySegment(S, b, o1 + at, LE, mask), u1);
-            u2 = x.fma(FloatVector.fromMemorySegment(S, b, o2 + at, LE, mask), u2);
-            u3 = x.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE, mask), u3);
+            u0 = x.fma(FloatVector.fromMemorySegment(S, b, o0 + at, LE), u0);
+            u1 = x.fma(FloatVector.fromMemorySegment(S, b, o1 + at, LE), u1);
+            u2 = x.fma(FloatVector.fromMemorySegment(S, b, o2 + at, LE), u2);
+            u3 = x.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE), u3);
         }
-        out[to] = u0.add(v0).reduceLanes(VectorOperators.ADD);
-        out[to + 1] = u1.add(v1).reduceLanes(VectorOperators.ADD);
-        out[to + 2] = u2.add(v2).reduceLanes(VectorOperators.ADD);
-        out[to + 3] = u3.add(v3).reduceLanes(VectorOperators.ADD);
+        u0.add(v0).intoArray(lanes, 0);
+        u1.add(v1).intoArray(lanes, LANES);
+        u2.add(v2).intoArray(lanes, 2 * LANES);
+        u3.add(v3).intoArray(lanes, 3 * LANES);
+        for (int j = 0; j < 4; j++) {
+            out[to + j] = sumLanes(lanes, j * LANES);
+        }
+    }
+
+    /**
+     * Sums each of 16 vectors: afterwards element l of every LANES-th vector is the sum of the l-th of the LANES vectors from there on.
+     * Half of the lanes of two vectors at a time are added to the other half, as in a transposition.
+     */
+    private static void sumVectors(float[] lanes) {
+        for (int group = 0; group < 16; group += LANES) {
+            for (int half = LANES / 2; half > 0; half /= 2) {
+                FloatVector low = GemmPacking.lowLanes(half);
+                FloatVector high = GemmPacking.highLanes(half);
+                for (int i = group * LANES; i < (group + half) * LANES; i += LANES) {
+                    FloatVector a = FloatVector.fromArray(S, lanes, i);
+                    FloatVector b = FloatVector.fromArray(S, lanes, i + half * LANES);
+                    low.selectFrom(a, b).add(high.selectFrom(a, b)).intoArray(lanes, i);
+                }
+            }
+        }
     }
 
     private static void dot4x4(float[] a, int ao, int lda, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] out, int to,
-            int ldo) {
+            int ldo, float[] lanes) {
         FloatVector c00 = FloatVector.zero(S);
         FloatVector c01 = FloatVector.zero(S);
         FloatVector c02 = FloatVector.zero(S);
@@ -125,51 +175,26 @@ final class GemvKernels {
             c32 = x.fma(b2, c32);
             c33 = x.fma(b3, c33);
         }
-        if (full < k) {
-            int p = full;
-            VectorMask<Float> mask = S.indexInRange(p, k);
-            long at = 4L * p;
-            FloatVector b0 = FloatVector.fromMemorySegment(S, b, o0 + at, LE, mask);
-            FloatVector b1 = FloatVector.fromMemorySegment(S, b, o1 + at, LE, mask);
-            FloatVector b2 = FloatVector.fromMemorySegment(S, b, o2 + at, LE, mask);
-            FloatVector b3 = FloatVector.fromMemorySegment(S, b, o3 + at, LE, mask);
-            FloatVector x = FloatVector.fromArray(S, a, ao + p);
-            c00 = x.fma(b0, c00);
-            c01 = x.fma(b1, c01);
-            c02 = x.fma(b2, c02);
-            c03 = x.fma(b3, c03);
-            x = FloatVector.fromArray(S, a, ao + lda + p);
-            c10 = x.fma(b0, c10);
-            c11 = x.fma(b1, c11);
-            c12 = x.fma(b2, c12);
-            c13 = x.fma(b3, c13);
-            x = FloatVector.fromArray(S, a, ao + 2 * lda + p);
-            c20 = x.fma(b0, c20);
-            c21 = x.fma(b1, c21);
-            c22 = x.fma(b2, c22);
-            c23 = x.fma(b3, c23);
-            x = FloatVector.fromArray(S, a, ao + 3 * lda + p);
-            c30 = x.fma(b0, c30);
-            c31 = x.fma(b1, c31);
-            c32 = x.fma(b2, c32);
-            c33 = x.fma(b3, c33);
+        c00.intoArray(lanes, 0);
+        c01.intoArray(lanes, LANES);
+        c02.intoArray(lanes, 2 * LANES);
+        c03.intoArray(lanes, 3 * LANES);
+        c10.intoArray(lanes, 4 * LANES);
+        c11.intoArray(lanes, 5 * LANES);
+        c12.intoArray(lanes, 6 * LANES);
+        c13.intoArray(lanes, 7 * LANES);
+        c20.intoArray(lanes, 8 * LANES);
+        c21.intoArray(lanes, 9 * LANES);
+        c22.intoArray(lanes, 10 * LANES);
+        c23.intoArray(lanes, 11 * LANES);
+        c30.intoArray(lanes, 12 * LANES);
+        c31.intoArray(lanes, 13 * LANES);
+        c32.intoArray(lanes, 14 * LANES);
+        c33.intoArray(lanes, 15 * LANES);
+        sumVectors(lanes);
+        for (int j = 0; j < 16; j++) {
+            out[to + j / 4 * ldo + j % 4] = lanes[j / LANES * LANES * LANES + j % LANES];
         }
-        out[to] = c00.reduceLanes(VectorOperators.ADD);
-        out[to + 1] = c01.reduceLanes(VectorOperators.ADD);
-        out[to + 2] = c02.reduceLanes(VectorOperators.ADD);
-        out[to + 3] = c03.reduceLanes(VectorOperators.ADD);
-        out[to + ldo] = c10.reduceLanes(VectorOperators.ADD);
-        out[to + ldo + 1] = c11.reduceLanes(VectorOperators.ADD);
-        out[to + ldo + 2] = c12.reduceLanes(VectorOperators.ADD);
-        out[to + ldo + 3] = c13.reduceLanes(VectorOperators.ADD);
-        out[to + 2 * ldo] = c20.reduceLanes(VectorOperators.ADD);
-        out[to + 2 * ldo + 1] = c21.reduceLanes(VectorOperators.ADD);
-        out[to + 2 * ldo + 2] = c22.reduceLanes(VectorOperators.ADD);
-        out[to + 2 * ldo + 3] = c23.reduceLanes(VectorOperators.ADD);
-        out[to + 3 * ldo] = c30.reduceLanes(VectorOperators.ADD);
-        out[to + 3 * ldo + 1] = c31.reduceLanes(VectorOperators.ADD);
-        out[to + 3 * ldo + 2] = c32.reduceLanes(VectorOperators.ADD);
-        out[to + 3 * ldo + 3] = c33.reduceLanes(VectorOperators.ADD);
     }
 
     /**
@@ -177,26 +202,28 @@ final class GemvKernels {
      * {@code LANES} elements.
      */
     static void axpyOne(float[] a, MemorySegment b, long offset, long ld, int columns, int k, float[] out) {
+        int full = S.loopBound(columns);
         int p = 0;
         for (; p + 8 <= k; p += 8) {
-            axpy1x8(a, p, b, offset + p * ld, ld, columns, out);
+            axpy1x8(a, p, b, offset + p * ld, ld, full, out);
         }
-        for (; p < k; p++) {
-            axpy1x1(a[p], b, offset + p * ld, columns, out, 0);
+        for (int q = 0; q < k; q++) {
+            axpy1x1(a[q], b, offset + q * ld, q < p ? full : 0, columns, out, 0);
         }
     }
 
     /** Adds the products of rows of A with rows of B stored as (k, n), four by four; rows of the output are {@code ldo} apart. */
     static void axpyMany(float[] a, int m, int lda, MemorySegment b, long offset, long ld, int columns, int k, float[] out, int ldo) {
+        int full = S.loopBound(columns);
         int p = 0;
         for (; p + 4 <= k; p += 4) {
             for (int i = 0; i < m; i += 4) {
-                axpy4x4(a, i * lda + p, lda, b, offset + p * ld, ld, columns, out, i * ldo, ldo);
+                axpy4x4(a, i * lda + p, lda, b, offset + p * ld, ld, full, out, i * ldo, ldo);
             }
         }
-        for (; p < k; p++) {
+        for (int q = 0; q < k; q++) {
             for (int i = 0; i < m; i++) {
-                axpy1x1(a[i * lda + p], b, offset + p * ld, columns, out, i * ldo);
+                axpy1x1(a[i * lda + q], b, offset + q * ld, q < p ? full : 0, columns, out, i * ldo);
             }
         }
     }
@@ -217,8 +244,7 @@ final class GemvKernels {
         FloatVector x5 = FloatVector.broadcast(S, a[ao + 5]);
         FloatVector x6 = FloatVector.broadcast(S, a[ao + 6]);
         FloatVector x7 = FloatVector.broadcast(S, a[ao + 7]);
-        int full = S.loopBound(columns);
-        for (int j = 0; j < full; j += LANES) {
+        for (int j = 0; j < columns; j += LANES) {
             long at = 4L * j;
             FloatVector y = FloatVector.fromArray(S, out, j);
             FloatVector z = x1.mul(FloatVector.fromMemorySegment(S, b, o1 + at, LE));
@@ -229,21 +255,6 @@ final class GemvKernels {
             z = x3.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE), z);
             z = x5.fma(FloatVector.fromMemorySegment(S, b, o5 + at, LE), z);
             z = x7.fma(FloatVector.fromMemorySegment(S, b, o7 + at, LE), z);
-            y.add(z).intoArray(out, j);
-        }
-        if (full < columns) {
-            int j = full;
-            VectorMask<Float> mask = S.indexInRange(j, columns);
-            long at = 4L * j;
-            FloatVector y = FloatVector.fromArray(S, out, j);
-            FloatVector z = x1.mul(FloatVector.fromMemorySegment(S, b, o1 + at, LE, mask));
-            y = x0.fma(FloatVector.fromMemorySegment(S, b, offset + at, LE, mask), y);
-            y = x2.fma(FloatVector.fromMemorySegment(S, b, o2 + at, LE, mask), y);
-            y = x4.fma(FloatVector.fromMemorySegment(S, b, o4 + at, LE, mask), y);
-            y = x6.fma(FloatVector.fromMemorySegment(S, b, o6 + at, LE, mask), y);
-            z = x3.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE, mask), z);
-            z = x5.fma(FloatVector.fromMemorySegment(S, b, o5 + at, LE, mask), z);
-            z = x7.fma(FloatVector.fromMemorySegment(S, b, o7 + at, LE, mask), z);
             y.add(z).intoArray(out, j);
         }
     }
@@ -269,8 +280,7 @@ final class GemvKernels {
         FloatVector a31 = FloatVector.broadcast(S, a[ao + 3 * lda + 1]);
         FloatVector a32 = FloatVector.broadcast(S, a[ao + 3 * lda + 2]);
         FloatVector a33 = FloatVector.broadcast(S, a[ao + 3 * lda + 3]);
-        int full = S.loopBound(columns);
-        for (int j = 0; j < full; j += LANES) {
+        for (int j = 0; j < columns; j += LANES) {
             long at = 4L * j;
             FloatVector b0 = FloatVector.fromMemorySegment(S, b, offset + at, LE);
             FloatVector b1 = FloatVector.fromMemorySegment(S, b, o1 + at, LE);
@@ -301,44 +311,12 @@ final class GemvKernels {
             y3 = a33.fma(b3, y3);
             y3.intoArray(out, oo + 3 * ldo + j);
         }
-        if (full < columns) {
-            int j = full;
-            VectorMask<Float> mask = S.indexInRange(j, columns);
-            long at = 4L * j;
-            FloatVector b0 = FloatVector.fromMemorySegment(S, b, offset + at, LE, mask);
-            FloatVector b1 = FloatVector.fromMemorySegment(S, b, o1 + at, LE, mask);
-            FloatVector b2 = FloatVector.fromMemorySegment(S, b, o2 + at, LE, mask);
-            FloatVector b3 = FloatVector.fromMemorySegment(S, b, o3 + at, LE, mask);
-            FloatVector y0 = FloatVector.fromArray(S, out, oo + j);
-            y0 = a00.fma(b0, y0);
-            y0 = a01.fma(b1, y0);
-            y0 = a02.fma(b2, y0);
-            y0 = a03.fma(b3, y0);
-            y0.intoArray(out, oo + j);
-            FloatVector y1 = FloatVector.fromArray(S, out, oo + ldo + j);
-            y1 = a10.fma(b0, y1);
-            y1 = a11.fma(b1, y1);
-            y1 = a12.fma(b2, y1);
-            y1 = a13.fma(b3, y1);
-            y1.intoArray(out, oo + ldo + j);
-            FloatVector y2 = FloatVector.fromArray(S, out, oo + 2 * ldo + j);
-            y2 = a20.fma(b0, y2);
-            y2 = a21.fma(b1, y2);
-            y2 = a22.fma(b2, y2);
-            y2 = a23.fma(b3, y2);
-            y2.intoArray(out, oo + 2 * ldo + j);
-            FloatVector y3 = FloatVector.fromArray(S, out, oo + 3 * ldo + j);
-            y3 = a30.fma(b0, y3);
-            y3 = a31.fma(b1, y3);
-            y3 = a32.fma(b2, y3);
-            y3 = a33.fma(b3, y3);
-            y3.intoArray(out, oo + 3 * ldo + j);
-        }
     }
 
-    private static void axpy1x1(float x, MemorySegment b, long offset, int columns, float[] out, int oo) {
+    /** One row by one row, from column {@code from} on: the edges of the larger kernels. */
+    private static void axpy1x1(float x, MemorySegment b, long offset, int from, int columns, float[] out, int oo) {
         FloatVector factor = FloatVector.broadcast(S, x);
-        for (int j = 0; j < columns; j += LANES) {
+        for (int j = from; j < columns; j += LANES) {
             VectorMask<Float> mask = S.indexInRange(j, columns);
             FloatVector y = FloatVector.fromArray(S, out, oo + j);
             factor.fma(FloatVector.fromMemorySegment(S, b, offset + 4L * j, LE, mask), y).intoArray(out, oo + j);

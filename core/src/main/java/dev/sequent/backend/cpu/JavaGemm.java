@@ -95,6 +95,7 @@ final class JavaGemm implements Gemm {
     private final class Scratch {
         final Product product = new Product();
         final float[] tile = new float[TILE];
+        final float[] lanes = new float[16 * LANES];
         float[] a = new float[0];
         float[] b = new float[0];
         float[] partial = new float[0];
@@ -403,9 +404,9 @@ final class JavaGemm implements Gemm {
             float[] out = own.b(rows * stride);
             if (tb) {
                 if (m == 1) {
-                    GemvKernels.dotOne(sharedA, b, column * ldb, ldb, columns, k, out);
+                    GemvKernels.dotOne(sharedA, b, column * ldb, ldb, columns, k, out, own.lanes);
                 } else {
-                    GemvKernels.dotMany(sharedA, m, aStride, b, column * ldb, ldb, columns, k, out, stride);
+                    GemvKernels.dotMany(sharedA, m, aStride, b, column * ldb, ldb, columns, k, out, stride, own.lanes);
                 }
             } else {
                 Arrays.fill(out, 0, rows * stride, 0f);

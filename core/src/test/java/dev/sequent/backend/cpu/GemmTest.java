@@ -130,7 +130,8 @@ final class GemmTest {
             double want = expected[0][row * s.n + column];
             double bound = 1e-6 * expected[1][row * s.n + column] + 1e-30;
             if (!(Math.abs(result[i] - want) <= bound)) {
-                fail(gemm.getClass().getSimpleName() + " " + s + " at (" + row + ", " + column + "): expected " + want + ", got " + result[i]);
+                fail(gemm.getClass().getSimpleName() + " " + s + " at (" + row + ", " + column + "): expected " + want + ", got "
+                        + result[i]);
             }
         }
     }

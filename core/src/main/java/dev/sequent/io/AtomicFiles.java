@@ -75,8 +75,13 @@ public final class AtomicFiles {
 
     /** What stands at a path, for messages. */
     static String describe(Path path) {
-        String kind = Files.isDirectory(path) ? "the directory " : Files.notExists(path) ? "the missing " : Files.isRegularFile(path) ? "" : "the special file ";
-        return kind + path;
+        if (Files.isDirectory(path)) {
+            return "the directory " + path;
+        }
+        if (Files.notExists(path)) {
+            return "the missing " + path;
+        }
+        return (Files.isRegularFile(path) ? "" : "the special file ") + path;
     }
 
     private static void flush(Path directory) {
@@ -84,7 +89,8 @@ public final class AtomicFiles {
             channel.force(true);
         } catch (IOException notSupported) {
             // some systems cannot open a directory; the rename itself has already happened
-            System.getLogger(AtomicFiles.class.getName()).log(System.Logger.Level.DEBUG, "directory not flushed: {0}", notSupported.toString());
+            System.getLogger(AtomicFiles.class.getName())
+                    .log(System.Logger.Level.DEBUG, "directory not flushed: {0}", notSupported.toString());
         }
     }
 

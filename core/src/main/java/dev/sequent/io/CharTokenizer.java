@@ -45,8 +45,9 @@ public final class CharTokenizer implements Tokenizer {
             int c = text.codePointAt(at);
             int id = Arrays.binarySearch(alphabet, c);
             if (id < 0) {
+                String shown = Character.isISOControl(c) ? "a control character" : "'" + Character.toString(c) + "'";
                 throw new DataException("encode", "characters of an alphabet of " + alphabet.length,
-                        String.format("%s (U+%04X) at position %d", Character.isISOControl(c) ? "a control character" : "'" + Character.toString(c) + "'", c, n));
+                        String.format("%s (U+%04X) at position %d", shown, c, n));
             }
             ids[n++] = id;
             at += Character.charCount(c);

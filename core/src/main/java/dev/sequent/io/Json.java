@@ -245,7 +245,8 @@ public sealed interface Json {
             }
             return parse(ByteBuffer.wrap(Files.readAllBytes(file)), dialect, source, error);
         } catch (IOException e) {
-            SequentException failure = error.apply("[" + source + "] expected a readable file, given " + AtomicFiles.describe(file) + ": " + e);
+            String given = AtomicFiles.describe(file) + ": " + e;
+            SequentException failure = error.apply("[" + source + "] expected a readable file, given " + given);
             failure.initCause(e);
             throw failure;
         }
@@ -301,7 +302,8 @@ public sealed interface Json {
             if (Character.isSurrogate(c)) {
                 boolean pair = Character.isHighSurrogate(c) && i + 1 < text.length() && Character.isLowSurrogate(text.charAt(i + 1));
                 if (!pair) {
-                    throw new DataException("json", "text of whole characters", String.format("a lone surrogate U+%04X at index %d", (int) c, i));
+                    throw new DataException("json", "text of whole characters",
+                            String.format("a lone surrogate U+%04X at index %d", (int) c, i));
                 }
                 i++;
             }

@@ -28,9 +28,9 @@ import java.util.function.Consumer;
  * ranges, holes, and bytes after the last tensor are errors ({@link CheckpointException}) that name the tensor. The file is mapped, so
  * that any size opens at once and without heap memory.
  *
- * <p>Writing streams: no more than one chunk is in memory, and {@link AtomicFiles} keeps the old file until the new one is complete. Tensors
- * are ordered as the reference writes them (by falling alignment, then by name) and the header is padded to 8 bytes, so that every
- * tensor is aligned to its element size.
+ * <p>Writing streams: no more than one chunk is in memory, and {@link AtomicFiles} keeps the old file until the new one is complete.
+ * Tensors are ordered as the reference writes them (by falling alignment, then by name) and the header is padded to 8 bytes, so that
+ * every tensor is aligned to its element size.
  *
  * <pre>{@code
  * try (SafetensorsFile file = SafetensorsFile.open(Path.of("model.safetensors"))) {
@@ -83,7 +83,8 @@ public final class SafetensorsFile implements WeightStore {
             MemorySegment file = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
             long length = file.get(LENGTH, 0);
             if (length < 2 || length > SafetensorsHeader.MAX_BYTES) {
-                throw new CheckpointException(source, "a header of 2 to " + SafetensorsHeader.MAX_BYTES + " bytes", Long.toUnsignedString(length));
+                throw new CheckpointException(source, "a header of 2 to " + SafetensorsHeader.MAX_BYTES + " bytes",
+                        Long.toUnsignedString(length));
             }
             if (length > size - PREFIX) {
                 throw new CheckpointException(source, "a header of " + length + " bytes", "a file of " + size + " bytes: it is truncated");
@@ -108,8 +109,8 @@ public final class SafetensorsFile implements WeightStore {
         StoredTensor tensor();
 
         /**
-         * Passes the tensor's bytes, row-major and little-endian, to {@code sink} in one or more chunks. A chunk is used only during the call,
-         * so that one staging buffer serves all.
+         * Passes the tensor's bytes, row-major and little-endian, to {@code sink} in one or more chunks. A chunk is used only during
+         * the call, so that one staging buffer serves all.
          */
         void transferTo(Consumer<MemorySegment> sink);
 
@@ -144,7 +145,8 @@ public final class SafetensorsFile implements WeightStore {
         byte[] json = header.write().getBytes(StandardCharsets.UTF_8);
         int padded = json.length + PREFIX - 1 & -PREFIX;
         if (padded > SafetensorsHeader.MAX_BYTES) {
-            throw new CheckpointException("safetensors", "a header of at most " + SafetensorsHeader.MAX_BYTES + " bytes", padded + " bytes");
+            throw new CheckpointException("safetensors", "a header of at most " + SafetensorsHeader.MAX_BYTES + " bytes",
+                    padded + " bytes");
         }
         AtomicFiles.write(path, out -> {
             ByteBuffer head = ByteBuffer.allocate(PREFIX + padded).order(ByteOrder.LITTLE_ENDIAN).putLong(padded).put(json);
@@ -203,7 +205,8 @@ public final class SafetensorsFile implements WeightStore {
     private SafetensorsHeader.Place place(String name) {
         SafetensorsHeader.Place place = places.get(name);
         if (place == null) {
-            throw new CheckpointException(path.getFileName().toString(), "a tensor " + JsonWriter.brief(name), "only " + JsonView.names(places.keySet()));
+            throw new CheckpointException(path.getFileName().toString(), "a tensor " + JsonWriter.brief(name),
+                    "only " + JsonView.names(places.keySet()));
         }
         return place;
     }
@@ -218,7 +221,8 @@ public final class SafetensorsFile implements WeightStore {
         }
         long written = out.position() - start;
         if (written != tensor.bytes()) {
-            throw new CheckpointException("safetensors", tensor.bytes() + " bytes of " + JsonWriter.brief(tensor.name()), written + " bytes");
+            throw new CheckpointException("safetensors", tensor.bytes() + " bytes of " + JsonWriter.brief(tensor.name()),
+                    written + " bytes");
         }
     }
 

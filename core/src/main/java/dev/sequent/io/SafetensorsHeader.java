@@ -73,13 +73,15 @@ record SafetensorsHeader(Map<String, String> metadata, List<Place> places) {
 
     /** Lays out {@code tensors} in the order in which the reference writes them. */
     static SafetensorsHeader layOut(Map<String, String> metadata, List<StoredTensor> tensors) {
-        Comparator<StoredTensor> order = Comparator.<StoredTensor>comparingInt(t -> ORDER.indexOf(t.dtype())).thenComparing(StoredTensor::name);
+        Comparator<StoredTensor> order = Comparator.<StoredTensor>comparingInt(t -> ORDER.indexOf(t.dtype()))
+                .thenComparing(StoredTensor::name);
         Set<String> names = new HashSet<>(Set.of(METADATA));
         List<Place> places = new ArrayList<>();
         long at = 0;
         for (StoredTensor tensor : tensors.stream().sorted(order).toList()) {
             if (tensor.name().isEmpty() || !names.add(tensor.name())) {
-                throw new CheckpointException("safetensors", "distinct names, not empty and not " + METADATA, JsonWriter.brief(tensor.name()));
+                throw new CheckpointException("safetensors", "distinct names, not empty and not " + METADATA,
+                        JsonWriter.brief(tensor.name()));
             }
             places.add(new Place(tensor, at));
             at = Math.addExact(at, tensor.bytes());
@@ -174,7 +176,8 @@ record SafetensorsHeader(Map<String, String> metadata, List<Place> places) {
                 return dtype;
             }
         }
-        throw parser.failure("one of the types " + Arrays.toString(DType.values()) + " for " + JsonWriter.brief(name), JsonWriter.brief(given));
+        throw parser.failure("one of the types " + Arrays.toString(DType.values()) + " for " + JsonWriter.brief(name),
+                JsonWriter.brief(given));
     }
 
     private static Shape readShape(JsonParser parser, String name) {
@@ -208,7 +211,8 @@ record SafetensorsHeader(Map<String, String> metadata, List<Place> places) {
             }
             at = place.end();
             if (at > dataBytes) {
-                throw new CheckpointException(source, "at least " + at + " bytes of data, up to the end of " + JsonWriter.brief(place.tensor().name()),
+                String last = JsonWriter.brief(place.tensor().name());
+                throw new CheckpointException(source, "at least " + at + " bytes of data, up to the end of " + last,
                         dataBytes + ": the file is truncated");
             }
         }

@@ -41,7 +41,8 @@ public final class SafetensorsIndex implements WeightStore {
      */
     public static SafetensorsIndex open(Path index) {
         String source = String.valueOf(index.getFileName());
-        JsonView root = JsonView.of(Json.read(index, MAX_BYTES, Json.Dialect.PYTHON, CheckpointException::new), source, CheckpointException::new);
+        JsonView root = JsonView.of(Json.read(index, MAX_BYTES, Json.Dialect.PYTHON, CheckpointException::new), source,
+                CheckpointException::new);
         Map<String, Set<String>> namesByShard = new LinkedHashMap<>();
         root.at("weight_map").members().forEach((name, file) -> {
             if (name.isEmpty()) {
@@ -129,7 +130,8 @@ public final class SafetensorsIndex implements WeightStore {
         }
         List<String> extra = shard.tensors().stream().map(StoredTensor::name).filter(name -> !promised.contains(name)).toList();
         if (!extra.isEmpty()) {
-            throw new CheckpointException(source, "every tensor of " + JsonWriter.brief(file) + " in weight_map", JsonView.names(extra) + " besides");
+            throw new CheckpointException(source, "every tensor of " + JsonWriter.brief(file) + " in weight_map",
+                    JsonView.names(extra) + " besides");
         }
     }
 }

@@ -76,7 +76,8 @@ public final class TensorFiles {
         StoredTensor stored = store.tensor(name);
         for (DType needed : List.of(stored.dtype(), dtype)) {
             if (!device.supports(needed)) {
-                throw new DTypeException("load", "a type of " + device + ", which supports " + device.capabilities().dtypes(), needed + " for " + name);
+                throw new DTypeException("load", "a type of " + device + ", which supports " + device.capabilities().dtypes(),
+                        needed + " for " + name);
             }
         }
         MemorySegment data = store.data(name);
@@ -106,7 +107,8 @@ public final class TensorFiles {
     }
 
     static SafetensorsFile.Source source(String name, Tensor tensor, int piece) {
-        StoredTensor stored = new StoredTensor(name, tensor.dtype(), tensor.shape(), SafetensorsHeader.bytes(tensor.dtype(), tensor.shape()));
+        StoredTensor stored = new StoredTensor(name, tensor.dtype(), tensor.shape(),
+                SafetensorsHeader.bytes(tensor.dtype(), tensor.shape()));
         return new SafetensorsFile.Source() {
             @Override
             public StoredTensor tensor() {
@@ -161,7 +163,8 @@ public final class TensorFiles {
         for (long i = 0; i < data.byteSize(); i++) {
             byte b = data.get(ValueLayout.JAVA_BYTE, i);
             if (b != 0 && b != 1) {
-                throw new CheckpointException("load", "bytes 0 and 1 in the BOOL tensor " + JsonWriter.brief(name), (b & 0xFF) + " at " + i);
+                throw new CheckpointException("load", "bytes 0 and 1 in the BOOL tensor " + JsonWriter.brief(name),
+                        (b & 0xFF) + " at " + i);
             }
         }
     }

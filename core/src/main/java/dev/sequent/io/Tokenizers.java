@@ -40,7 +40,8 @@ public final class Tokenizers {
     public static Tokenizer fromJson(Json json, String source) {
         JsonView view = JsonView.of(json, source, CheckpointException::new);
         if (view.find("model").isPresent() && view.find("type").isEmpty()) {
-            throw new CheckpointException(source, "a tokenizer of this library", "a Hugging Face tokenizer: read it with the module sequent-tokenizers");
+            throw new CheckpointException(source, "a tokenizer of this library",
+                    "a Hugging Face tokenizer: read it with the module sequent-tokenizers");
         }
         String type = view.at("type").asString();
         return switch (type) {

@@ -36,7 +36,8 @@ public sealed interface WeightStore extends AutoCloseable permits SafetensorsFil
         if (Files.isDirectory(path)) {
             file = Files.exists(path.resolve(SINGLE)) ? path.resolve(SINGLE) : path.resolve(INDEX);
             if (!Files.exists(file)) {
-                throw new CheckpointException("checkpoint", "a directory with " + SINGLE + " or " + INDEX, "the directory " + path + " without");
+                throw new CheckpointException("checkpoint", "a directory with " + SINGLE + " or " + INDEX,
+                        "the directory " + path + " without");
             }
         }
         return String.valueOf(file.getFileName()).endsWith(".json") ? SafetensorsIndex.open(file) : SafetensorsFile.open(file);

@@ -1,8 +1,9 @@
 /**
  * Files and text: JSON, safetensors checkpoints, and tokenizers.
  *
- * <p>Start at {@link dev.sequent.io.WeightStore} to read a checkpoint, at {@link dev.sequent.io.TensorFiles} to move tensors between files and devices, at
- * {@link dev.sequent.io.Json} and {@link dev.sequent.io.JsonView} for configurations, and at {@link dev.sequent.io.Tokenizer} for text.
+ * <p>Start at {@link dev.sequent.io.WeightStore} to read a checkpoint, at {@link dev.sequent.io.TensorFiles} to move tensors between
+ * files and devices, at {@link dev.sequent.io.Json} and {@link dev.sequent.io.JsonView} for configurations, and at
+ * {@link dev.sequent.io.Tokenizer} for text.
  *
  * <p>Invariants: whatever a file contains, reading it ends in a value or in one {@link dev.sequent.type.CheckpointException},
  * {@link dev.sequent.type.ConfigException} or {@link dev.sequent.type.DataException} that says what was expected and what was there; sizes

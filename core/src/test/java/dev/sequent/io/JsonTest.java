@@ -57,7 +57,8 @@ class JsonTest {
 
     @Test
     void orderOfMembersIsKept() {
-        assertThat(parse("{ \"b\" : 1 , \"a\" : [ true , null , -0.5e-3 ] , \"c\" : { } }").write()).isEqualTo("{\"b\":1,\"a\":[true,null,-0.5e-3],\"c\":{}}");
+        assertThat(parse("{ \"b\" : 1 , \"a\" : [ true , null , -0.5e-3 ] , \"c\" : { } }").write())
+                .isEqualTo("{\"b\":1,\"a\":[true,null,-0.5e-3],\"c\":{}}");
     }
 
     @Test
@@ -83,24 +84,31 @@ class JsonTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", " ", "{", "[", "}", "]", "[1,]", "[,1]", "[1 2]", "{\"a\":1,}", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1 \"b\":2}", "01", "-", "+1", ".5", "1.",
-            "1e", "1e+", "0x10", "1_000", "--1", "NaN", "Infinity", "-Infinity", "nul", "nullx", "True", "tru", "\"", "\"\\\"", "\"\\x41\"", "\"\\u12\"", "\"\\u12G4\"",
-            "\"\\uD800\"", "\"\\uDC00\"", "\"\\uD800\\u0041\"", "\"\\uD800\\uD800\"", "'a'", "1 1", "{}{}", "[1]//", "/**/1", "\uFEFF1", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
+    @ValueSource(strings = {"", " ", "{", "[", "}", "]", "[1,]", "[,1]", "[1 2]", "{\"a\":1,}", "{\"a\"}", "{\"a\":}", "{a:1}",
+            "{\"a\":1 \"b\":2}", "01", "-", "+1", ".5", "1.",
+            "1e", "1e+", "0x10", "1_000", "--1", "NaN", "Infinity", "-Infinity", "nul", "nullx", "True", "tru", "\"", "\"\\\"", "\"\\x41\"",
+                    "\"\\u12\"", "\"\\u12G4\"",
+            "\"\\uD800\"", "\"\\uDC00\"", "\"\\uD800\\u0041\"", "\"\\uD800\\uD800\"", "'a'", "1 1", "{}{}", "[1]//", "/**/1", "\uFEFF1",
+                    "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
             "[\"a\nb\"]", "[\"\t\"]", "\u00A01", "٣", "1e5 x", "{]", "[}", "[[]", "{\"a\":[}"})
     void malformedTextIsAnErrorWithAPosition(String text) {
-        assertThatThrownBy(() -> parse(text)).isInstanceOf(ConfigException.class).hasMessageMatching("(?s)\\[t\\] expected .*, given .*\\(line \\d+, column \\d+, byte \\d+\\)");
+        assertThatThrownBy(() -> parse(text)).isInstanceOf(ConfigException.class)
+                .hasMessageMatching("(?s)\\[t\\] expected .*, given .*\\(line \\d+, column \\d+, byte \\d+\\)");
     }
 
     @Test
     void positionsAreExact() {
-        assertThatThrownBy(() -> parse("{\n  \"é\": 1,\n  \"b\": x\n}")).hasMessage("[t] expected a JSON value, given 'x' (line 3, column 8, byte 20)");
+        assertThatThrownBy(() -> parse("{\n  \"é\": 1,\n  \"b\": x\n}"))
+                .hasMessage("[t] expected a JSON value, given 'x' (line 3, column 8, byte 20)");
     }
 
     @Test
     void nestingIsLimited() {
         assertThat(parse("[".repeat(Json.MAX_DEPTH) + "]".repeat(Json.MAX_DEPTH))).isInstanceOf(Json.Arr.class);
-        assertThatThrownBy(() -> parse("[".repeat(1_000_000))).isInstanceOf(ConfigException.class).hasMessageContaining("levels of nesting");
-        assertThatThrownBy(() -> parse("{\"a\":".repeat(1_000_000))).isInstanceOf(ConfigException.class).hasMessageContaining("levels of nesting");
+        assertThatThrownBy(() -> parse("[".repeat(1_000_000))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("levels of nesting");
+        assertThatThrownBy(() -> parse("{\"a\":".repeat(1_000_000))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("levels of nesting");
     }
 
     @Test
@@ -115,10 +123,13 @@ class JsonTest {
     @Test
     void pythonsInfinityIsReadWhereAsked() {
         ByteBuffer text = StandardCharsets.UTF_8.encode("{\"limit\":[0.0,Infinity,-Infinity,{\"__float__\":\"Infinity\"}]}");
-        List<JsonView> limit = JsonView.of(Json.parse(text, Json.Dialect.PYTHON, "t", ConfigException::new), "t", ConfigException::new).at("limit").elements();
-        assertThat(limit.stream().map(JsonView::asDouble)).containsExactly(0.0, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY);
+        List<JsonView> limit = JsonView.of(Json.parse(text, Json.Dialect.PYTHON, "t", ConfigException::new), "t", ConfigException::new)
+                .at("limit").elements();
+        assertThat(limit.stream().map(JsonView::asDouble))
+                .containsExactly(0.0, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY);
         ByteBuffer notANumber = StandardCharsets.UTF_8.encode("[NaN]");
-        assertThatThrownBy(() -> Json.parse(notANumber, Json.Dialect.PYTHON, "t", ConfigException::new)).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> Json.parse(notANumber, Json.Dialect.PYTHON, "t", ConfigException::new))
+                .isInstanceOf(ConfigException.class);
     }
 
     @ParameterizedTest
@@ -135,7 +146,8 @@ class JsonTest {
     @Test
     void viewsNamePathsAndUnknownMembers() {
         JsonView config = config("{\"layers\":[{\"kind\":1},{\"kind\":\"m\",\"extra\":null}],\"e\":1e400}");
-        assertThatThrownBy(() -> config.at("layers").elements().get(0).at("kind").asString()).hasMessage("[c] expected a string at layers[0].kind, given 1");
+        assertThatThrownBy(() -> config.at("layers").elements().get(0).at("kind").asString())
+                .hasMessage("[c] expected a string at layers[0].kind, given 1");
         assertThatThrownBy(() -> config.at("layers").elements().get(1).allowOnly(Set.of("kind")))
                 .hasMessage("[c] expected members among [\"kind\"] at layers[1], given the unknown [\"extra\"]");
         assertThatThrownBy(() -> config.at("e").asDouble()).hasMessageContaining("range of a double");
@@ -147,11 +159,15 @@ class JsonTest {
     void filesAreReadWithinTheirLimit() throws IOException {
         Path file = Files.writeString(directory.resolve("config.json"), "{\"a\":\"é\"}");
         assertThat(Json.read(file, 100, Json.Dialect.STRICT, CheckpointException::new).write()).isEqualTo("{\"a\":\"é\"}");
-        assertThatThrownBy(() -> Json.read(file, 9, Json.Dialect.STRICT, CheckpointException::new)).isInstanceOf(CheckpointException.class).hasMessageContaining("at most 9");
-        assertThatThrownBy(() -> Json.read(directory, 9, Json.Dialect.STRICT, CheckpointException::new)).isInstanceOf(CheckpointException.class);
-        assertThatThrownBy(() -> Json.read(directory.resolve("none"), 9, Json.Dialect.STRICT, ConfigException::new)).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> Json.read(file, 9, Json.Dialect.STRICT, CheckpointException::new)).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("at most 9");
+        assertThatThrownBy(() -> Json.read(directory, 9, Json.Dialect.STRICT, CheckpointException::new))
+                .isInstanceOf(CheckpointException.class);
+        assertThatThrownBy(() -> Json.read(directory.resolve("none"), 9, Json.Dialect.STRICT, ConfigException::new))
+                .isInstanceOf(ConfigException.class);
         Path latin = Files.write(directory.resolve("latin.json"), new byte[] {'"', (byte) 0xE9, '"'});
-        assertThatThrownBy(() -> Json.read(latin, 9, Json.Dialect.STRICT, ConfigException::new)).isInstanceOf(ConfigException.class).hasMessageContaining("UTF-8");
+        assertThatThrownBy(() -> Json.read(latin, 9, Json.Dialect.STRICT, ConfigException::new)).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("UTF-8");
     }
 
     @Test

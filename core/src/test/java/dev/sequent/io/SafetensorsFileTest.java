@@ -161,11 +161,15 @@ class SafetensorsFileTest {
     void badWritesAreTypedErrors() {
         Path file = directory.resolve("m.safetensors");
         SafetensorsFile.Source a = source("a", 0, sink -> { });
-        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(a, a))).isInstanceOf(CheckpointException.class).hasMessageContaining("distinct");
-        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(source("", 0, sink -> { })))).isInstanceOf(CheckpointException.class);
-        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(source("__metadata__", 0, sink -> { })))).isInstanceOf(CheckpointException.class);
+        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(a, a))).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("distinct");
+        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(source("", 0, sink -> { }))))
+                .isInstanceOf(CheckpointException.class);
+        assertThatThrownBy(() -> SafetensorsFile.write(file, Map.of(), List.of(source("__metadata__", 0, sink -> { }))))
+                .isInstanceOf(CheckpointException.class);
         assertThatThrownBy(() -> SafetensorsFile.write(directory, Map.of(), List.of())).isInstanceOf(CheckpointException.class);
-        assertThatThrownBy(() -> SafetensorsFile.write(directory.resolve("no/m.safetensors"), Map.of(), List.of())).isInstanceOf(CheckpointException.class)
+        assertThatThrownBy(() -> SafetensorsFile.write(directory.resolve("no/m.safetensors"), Map.of(), List.of()))
+                .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("directory that exists");
         assertThat(file).doesNotExist();
     }
@@ -173,10 +177,12 @@ class SafetensorsFileTest {
     @Test
     void useAfterCloseAndUnknownNamesAreTypedErrors() {
         Path file = directory.resolve("m.safetensors");
-        SafetensorsFile.write(file, Map.of(), List.of(SafetensorsFile.Source.of("a", DType.F32, Shape.of(2), MemorySegment.ofArray(new float[2]))));
+        SafetensorsFile.write(file, Map.of(), List.of(SafetensorsFile.Source.of("a", DType.F32, Shape.of(2),
+                MemorySegment.ofArray(new float[2]))));
         SafetensorsFile read = SafetensorsFile.open(file);
         MemorySegment data = read.data("a");
-        assertThatThrownBy(() -> read.data("b")).isInstanceOf(CheckpointException.class).hasMessageContaining("\"b\"").hasMessageContaining("\"a\"");
+        assertThatThrownBy(() -> read.data("b")).isInstanceOf(CheckpointException.class).hasMessageContaining("\"b\"")
+                .hasMessageContaining("\"a\"");
         read.close();
         read.close();
         assertThatThrownBy(() -> read.data("a")).isInstanceOf(CheckpointException.class).hasMessageContaining("closed");

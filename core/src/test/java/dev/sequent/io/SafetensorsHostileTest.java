@@ -43,7 +43,8 @@ class SafetensorsHostileTest {
                 raw("header length of 2^62", "given 4611686018427387904", concat(length(1L << 62), new byte[16])),
                 raw("negative header length", "given 18446744073709551615", concat(length(-1), new byte[16])),
                 raw("most negative header length", "given 9223372036854775808", concat(length(Long.MIN_VALUE), new byte[16])),
-                raw("header longer than the file", "it is truncated", concat(length(99_999_999), "{}      ".getBytes(StandardCharsets.UTF_8))),
+                raw("header longer than the file", "it is truncated",
+                        concat(length(99_999_999), "{}      ".getBytes(StandardCharsets.UTF_8))),
                 raw("big-endian length", "a header of 2 to", concat(new byte[] {0, 0, 0, 0, 0, 0, 0, 16}, new byte[16])),
                 raw("a zip archive", "a header of 2 to", "PK\003\004 and what follows in an archive".getBytes(StandardCharsets.UTF_8)),
                 raw("zeros", "a header of 2 to", new byte[4096]),
@@ -108,7 +109,8 @@ class SafetensorsHostileTest {
                 header("size beyond 64 bits", "from 0 to 2^63-1", entry("\"F32\"", "[18446744073709551618]", "[0,8]")),
                 header("number of a million digits", "at most 1024 digits", entry("\"F32\"", "[" + "9".repeat(1_000_000) + "]", "[0,8]")),
                 header("element count overflows", "fewer than 2^63 elements", entry("\"F32\"", "[4294967296,4294967296]", "[0,8]")),
-                header("element count wraps to the right size", "fewer than 2^63 elements", entry("\"F32\"", "[4294967296,4294967296,2]", "[0,8]")),
+                header("element count wraps to the right size", "fewer than 2^63 elements",
+                        entry("\"F32\"", "[4294967296,4294967296,2]", "[0,8]")),
                 header("byte count wraps to the right size", "fewer than 2^63 bytes", entry("\"F32\"", "[4611686018427387906]", "[0,8]")),
                 header("shape product differs", "24 bytes", entry("\"F32\"", "[2,3]", "[0,8]")),
                 header("a thousand axes", "at most 32 axes", entry("\"F32\"", "[2" + ",1".repeat(1000) + "]", "[0,8]")),
@@ -124,10 +126,12 @@ class SafetensorsHostileTest {
                 header("data beyond the end", "truncated", entry("\"F32\"", "[5]", "[0,20]")),
                 header("terabytes of data", "truncated", entry("\"F32\"", "[1099511627776]", "[0,4398046511104]")),
                 header("hole at the start", "no hole", entry("\"F32\"", "[2]", "[8,16]")),
-                header("hole in the middle", "no hole", GOOD.replace("\"F32\",\"shape\":[2],\"data_offsets\":[0,8]", "\"F32\",\"shape\":[1],\"data_offsets\":[0,4]")),
+                header("hole in the middle", "no hole", GOOD.replace("\"F32\",\"shape\":[2],\"data_offsets\":[0,8]",
+                        "\"F32\",\"shape\":[1],\"data_offsets\":[0,4]")),
                 header("overlap", "must not overlap", GOOD.replace("[8,16]", "[4,12]")),
                 header("the same range twice", "must not overlap", GOOD.replace("[8,16]", "[0,8]")),
-                header("a range inside another", "must not overlap", GOOD.replace("\"shape\":[2],\"data_offsets\":[0,8]", "\"shape\":[4],\"data_offsets\":[0,16]")),
+                header("a range inside another", "must not overlap",
+                        GOOD.replace("\"shape\":[2],\"data_offsets\":[0,8]", "\"shape\":[4],\"data_offsets\":[0,16]")),
                 header("empty tensor inside another", "must not overlap",
                         GOOD.replace("}}", "},\"c\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[4,4]}}")),
                 header("data without tensors", "bytes after the last tensor", "{}"),
@@ -137,7 +141,8 @@ class SafetensorsHostileTest {
                 raw("surrogate in UTF-8", "valid UTF-8", withHeader(bytes('{', '"', 0xED, 0xA0, 0x80, '"', ':', '{', '}', '}'), 0)),
                 raw("invalid UTF-8 outside strings", "0xFF", withHeader(bytes('{', 0xFF, '}'), 0)),
                 raw("UTF-16", "byte 0xFE", withHeader("{}".getBytes(StandardCharsets.UTF_16), 0)),
-                raw("name of 70,000 bytes", "a member name of at most", withHeader(("{\"" + "n".repeat(70_000) + "\":{}}").getBytes(StandardCharsets.UTF_8), 0)));
+                raw("name of 70,000 bytes", "a member name of at most",
+                        withHeader(("{\"" + "n".repeat(70_000) + "\":{}}").getBytes(StandardCharsets.UTF_8), 0)));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -189,7 +194,8 @@ class SafetensorsHostileTest {
 
     @Test
     void missingFile() {
-        assertThat(open(directory.resolve("none.safetensors"))).isInstanceOf(CheckpointException.class).hasMessageContaining("the missing ");
+        assertThat(open(directory.resolve("none.safetensors"))).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("the missing ");
     }
 
     @Test
@@ -219,7 +225,8 @@ class SafetensorsHostileTest {
 
     @Test
     void checkpointDirectoryWithoutCheckpoint() {
-        assertThatThrownBy(() -> WeightStore.open(directory)).isInstanceOf(CheckpointException.class).hasMessageContaining("model.safetensors");
+        assertThatThrownBy(() -> WeightStore.open(directory)).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("model.safetensors");
     }
 
     private static Throwable open(Path file) {

@@ -56,8 +56,10 @@ class SafetensorsIndexTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"/etc/passwd", "../2.safetensors", "..", ".", "", "sub/2.safetensors", "sub/../2.safetensors", "..\\2.safetensors", "C:\\2.safetensors", "C:2.safetensors",
-            "\\\\server\\share", "./2.safetensors", "2.safetensors/", "//2.safetensors", "file:2.safetensors", "2.safetensors\\u0000", "a\\nb", "~/../../x"})
+    @ValueSource(strings = {"/etc/passwd", "../2.safetensors", "..", ".", "", "sub/2.safetensors", "sub/../2.safetensors",
+            "..\\2.safetensors", "C:\\2.safetensors", "C:2.safetensors",
+            "\\\\server\\share", "./2.safetensors", "2.safetensors/", "//2.safetensors", "file:2.safetensors", "2.safetensors\\u0000",
+                    "a\\nb", "~/../../x"})
     void pathTricksAreRefused(String file) {
         String json = GOOD.replace("2.safetensors", file.contains("\\u") || file.contains("\\n") ? file : file.replace("\\", "\\\\"));
         assertRefused(json, "the plain name of a file beside the index at weight_map.b");
@@ -105,7 +107,8 @@ class SafetensorsIndexTest {
 
     private void shard(String file, String... names) {
         List<SafetensorsFile.Source> sources = Arrays.stream(names)
-                .map(name -> SafetensorsFile.Source.of(name, DType.F32, Shape.of(1), MemorySegment.ofArray(new float[] {name.charAt(0)}))).toList();
+                .map(name -> SafetensorsFile.Source.of(name, DType.F32, Shape.of(1), MemorySegment.ofArray(new float[] {name.charAt(0)})))
+                        .toList();
         SafetensorsFile.write(directory.resolve(file), Map.of("format", "pt"), sources);
     }
 }

@@ -80,7 +80,8 @@ class TensorFilesTest {
     @Test
     void floatsAreConvertedAndIntegersAreNot() {
         Path file = directory.resolve("m.safetensors");
-        TensorFiles.save(file, Map.of(), Map.of("w", Tensor.of(device, new double[] {1.5, -2, 1e-3}), "i", Tensor.of(device, new int[] {3})));
+        TensorFiles.save(file, Map.of(), Map.of("w", Tensor.of(device, new double[] {1.5, -2, 1e-3}), "i",
+                Tensor.of(device, new int[] {3})));
         try (WeightStore store = WeightStore.open(file)) {
             Map<String, Tensor> loaded = TensorFiles.load(store, device, DType.BF16);
             assertThat(loaded.get("w").dtype()).isEqualTo(DType.BF16);
@@ -110,7 +111,8 @@ class TensorFilesTest {
     void filesWithoutAlignmentLoadOnEveryBackend(String backend) throws IOException {
         String header = "{\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},\"b\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
                 + "\"c\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[17,29]},\"d\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[29,31]}}";
-        ByteBuffer file = ByteBuffer.allocate(8 + header.length() + 31).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length()).put(header.getBytes(StandardCharsets.US_ASCII));
+        ByteBuffer file = ByteBuffer.allocate(8 + header.length() + 31).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length())
+                .put(header.getBytes(StandardCharsets.US_ASCII));
         file.put((byte) 1).putDouble(Math.E).putDouble(-0.0).putFloat(1).putFloat(2).putFloat(Float.MAX_VALUE).putShort((short) 0x3F80);
         Path path = Files.write(directory.resolve("m.safetensors"), file.array());
         try (Device on = Device.open(backend); Scope _ = Scope.open(); WeightStore store = WeightStore.open(path)) {
@@ -126,9 +128,11 @@ class TensorFilesTest {
     @Test
     void booleansMustBeZeroOrOne() {
         Path file = directory.resolve("m.safetensors");
-        SafetensorsFile.write(file, Map.of(), List.of(SafetensorsFile.Source.of("b", DType.BOOL, Shape.of(3), MemorySegment.ofArray(new byte[] {0, 1, 2}))));
+        SafetensorsFile.write(file, Map.of(), List.of(SafetensorsFile.Source.of("b", DType.BOOL, Shape.of(3),
+                MemorySegment.ofArray(new byte[] {0, 1, 2}))));
         try (WeightStore store = WeightStore.open(file)) {
-            assertThatThrownBy(() -> TensorFiles.load(store, device)).isInstanceOf(CheckpointException.class).hasMessageContaining("given 2 at 2");
+            assertThatThrownBy(() -> TensorFiles.load(store, device)).isInstanceOf(CheckpointException.class)
+                    .hasMessageContaining("given 2 at 2");
         }
     }
 

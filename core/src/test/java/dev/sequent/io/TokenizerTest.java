@@ -102,7 +102,8 @@ class TokenizerTest {
         CharTokenizer tokenizer = CharTokenizer.of("ab😀");
         assertThatThrownBy(() -> tokenizer.encode("a😀c")).isInstanceOf(DataException.class)
                 .hasMessage("[encode] expected characters of an alphabet of 3, given 'c' (U+0063) at position 2");
-        assertThatThrownBy(() -> tokenizer.encode("\n")).isInstanceOf(DataException.class).hasMessageContaining("a control character (U+000A) at position 0");
+        assertThatThrownBy(() -> tokenizer.encode("\n")).isInstanceOf(DataException.class)
+                .hasMessageContaining("a control character (U+000A) at position 0");
     }
 
     @Test
@@ -110,7 +111,8 @@ class TokenizerTest {
         assertThatThrownBy(() -> CharTokenizer.of("")).isInstanceOf(DataException.class).hasMessageContaining("an empty text");
         assertThatThrownBy(() -> CharTokenizer.of("a\uD800")).isInstanceOf(DataException.class).hasMessageContaining("U+D800");
         assertThatThrownBy(() -> new ByteTokenizer().encode("a\uDC00b")).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> new ByteTokenizer().decode(65, 256)).isInstanceOf(DataException.class).hasMessage("[decode] expected ids in [0, 256), given id 256");
+        assertThatThrownBy(() -> new ByteTokenizer().decode(65, 256)).isInstanceOf(DataException.class)
+                .hasMessage("[decode] expected ids in [0, 256), given id 256");
         assertThatThrownBy(() -> new ByteTokenizer().decoder().next(-1)).isInstanceOf(DataException.class);
         assertThatThrownBy(() -> CharTokenizer.of("ab").decode(2)).isInstanceOf(DataException.class);
     }
@@ -125,11 +127,14 @@ class TokenizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "[]", "{}", "{\"type\":\"bpe\"}", "{\"type\":1}", "{\"type\":\"char\"}", "{\"type\":\"char\",\"alphabet\":\"\"}", "{\"type\":\"char\",\"alphabet\":\"ba\"}",
-            "{\"type\":\"char\",\"alphabet\":\"aa\"}", "{\"type\":\"byte\",\"size\":256}", "{\"version\":\"1.0\",\"model\":{\"type\":\"BPE\"}}"})
+    @ValueSource(strings = {"", "[]", "{}", "{\"type\":\"bpe\"}", "{\"type\":1}", "{\"type\":\"char\"}",
+            "{\"type\":\"char\",\"alphabet\":\"\"}", "{\"type\":\"char\",\"alphabet\":\"ba\"}",
+            "{\"type\":\"char\",\"alphabet\":\"aa\"}", "{\"type\":\"byte\",\"size\":256}",
+                    "{\"version\":\"1.0\",\"model\":{\"type\":\"BPE\"}}"})
     void malformedTokenizerFilesAreTypedErrors(String json) throws Exception {
         Path file = Files.writeString(directory.resolve(Tokenizers.FILE), json);
-        assertThatThrownBy(() -> Tokenizers.load(file)).isInstanceOf(CheckpointException.class).hasMessageStartingWith("[sequent_tokenizer.json] expected ");
+        assertThatThrownBy(() -> Tokenizers.load(file)).isInstanceOf(CheckpointException.class)
+                .hasMessageStartingWith("[sequent_tokenizer.json] expected ");
     }
 
     private static String stream(TokenDecoder decoder, int... ids) {

@@ -47,7 +47,8 @@ public final class PackedDocuments implements BatchSource {
             total += documents.get(i).length;
         }
         if (total == 0 || total > Integer.MAX_VALUE - 16) {
-            throw new DataException("pack", "at least one document, fewer than 2^31 tokens in all", total + " tokens; keep more in a TokenFile");
+            throw new DataException("pack", "at least one document, fewer than 2^31 tokens in all",
+                    total + " tokens; keep more in a TokenFile");
         }
         int[] ids = new int[(int) total];
         for (int i = 0; i < starts.length; i++) {

@@ -28,9 +28,11 @@ public record PromptBatch(int batch, int time, int[] inputs, int[] lengths, int[
      */
     public static List<PromptBatch> of(List<int[]> prompts, int maxBatch, int padding) {
         if (prompts.isEmpty() || maxBatch < 1) {
-            throw new DataException("prompts", "at least one prompt and one row a batch", prompts.size() + " prompts, " + maxBatch + " rows");
+            throw new DataException("prompts", "at least one prompt and one row a batch",
+                    prompts.size() + " prompts, " + maxBatch + " rows");
         }
-        int[] order = IntStream.range(0, prompts.size()).boxed().sorted(Comparator.comparingInt(i -> prompts.get(i).length)).mapToInt(i -> i).toArray();
+        int[] order = IntStream.range(0, prompts.size()).boxed().sorted(Comparator.comparingInt(i -> prompts.get(i).length))
+                .mapToInt(i -> i).toArray();
         if (prompts.get(order[0]).length == 0) {
             throw new DataException("prompts", "prompts of at least one token", "an empty one, number " + order[0]);
         }

@@ -66,7 +66,8 @@ public abstract class TokenDataset {
         read(from, target, offset, count);
         for (int i = offset; i < offset + count; i++) {
             if (target[i] < 0 || target[i] >= vocabularySize) {
-                throw new DataException("dataset", "ids in [0, " + vocabularySize + ")", "id " + target[i] + " at token " + (from + i - offset));
+                throw new DataException("dataset", "ids in [0, " + vocabularySize + ")",
+                        "id " + target[i] + " at token " + (from + i - offset));
             }
         }
     }
@@ -91,7 +92,8 @@ public abstract class TokenDataset {
         }
         long validation = Math.round(size() * validationFraction);
         if (validation < 2 || size() - validation < 2) {
-            throw new DataException("split", "at least two tokens in each part", (size() - validation) + " and " + validation + " of " + size());
+            throw new DataException("split", "at least two tokens in each part",
+                    (size() - validation) + " and " + validation + " of " + size());
         }
         return new Split(slice(0, size() - validation), slice(size() - validation, size()));
     }
@@ -115,14 +117,16 @@ public abstract class TokenDataset {
             }
         }
         if (bad > 0) {
-            throw new DataException("dataset", "ids in [0, " + vocabularySize + ")", bad + " of " + size() + " outside, the first " + first);
+            throw new DataException("dataset", "ids in [0, " + vocabularySize + ")",
+                    bad + " of " + size() + " outside, the first " + first);
         }
     }
 
     /** Requires room for at least one window of {@code time} tokens and the token after it. */
     final void requireWindow(int time) {
         if (size() <= time) {
-            throw new DataException("batches", "at least " + (time + 1L) + " tokens, a context of " + time + " and one more to predict", size() + " tokens");
+            throw new DataException("batches", "at least " + (time + 1L) + " tokens, a context of " + time + " and one more to predict",
+                    size() + " tokens");
         }
     }
 

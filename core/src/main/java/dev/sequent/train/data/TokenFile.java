@@ -67,7 +67,8 @@ public final class TokenFile extends TokenDataset implements AutoCloseable {
      */
     public static TokenFile open(Path path, Width width, int vocabularySize) {
         if (!Files.isRegularFile(path)) {
-            throw new DataException("tokens", "a file of token ids", Files.exists(path) ? "the directory or special file " + path : "the missing " + path);
+            String given = Files.exists(path) ? "the directory or special file " : "the missing ";
+            throw new DataException("tokens", "a file of token ids", given + path);
         }
         Arena arena = Arena.ofShared();
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {

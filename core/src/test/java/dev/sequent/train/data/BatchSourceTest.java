@@ -19,7 +19,8 @@ import org.junit.jupiter.api.Test;
 
 class BatchSourceTest {
     @Property(tries = 200)
-    void randomWindowsAreWindowsShiftedByOne(@ForAll long seed, @ForAll @IntRange(min = 1, max = 9) int batch, @ForAll @IntRange(min = 1, max = 20) int time,
+    void randomWindowsAreWindowsShiftedByOne(@ForAll long seed, @ForAll @IntRange(min = 1, max = 9) int batch,
+            @ForAll @IntRange(min = 1, max = 20) int time,
             @ForAll @IntRange(max = 50) int more) {
         int size = time + 1 + more;
         BatchSource source = new RandomWindows(counting(size), batch, time, seed);
@@ -27,8 +28,10 @@ class BatchSourceTest {
             TokenBatch b = source.batch(index);
             for (int row = 0; row < batch; row++) {
                 int start = b.inputs()[row * time];
-                assertThat(Arrays.copyOfRange(b.inputs(), row * time, (row + 1) * time)).containsExactly(IntStream.range(start, start + time).toArray());
-                assertThat(Arrays.copyOfRange(b.targets(), row * time, (row + 1) * time)).containsExactly(IntStream.range(start + 1, start + time + 1).toArray());
+                assertThat(Arrays.copyOfRange(b.inputs(), row * time, (row + 1) * time))
+                        .containsExactly(IntStream.range(start, start + time).toArray());
+                assertThat(Arrays.copyOfRange(b.targets(), row * time, (row + 1) * time))
+                        .containsExactly(IntStream.range(start + 1, start + time + 1).toArray());
             }
             assertThat(b.documents()).isNull();
             assertThat(b.targetCount()).isEqualTo(batch * time);
@@ -62,7 +65,8 @@ class BatchSourceTest {
     }
 
     @Property(tries = 300)
-    void sequentialBatchesCoverEveryTargetOnce(@ForAll @IntRange(min = 2, max = 200) int size, @ForAll @IntRange(min = 1, max = 9) int batch,
+    void sequentialBatchesCoverEveryTargetOnce(@ForAll @IntRange(min = 2, max = 200) int size,
+            @ForAll @IntRange(min = 1, max = 9) int batch,
             @ForAll @IntRange(min = 1, max = 40) int time) {
         SequentialBatches batches = new SequentialBatches(counting(size), batch, time);
         List<Integer> targets = new ArrayList<>();
@@ -148,7 +152,8 @@ class BatchSourceTest {
 
     @Test
     void promptsAreSortedByLengthAndPaddedOnTheLeft() {
-        List<PromptBatch> batches = PromptBatch.of(List.of(new int[] {1, 2, 3}, new int[] {4}, new int[] {5, 6, 7, 8}, new int[] {9}), 3, 77);
+        List<PromptBatch> batches = PromptBatch.of(List.of(new int[] {1, 2, 3}, new int[] {4}, new int[] {5, 6, 7, 8}, new int[] {9}), 3,
+                77);
         assertThat(batches).hasSize(2);
         assertThat(batches.get(0).order()).containsExactly(1, 3, 0);
         assertThat(batches.get(0).lengths()).containsExactly(1, 1, 3);
@@ -163,12 +168,15 @@ class BatchSourceTest {
         assertThatThrownBy(() -> new RandomWindows(counting(64), 0, 4, 0)).isInstanceOf(DataException.class);
         assertThatThrownBy(() -> new RandomWindows(counting(64), 1 << 30, 8, 0)).isInstanceOf(DataException.class);
         assertThatThrownBy(() -> new SequentialBatches(counting(1), 1, 4)).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> new SequentialBatches(counting(9), 1, 4).batch(2)).isInstanceOf(DataException.class).hasMessageContaining("[0, 2)");
+        assertThatThrownBy(() -> new SequentialBatches(counting(9), 1, 4).batch(2)).isInstanceOf(DataException.class)
+                .hasMessageContaining("[0, 2)");
         assertThatThrownBy(() -> PackedDocuments.of(List.of(), 5, 1, 4, 0)).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> PackedDocuments.of(List.of(new int[] {1}, new int[0]), 5, 1, 4, 0)).isInstanceOf(DataException.class).hasMessageContaining("number 1 of 2");
+        assertThatThrownBy(() -> PackedDocuments.of(List.of(new int[] {1}, new int[0]), 5, 1, 4, 0)).isInstanceOf(DataException.class)
+                .hasMessageContaining("number 1 of 2");
         assertThatThrownBy(() -> PackedDocuments.of(List.of(new int[] {5}), 5, 1, 4, 0)).isInstanceOf(DataException.class);
         assertThatThrownBy(() -> PromptBatch.of(List.of(), 1, 0)).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> PromptBatch.of(List.of(new int[] {1}, new int[0]), 1, 0)).isInstanceOf(DataException.class).hasMessageContaining("number 1");
+        assertThatThrownBy(() -> PromptBatch.of(List.of(new int[] {1}, new int[0]), 1, 0)).isInstanceOf(DataException.class)
+                .hasMessageContaining("number 1");
     }
 
     private static TokenDataset counting(int size) {

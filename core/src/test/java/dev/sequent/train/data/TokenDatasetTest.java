@@ -58,12 +58,15 @@ class TokenDatasetTest {
     @Test
     void badFilesAreTypedErrors() throws IOException {
         assertThatThrownBy(() -> TokenFile.open(directory, TokenFile.Width.U16, 10)).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> TokenFile.open(directory.resolve("none"), TokenFile.Width.U16, 10)).isInstanceOf(DataException.class).hasMessageContaining("missing");
+        assertThatThrownBy(() -> TokenFile.open(directory.resolve("none"), TokenFile.Width.U16, 10)).isInstanceOf(DataException.class)
+                .hasMessageContaining("missing");
         Path path = directory.resolve("t.bin");
         Files.write(path, new byte[0]);
-        assertThatThrownBy(() -> TokenFile.open(path, TokenFile.Width.U16, 10)).isInstanceOf(DataException.class).hasMessageContaining("0 bytes");
+        assertThatThrownBy(() -> TokenFile.open(path, TokenFile.Width.U16, 10)).isInstanceOf(DataException.class)
+                .hasMessageContaining("0 bytes");
         Files.write(path, new byte[] {1, 0, 2});
-        assertThatThrownBy(() -> TokenFile.open(path, TokenFile.Width.U16, 10)).isInstanceOf(DataException.class).hasMessageContaining("3 bytes");
+        assertThatThrownBy(() -> TokenFile.open(path, TokenFile.Width.U16, 10)).isInstanceOf(DataException.class)
+                .hasMessageContaining("3 bytes");
         Files.write(path, new byte[] {1, 0, 12, 0, 13, 0});
         TokenFile file = TokenFile.open(path, TokenFile.Width.U16, 10);
         assertThatThrownBy(file::requireIds).hasMessage("[dataset] expected ids in [0, 10), given 2 of 3 outside, the first id 12 at token 1");
@@ -78,8 +81,10 @@ class TokenDatasetTest {
 
     @Test
     void badDataIsATypedErrorWithCounts() {
-        assertThatThrownBy(() -> TokenDataset.of(new ByteTokenizer(), "")).isInstanceOf(DataException.class).hasMessageContaining("an empty text");
-        assertThatThrownBy(() -> TokenDataset.of(CharTokenizer.of("ab"), "abc")).isInstanceOf(DataException.class).hasMessageContaining("'c'");
+        assertThatThrownBy(() -> TokenDataset.of(new ByteTokenizer(), "")).isInstanceOf(DataException.class)
+                .hasMessageContaining("an empty text");
+        assertThatThrownBy(() -> TokenDataset.of(CharTokenizer.of("ab"), "abc")).isInstanceOf(DataException.class)
+                .hasMessageContaining("'c'");
         assertThatThrownBy(() -> TokenDataset.of(new int[0], 5)).isInstanceOf(DataException.class);
         assertThatThrownBy(() -> TokenDataset.of(new int[] {1, 5, -1}, 5)).isInstanceOf(DataException.class)
                 .hasMessage("[dataset] expected ids in [0, 5), given 2 of 3 outside, the first id 5 at token 1");
@@ -102,7 +107,8 @@ class TokenDatasetTest {
         Files.write(file, new byte[0]);
         assertThatThrownBy(() -> TextFiles.read(file)).isInstanceOf(DataException.class).hasMessageContaining("0 bytes");
         assertThatThrownBy(() -> TextFiles.read(directory)).isInstanceOf(DataException.class).hasMessageContaining("directory");
-        assertThatThrownBy(() -> TextFiles.read(directory.resolve("none"))).isInstanceOf(DataException.class).hasMessageContaining("missing");
+        assertThatThrownBy(() -> TextFiles.read(directory.resolve("none"))).isInstanceOf(DataException.class)
+                .hasMessageContaining("missing");
     }
 
     private static int[] all(TokenDataset tokens) {

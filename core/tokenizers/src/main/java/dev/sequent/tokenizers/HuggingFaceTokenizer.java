@@ -60,7 +60,8 @@ public final class HuggingFaceTokenizer implements Tokenizer, AutoCloseable {
         try {
             return new HuggingFaceTokenizer(open(json.write().getBytes(StandardCharsets.UTF_8)), ids);
         } catch (IOException | RuntimeException e) {
-            throw new CheckpointException("[" + file.getFileName() + "] expected a tokenizer that the tokenizers library accepts, given " + e.getMessage(), e);
+            throw new CheckpointException("[" + file.getFileName() + "] expected a tokenizer that the tokenizers library accepts, given "
+                    + e.getMessage(), e);
         } catch (LinkageError e) {
             throw new BackendException("[tokenizers] expected a native tokenizers library for this machine, given " + e.getMessage()
                     + "; DJL has one for Linux and macOS on x86-64 and AArch64 and for Windows on x86-64", e);

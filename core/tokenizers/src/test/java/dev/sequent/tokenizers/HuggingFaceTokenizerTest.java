@@ -41,7 +41,8 @@ class HuggingFaceTokenizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "a", " ", "the cat\n\tsat  there", "Ünïcode 😀😀 漢字", "\u0000\u0001", "x\uFFFDy", "<|endoftext|>", "the<|endoftext|>the"})
+    @ValueSource(strings = {"", "a", " ", "the cat\n\tsat  there", "Ünïcode 😀😀 漢字", "\u0000\u0001", "x\uFFFDy", "<|endoftext|>",
+            "the<|endoftext|>the"})
     void anyTextRoundTripsAndStreams(String text) throws IOException {
         try (HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.load(byteLevel())) {
             int[] ids = tokenizer.encode(text);
@@ -92,7 +93,8 @@ class HuggingFaceTokenizerTest {
         String before = System.getProperty("ai.djl.offline");
         try (HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.load(byteLevel())) {
             int[] expected = tokenizer.encode("the quick brown fox");
-            assertThat(IntStream.range(0, 200).parallel().mapToObj(i -> tokenizer.encode("the quick brown fox"))).allMatch(ids -> Arrays.equals(ids, expected));
+            assertThat(IntStream.range(0, 200).parallel().mapToObj(i -> tokenizer.encode("the quick brown fox")))
+                    .allMatch(ids -> Arrays.equals(ids, expected));
         }
         assertThat(System.getProperty("ai.djl.offline")).isEqualTo(before);
     }
@@ -118,16 +120,20 @@ class HuggingFaceTokenizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "[]", "{}", "{\"model\":{}}", "{\"model\":{\"vocab\":{}}}", "{\"model\":{\"vocab\":{\"a\":-1}}}", "{\"model\":{\"vocab\":{\"a\":0,\"a\":1}}}",
-            "{\"model\":{\"type\":\"none\",\"vocab\":{\"a\":0}}}", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"b c\"]}}", "{\"model\":{\"vocab\":{\"a\":0}}"})
+    @ValueSource(strings = {"", "[]", "{}", "{\"model\":{}}", "{\"model\":{\"vocab\":{}}}", "{\"model\":{\"vocab\":{\"a\":-1}}}",
+            "{\"model\":{\"vocab\":{\"a\":0,\"a\":1}}}",
+            "{\"model\":{\"type\":\"none\",\"vocab\":{\"a\":0}}}",
+                    "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"b c\"]}}", "{\"model\":{\"vocab\":{\"a\":0}}"})
     void malformedFilesAreTypedErrors(String json) throws IOException {
         Path file = Files.writeString(directory.resolve("tokenizer.json"), json);
-        assertThatThrownBy(() -> HuggingFaceTokenizer.load(file)).isInstanceOf(CheckpointException.class).hasMessageStartingWith("[tokenizer.json] expected ");
+        assertThatThrownBy(() -> HuggingFaceTokenizer.load(file)).isInstanceOf(CheckpointException.class)
+                .hasMessageStartingWith("[tokenizer.json] expected ");
     }
 
     @Test
     void missingFileIsATypedError() {
-        assertThatThrownBy(() -> HuggingFaceTokenizer.load(directory)).isInstanceOf(CheckpointException.class).hasMessageContaining("missing");
+        assertThatThrownBy(() -> HuggingFaceTokenizer.load(directory)).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("missing");
     }
 
     private Path byteLevel() throws IOException {
@@ -145,7 +151,8 @@ class HuggingFaceTokenizerTest {
         root.put("version", "1.0");
         root.put("truncation", null);
         root.put("padding", null);
-        root.put("added_tokens", List.of(Map.of("id", BYTES + 2, "content", "<|endoftext|>", "single_word", false, "lstrip", false, "rstrip", false,
+        root.put("added_tokens", List.of(Map.of("id", BYTES + 2, "content", "<|endoftext|>", "single_word", false, "lstrip", false,
+                "rstrip", false,
                 "normalized", false, "special", true)));
         root.put("normalizer", null);
         root.put("pre_tokenizer", Map.of("type", "ByteLevel", "add_prefix_space", false, "trim_offsets", true, "use_regex", true));

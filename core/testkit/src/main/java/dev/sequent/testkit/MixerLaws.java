@@ -39,8 +39,15 @@ public abstract class MixerLaws {
      * @param name for messages
      * @param config a small configuration
      * @param width D
+     * @param exact whether outputs before a changed token stay equal to the bit; false for mixers that convolve by FFT, where rounding spreads over
+     *     the whole sequence and equality holds within the platform's tolerance
      */
-    public record Subject(String name, MixerConfig config, int width) {}
+    public record Subject(String name, MixerConfig config, int width, boolean exact) {
+        /** A mixer that is causal to the bit. */
+        public Subject(String name, MixerConfig config, int width) {
+            this(name, config, width, true);
+        }
+    }
 
     /**
      * A device and element type to test on.
@@ -163,7 +170,7 @@ public abstract class MixerLaws {
         });
     }
 
-    /** A token changes nothing before it, to the bit. */
+    /** A token changes nothing before it. */
     @Property(tries = TRIES)
     void outputsDoNotDependOnLaterTokens(@ForAll @IntRange(min = 2, max = 40) int time, @ForAll @IntRange(min = 0, max = 39) int where, @ForAll long seed) {
         int t = 1 + where % (time - 1);
@@ -171,9 +178,13 @@ public abstract class MixerLaws {
             Tensor x = b.input(seed, 2, time);
             Tensor changed = Tensor.concat(1, x.slice(1, 0, t), x.slice(1, t, t + 1).add(0.75), x.slice(1, t + 1, time));
             SequenceInfo info = SequenceInfo.of(x);
-            double[] before = b.mixer().forward(x, info).slice(1, 0, t).toDoubles();
+            Tensor before = b.mixer().forward(x, info).slice(1, 0, t);
             Tensor y = b.mixer().forward(changed, info);
-            assertThat(y.slice(1, 0, t).toDoubles()).as("causality of " + b.subject().name()).isEqualTo(before);
+            if (b.subject().exact()) {
+                assertThat(y.slice(1, 0, t).toDoubles()).as("causality of " + b.subject().name()).isEqualTo(before.toDoubles());
+            } else {
+                b.close("causality", y.slice(1, 0, t), before);
+            }
             assertThat(y.slice(1, t, t + 1).toDoubles()).as("the token itself counts").isNotEqualTo(b.mixer().forward(x, info).slice(1, t, t + 1).toDoubles());
         });
     }

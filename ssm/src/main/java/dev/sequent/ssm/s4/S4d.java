@@ -1,0 +1,241 @@
+package dev.sequent.ssm.s4;
+
+import dev.sequent.mixer.RecurrentMixer;
+import dev.sequent.mixer.RecurrentState;
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.StateCost;
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.nn.Dropout;
+import dev.sequent.nn.Init;
+import dev.sequent.nn.Linear;
+import dev.sequent.nn.Parameter;
+import dev.sequent.op.UnaryOp;
+import dev.sequent.ssm.fft.LongConvolution;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * S4D: every channel is a linear state-space model with a diagonal complex state matrix, run as a convolution over whole sequences and as a
+ * recurrence over single tokens.
+ *
+ * <p>For each channel, with N / 2 conjugate pairs of states n: h' = A h + u, y = 2 Re(sum_n C_n h_n) + D u. Discretised with step size dt, h_t = dA h_{t-1} + dB u_t where
+ * <ul>
+ *   <li>zero-order hold: dA = e^{dt A}, dB = (dA - 1) / A;
+ *   <li>bilinear: dA = (1 + dt A / 2) / (1 - dt A / 2), dB = dt / (1 - dt A / 2).
+ * </ul>
+ * so that y = K * u + D u with K_l = 2 Re(sum_n C_n dB_n dA_n^l). The output is GLU(W GELU(y) + b).
+ *
+ * <p>Parameters: {@code log_dt} (D), {@code log_A_real} and {@code A_imag} (D, N/2) with A = -e^{log_A_real} + i A_imag, {@code C} (D, N/2, 2), {@code D} (D),
+ * {@code output_linear.weight} (2 D, D), {@code output_linear.bias}. State: {@code h_re}, {@code h_im} (B, D, N/2). Cost: O(T log T) over a sequence, O(1) per token.
+ *
+ * <p>Source: Gu, Gupta, Goel and Re 2022, equations 2, 3 and 9; initial values from section 4 (S4D-Lin, S4D-Inv, S4D-LegS, whose B is part of the initial C).
+ */
+public final class S4d extends RecurrentMixer {
+    private final S4dConfig config;
+    private final int width;
+    private final Parameter logDt;
+    private final Parameter logARe;
+    private final Parameter aIm;
+    private final Parameter c;
+    private final Parameter d;
+    private final Linear output;
+
+    S4d(S4dConfig config, int width, Init init) {
+        this.config = config;
+        this.width = width;
+        int pairs = config.state_size() / 2;
+        this.logDt = param("log_dt", init.uniform(Math.log(config.dt_min()), Math.log(config.dt_max()), width), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        Hippo.Spectrum spectrum = spectrum(config);
+        this.logARe = param("log_A_real", rows(init, log(negated(spectrum.re()))), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        this.aIm = param("A_imag", rows(init, spectrum.im()), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        this.c = param("C", initialC(init, spectrum, width, pairs));
+        this.d = param("D", init.normal(1, width), Parameter.Flag.NO_DECAY);
+        this.output = child("output_linear", new Linear(init, width, 2L * width, true));
+    }
+
+    private static Hippo.Spectrum spectrum(S4dConfig config) {
+        int n = config.state_size();
+        int pairs = n / 2;
+        double[] re = new double[pairs];
+        double[] im = new double[pairs];
+        double[] one = new double[pairs];
+        for (int i = 0; i < pairs; i++) {
+            re[i] = -0.5;
+            im[i] = config.init().equals("inv") ? n / Math.PI * (n / (2.0 * i + 1) - 1) : Math.PI * i;
+            one[i] = 1;
+        }
+        return config.init().equals("legs") ? Hippo.legsSpectrum(n) : new Hippo.Spectrum(re, im, one);
+    }
+
+    private static double[] negated(double[] x) {
+        return java.util.Arrays.stream(x).map(v -> -v).toArray();
+    }
+
+    private static double[] log(double[] x) {
+        return java.util.Arrays.stream(x).map(Math::log).toArray();
+    }
+
+    private Tensor rows(Init init, double[] values) {
+        float[] all = new float[width * values.length];
+        for (int i = 0; i < all.length; i++) {
+            all[i] = (float) values[i % values.length];
+        }
+        return init.make(() -> Tensor.of(init.device(), all, width, values.length));
+    }
+
+    /** Complex normal numbers of variance 1, times B of the spectrum. */
+    private static Tensor initialC(Init init, Hippo.Spectrum s, int width, int pairs) {
+        return init.make(() -> {
+            Tensor g = init.normal(Math.sqrt(0.5), width, pairs, 2);
+            return g.mul(Tensor.of(init.device(), s.b(), pairs, 1).cast(g.dtype()));
+        });
+    }
+
+    @Override
+    public int width() {
+        return width;
+    }
+
+    @Override
+    public List<RecurrentState.Slot> stateLayout(StateSpec spec) {
+        Shape shape = Shape.of(spec.batch(), width, config.state_size() / 2);
+        DType dtype = spec.dtype() == DType.F64 ? DType.F64 : DType.F32;
+        return List.of(new RecurrentState.Slot("h_re", shape, dtype), new RecurrentState.Slot("h_im", shape, dtype));
+    }
+
+    /** The discretised system: dA and dB C of shape (D, N/2). */
+    private record Discrete(Complex a, Complex cb, Complex b, Complex c) {}
+
+    private Discrete discretise() {
+        Tensor dt = logDt.value().exp().unsqueeze(-1); // (D, 1)
+        Complex a = new Complex(logARe.value().exp().neg(), aIm.value()); // (D, N/2)
+        Complex dtA = a.mul(dt);
+        Complex da;
+        Complex db;
+        if (config.discretisation().equals("zoh")) {
+            da = dtA.exp();
+            db = da.add(-1).div(a);
+        } else {
+            Complex denominator = dtA.mul(-0.5).add(1);
+            da = dtA.mul(0.5).add(1).div(denominator);
+            db = new Complex(dt.broadcastTo(a.re().shape()), Tensor.zeros(dt.device(), dt.dtype())).div(denominator);
+        }
+        Complex c2 = new Complex(c.value().select(2, 0), c.value().select(2, 1)).mul(2); // y = Re(sum 2 C h)
+        return new Discrete(da, c2.mul(db), db, c2);
+    }
+
+    /** dA^0, ..., dA^count of shape (D, N/2, count + 1), by repeated doubling: log2(count) multiplications, and powers of the very dA that steps use. */
+    private static Complex powers(Complex a, long count) {
+        Complex base = a.unsqueeze(2); // (D, N/2, 1)
+        Complex all = new Complex(Tensor.ones(base.re().device(), base.re().dtype(), base.re().shape().toArray()),
+                Tensor.zeros(base.re().device(), base.re().dtype(), base.re().shape().toArray()));
+        while (all.re().dim(2) <= count) {
+            long have = all.re().dim(2);
+            long more = Math.min(have, count + 1 - have);
+            all = Complex.concat(2, all, all.slice(2, 0, more).mul(base));
+            base = base.mul(base);
+        }
+        return all;
+    }
+
+    @Override
+    public Carried scan(Tensor x, SequenceInfo info, List<Tensor> state) {
+        Discrete s = discretise();
+        DType wide = s.a().re().dtype();
+        Tensor u = x.cast(wide);
+        Complex h = state == null ? null : new Complex(state.get(0), state.get(1));
+        Complex powers = powers(s.a(), x.dim(1));
+        Carried inner = info.flags() == null ? convolve(s, powers, u, h) : convolveDocuments(s, powers, u, info, h);
+        return new Carried(finish(inner.y().cast(x.dtype()), info), inner.state());
+    }
+
+    /** Rows without padding or document boundaries: a convolution, plus what the initial state contributes. */
+    private Carried convolve(Discrete s, Complex powers, Tensor u, Complex h) {
+        long time = u.dim(1);
+        Complex p = powers.slice(2, 0, time); // (D, N/2, T)
+        Complex cb = s.cb().unsqueeze(1); // (D, 1, N/2)
+        Tensor k = cb.re().matmul(p.re()).sub(cb.im().matmul(p.im())).reshape(width, time); // (D, T)
+        Tensor y = LongConvolution.apply(u, k).add(u.mul(d.value())); // (B, T, D)
+        Complex reversed = p.flip(2);
+        Tensor byChannel = u.permute(2, 1, 0); // (D, T, B)
+        Complex driven = new Complex(reversed.re().matmul(byChannel), reversed.im().matmul(byChannel)).mul(s.b().unsqueeze(2)); // (D, N/2, B)
+        Complex last = new Complex(driven.re().permute(2, 0, 1), driven.im().permute(2, 0, 1)); // (B, D, N/2)
+        if (h != null) {
+            Complex w = s.c().unsqueeze(2).mul(powers.slice(2, 1, time + 1)); // (D, N/2, T)
+            Tensor fromState = h.re().permute(1, 0, 2).matmul(w.re()).sub(h.im().permute(1, 0, 2).matmul(w.im())); // (D, B, T)
+            y = y.add(fromState.permute(1, 2, 0));
+            last = last.add(h.mul(powers.select(2, time)));
+        }
+        return new Carried(y, List.of(last.re(), last.im()));
+    }
+
+    /** Rows with padding or several documents: every document is a convolution of its own. */
+    private Carried convolveDocuments(Discrete s, Complex powers, Tensor u, SequenceInfo info, Complex h) {
+        List<Tensor> ys = new ArrayList<>();
+        List<Tensor> lastRe = new ArrayList<>();
+        List<Tensor> lastIm = new ArrayList<>();
+        long[] stateShape = {1, width, config.state_size() / 2};
+        for (int b = 0; b < info.batch(); b++) {
+            Tensor row = u.slice(0, b, b + 1);
+            Complex state = h == null ? null : h.slice(0, b, b + 1);
+            List<Tensor> pieces = new ArrayList<>();
+            for (int from = 0, to; from < info.time(); from = to) {
+                to = endOfRun(info, b, from);
+                byte flag = info.flags()[b * info.time() + from];
+                if (flag == SequenceInfo.SKIP) {
+                    pieces.add(Tensor.zeros(u.device(), u.dtype(), 1, to - from, width));
+                    continue;
+                }
+                Carried piece = convolve(s, powers, row.slice(1, from, to), flag == SequenceInfo.RESET ? null : state);
+                pieces.add(piece.y());
+                state = new Complex(piece.state().get(0), piece.state().get(1));
+            }
+            ys.add(Tensor.concat(1, pieces.toArray(Tensor[]::new)));
+            lastRe.add(state == null ? Tensor.zeros(u.device(), u.dtype(), stateShape) : state.re());
+            lastIm.add(state == null ? Tensor.zeros(u.device(), u.dtype(), stateShape) : state.im());
+        }
+        return new Carried(Tensor.concat(0, ys.toArray(Tensor[]::new)),
+                List.of(Tensor.concat(0, lastRe.toArray(Tensor[]::new)), Tensor.concat(0, lastIm.toArray(Tensor[]::new))));
+    }
+
+    /** End of the run of positions from {@code from} that are all padding, or all of one document. */
+    private static int endOfRun(SequenceInfo info, int b, int from) {
+        int t = from + 1;
+        int row = b * info.time();
+        int[] documents = info.documents();
+        while (t < info.time() && documents[row + t] == documents[row + from]) {
+            t++;
+        }
+        return t;
+    }
+
+    @Override
+    protected Carried advance(Tensor x, List<Tensor> state) {
+        Discrete s = discretise();
+        Tensor u = x.cast(s.a().re().dtype()).select(1, 0); // (B, D)
+        Complex h = new Complex(state.get(0), state.get(1)).mul(s.a()).add(s.b().mul(u.unsqueeze(2))); // (B, D, N/2)
+        Tensor y = s.c().re().mul(h.re()).sub(s.c().im().mul(h.im())).sum(2).add(u.mul(d.value())); // (B, D)
+        return new Carried(finish(y.unsqueeze(1).cast(x.dtype()), SequenceInfo.of(x)), List.of(h.re(), h.im()));
+    }
+
+    /** GLU(W GELU(y) + b). */
+    private Tensor finish(Tensor y, SequenceInfo info) {
+        Tensor g = Dropout.apply(y.unary(UnaryOp.GELU), config.dropout(), info.dropout());
+        Tensor[] halves = output.forward(g).split(-1, width, width);
+        return halves[0].mul(halves[1].sigmoid());
+    }
+
+    @Override
+    public StateCost cost(StateSpec spec) {
+        long states = (long) width * config.state_size() / 2;
+        DType dtype = spec.dtype() == DType.F64 ? DType.F64 : DType.F32;
+        long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
+        return new StateCost(2 * states * dtype.bytes(), 0, 12.0 * states + 4.0 * width * width, 0, bytes);
+    }
+}

@@ -30,6 +30,6 @@ public abstract class HostKernelProvider implements KernelProvider {
 
     @Override
     public final Optional<Kernel> create(Backend backend) {
-        return backend.facility(HostMemory.class).map(HostTensors::new).map(factory);
+        return backend.facility(HostMemory.class).map(memory -> factory.apply(new HostTensors(memory, backend.capabilities(0).vectorised())));
     }
 }

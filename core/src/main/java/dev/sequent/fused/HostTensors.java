@@ -15,10 +15,26 @@ import java.util.Optional;
  */
 public final class HostTensors {
     private final HostMemory memory;
+    private final boolean vectorised;
 
-    /** Access to the tensors of one backend. */
-    public HostTensors(HostMemory memory) {
+    /**
+     * Access to the tensors of one backend.
+     *
+     * @param vectorised whether kernels should use vector instructions
+     */
+    public HostTensors(HostMemory memory, boolean vectorised) {
         this.memory = memory;
+        this.vectorised = vectorised && Simd.available();
+    }
+
+    /** Whether kernels use vector instructions. */
+    public boolean vectorised() {
+        return vectorised;
+    }
+
+    /** How kernels compute, for their names: {@code vector} or {@code scalar}. */
+    public String flavour() {
+        return vectorised ? "vector" : "scalar";
     }
 
     /** The backend's thread pool. */

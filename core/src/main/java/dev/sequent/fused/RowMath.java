@@ -10,9 +10,9 @@ import java.lang.foreign.MemorySegment;
  * pass over memory. Where an output is named, it may be the same row as an input.
  */
 public interface RowMath {
-    /** The vector kernels where the vector module is there, else plain loops. */
-    static RowMath best() {
-        return Simd.choose(RowMathVector::new, RowMathScalar::new);
+    /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
+    static RowMath of(boolean vector) {
+        return Simd.choose(vector, RowMathVector::new, RowMathScalar::new);
     }
 
     /** Sum of a_i. */

@@ -2,7 +2,6 @@ package dev.sequent.fused.embedding;
 
 import dev.sequent.fused.HostTensors;
 import dev.sequent.fused.Indices;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.Shape;
 import java.util.Optional;
@@ -10,15 +9,16 @@ import java.util.Optional;
 /** {@link EmbeddingKernel} over F32 tables in host memory. */
 final class EmbeddingCpu implements EmbeddingKernel {
     private final HostTensors host;
-    private final EmbeddingRows kernel = EmbeddingRows.best();
+    private final EmbeddingRows kernel;
 
     EmbeddingCpu(HostTensors host) {
         this.host = host;
+        this.kernel = EmbeddingRows.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "embedding/" + Simd.flavour();
+        return "embedding/" + host.flavour();
     }
 
     @Override

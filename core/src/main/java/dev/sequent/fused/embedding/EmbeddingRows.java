@@ -27,8 +27,8 @@ final class EmbeddingRows {
         this.math = math;
     }
 
-    static EmbeddingRows best() {
-        return new EmbeddingRows(RowMath.best());
+    static EmbeddingRows of(boolean vector) {
+        return new EmbeddingRows(RowMath.of(vector));
     }
 
     /** Writes row {@code ids[r]} of the table to row r of {@code y}. Ids must be in range: see {@link Indices#check}. */

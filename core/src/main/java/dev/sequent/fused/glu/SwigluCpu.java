@@ -1,7 +1,6 @@
 package dev.sequent.fused.glu;
 
 import dev.sequent.fused.HostTensors;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
@@ -13,15 +12,16 @@ final class SwigluCpu implements SwigluKernel {
     private static final int ROW = 4096;
 
     private final HostTensors host;
-    private final SwigluRows kernel = SwigluRows.best();
+    private final SwigluRows kernel;
 
     SwigluCpu(HostTensors host) {
         this.host = host;
+        this.kernel = SwigluRows.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "swiglu/" + Simd.flavour();
+        return "swiglu/" + host.flavour();
     }
 
     @Override

@@ -5,9 +5,9 @@ import java.lang.foreign.MemorySegment;
 
 /** SwiGLU of one row. Rows are a segment and the index of their first element. */
 interface SwigluMath {
-    /** The vector kernels where the vector module is there, else plain loops. */
-    static SwigluMath best() {
-        return Simd.choose(SwigluMathVector::new, SwigluMathScalar::new);
+    /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
+    static SwigluMath of(boolean vector) {
+        return Simd.choose(vector, SwigluMathVector::new, SwigluMathScalar::new);
     }
 
     /** y_i = silu(g_i) u_i; y may be the row of g or u. */

@@ -17,8 +17,8 @@ final class SwigluRows {
         this.math = math;
     }
 
-    static SwigluRows best() {
-        return new SwigluRows(SwigluMath.best());
+    static SwigluRows of(boolean vector) {
+        return new SwigluRows(SwigluMath.of(vector));
     }
 
     /**

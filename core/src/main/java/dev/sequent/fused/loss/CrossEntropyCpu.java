@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import dev.sequent.fused.HostTensors;
 import dev.sequent.fused.Indices;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
@@ -14,15 +13,16 @@ import java.util.Optional;
 /** {@link CrossEntropyKernel} over F32 rows in host memory. */
 final class CrossEntropyCpu implements CrossEntropyKernel {
     private final HostTensors host;
-    private final CrossEntropyRows kernel = CrossEntropyRows.best();
+    private final CrossEntropyRows kernel;
 
     CrossEntropyCpu(HostTensors host) {
         this.host = host;
+        this.kernel = CrossEntropyRows.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "cross-entropy/" + Simd.flavour();
+        return "cross-entropy/" + host.flavour();
     }
 
     @Override

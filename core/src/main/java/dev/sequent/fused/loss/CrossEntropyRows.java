@@ -25,8 +25,8 @@ final class CrossEntropyRows {
         this.math = math;
     }
 
-    static CrossEntropyRows best() {
-        return new CrossEntropyRows(RowMath.best());
+    static CrossEntropyRows of(boolean vector) {
+        return new CrossEntropyRows(RowMath.of(vector));
     }
 
     /** Writes every row's loss and logsumexp. Targets must be below {@code width}: see {@link Indices#check}. */

@@ -1,7 +1,6 @@
 package dev.sequent.fused.norm;
 
 import dev.sequent.fused.HostTensors;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
@@ -10,15 +9,16 @@ import java.util.Optional;
 /** {@link NormKernel} over F32 rows in host memory. */
 final class NormCpu implements NormKernel {
     private final HostTensors host;
-    private final NormRows kernel = NormRows.best();
+    private final NormRows kernel;
 
     NormCpu(HostTensors host) {
         this.host = host;
+        this.kernel = NormRows.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "norm/" + Simd.flavour();
+        return "norm/" + host.flavour();
     }
 
     @Override

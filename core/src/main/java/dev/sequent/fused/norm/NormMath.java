@@ -5,9 +5,9 @@ import java.lang.foreign.MemorySegment;
 
 /** The steps of a normalisation over one row that {@link dev.sequent.fused.RowMath} lacks. Rows are a segment and the index of their first element. */
 interface NormMath {
-    /** The vector kernels where the vector module is there, else plain loops. */
-    static NormMath best() {
-        return Simd.choose(NormMathVector::new, NormMathScalar::new);
+    /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
+    static NormMath of(boolean vector) {
+        return Simd.choose(vector, NormMathVector::new, NormMathScalar::new);
     }
 
     /** y_i = (x_i - shift) factor w_i. */

@@ -25,8 +25,8 @@ final class NormRows {
         this.norm = norm;
     }
 
-    static NormRows best() {
-        return new NormRows(RowMath.best(), NormMath.best());
+    static NormRows of(boolean vector) {
+        return new NormRows(RowMath.of(vector), NormMath.of(vector));
     }
 
     /**

@@ -5,9 +5,9 @@ import java.lang.foreign.MemorySegment;
 
 /** Updates of a run of parameters, in place. Runs are a segment and the index of their first element. */
 interface OptimMath {
-    /** The vector kernels where the vector module is there, else plain loops. */
-    static OptimMath best() {
-        return Simd.choose(OptimMathVector::new, OptimMathScalar::new);
+    /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
+    static OptimMath of(boolean vector) {
+        return Simd.choose(vector, OptimMathVector::new, OptimMathScalar::new);
     }
 
     /** One AdamW update of n elements: {@link AdamWStep}. */

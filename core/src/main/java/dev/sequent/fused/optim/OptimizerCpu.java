@@ -1,7 +1,6 @@
 package dev.sequent.fused.optim;
 
 import dev.sequent.fused.HostTensors;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -10,15 +9,16 @@ import java.util.Optional;
 /** {@link OptimizerKernel} over F32 tensors in host memory. */
 final class OptimizerCpu implements OptimizerKernel {
     private final HostTensors host;
-    private final TensorSteps kernel = TensorSteps.best();
+    private final TensorSteps kernel;
 
     OptimizerCpu(HostTensors host) {
         this.host = host;
+        this.kernel = TensorSteps.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "optimizer/" + Simd.flavour();
+        return "optimizer/" + host.flavour();
     }
 
     @Override

@@ -14,8 +14,8 @@ final class TensorSteps {
         this.math = math;
     }
 
-    static TensorSteps best() {
-        return new TensorSteps(OptimMath.best());
+    static TensorSteps of(boolean vector) {
+        return new TensorSteps(OptimMath.of(vector));
     }
 
     /** AdamW (Loshchilov and Hutter 2019); {@code coefficients[i]} are those of tensor i. */

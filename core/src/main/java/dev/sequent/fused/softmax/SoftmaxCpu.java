@@ -1,22 +1,22 @@
 package dev.sequent.fused.softmax;
 
 import dev.sequent.fused.HostTensors;
-import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import java.util.Optional;
 
 /** {@link SoftmaxKernel} over F32 rows in host memory. */
 final class SoftmaxCpu implements SoftmaxKernel {
     private final HostTensors host;
-    private final SoftmaxRows kernel = SoftmaxRows.best();
+    private final SoftmaxRows kernel;
 
     SoftmaxCpu(HostTensors host) {
         this.host = host;
+        this.kernel = SoftmaxRows.of(host.vectorised());
     }
 
     @Override
     public String name() {
-        return "softmax/" + Simd.flavour();
+        return "softmax/" + host.flavour();
     }
 
     @Override

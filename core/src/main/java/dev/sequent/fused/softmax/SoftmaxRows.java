@@ -16,8 +16,8 @@ final class SoftmaxRows {
         this.math = math;
     }
 
-    static SoftmaxRows best() {
-        return new SoftmaxRows(RowMath.best());
+    static SoftmaxRows of(boolean vector) {
+        return new SoftmaxRows(RowMath.of(vector));
     }
 
     /** Writes softmax(x) to {@code y}, which may be {@code x}. */

@@ -35,14 +35,14 @@ class EmbeddingRowsTest {
             }
         }
         MemorySegment y = NativeRows.poisoned((long) rows * width);
-        EmbeddingRows.best().forward(NativeRows.threads(2), table, ids, y, rows, width);
+        EmbeddingRows.of(true).forward(NativeRows.threads(2), table, ids, y, rows, width);
         NativeRows.assertClose("y", y, yv, 0);
         float[] first = null;
         for (int threads = 1; threads <= 3; threads++) {
             Parallel pool = NativeRows.threads(threads);
             MemorySegment dtable = NativeRows.poisoned((long) vocabulary * width);
             MemorySegment scratch = NativeRows.poisoned(EmbeddingRows.scratchInts(rows, vocabulary));
-            EmbeddingRows.best().backward(pool, dy, ids, dtable, scratch, rows, width, vocabulary);
+            EmbeddingRows.of(true).backward(pool, dy, ids, dtable, scratch, rows, width, vocabulary);
             NativeRows.assertClose("dtable", dtable, dt, 1e-5);
             first = first == null ? NativeRows.floats(dtable) : first;
             assertThat(NativeRows.floats(dtable)).isEqualTo(first);

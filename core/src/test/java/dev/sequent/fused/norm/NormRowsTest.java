@@ -1,5 +1,6 @@
 package dev.sequent.fused.norm;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.sequent.fused.NativeRows;
@@ -29,7 +30,7 @@ class NormRowsTest {
     }
 
     private static List<NormRows> kernels() {
-        return List.of(NormRows.best(), new NormRows(RowMath.best(), new NormMathScalar()));
+        return List.of(NormRows.of(true), new NormRows(RowMath.of(true), new NormMathScalar()));
     }
 
     /** Inputs and outputs of one run. */
@@ -121,8 +122,8 @@ class NormRowsTest {
             }
             for (int i = 0; i < n; i++) {
                 double z = (s[at + i] - m) * factor;
-                yv[at + i] = z * w[i] + (bias == null ? 0 : NativeRows.doubles(bias)[i]);
-                dxv[at + i] = factor * (g[at + i] * w[i] - offset - z * slope) + (dsum == null ? 0 : NativeRows.doubles(dsum)[at + i]);
+                yv[at + i] = z * w[i] + (bias == null ? 0 : bias.getAtIndex(JAVA_FLOAT, i));
+                dxv[at + i] = factor * (g[at + i] * w[i] - offset - z * slope) + (dsum == null ? 0 : dsum.getAtIndex(JAVA_FLOAT, at + i));
                 dw[i] += g[at + i] * z;
                 db[i] += g[at + i];
             }
@@ -147,8 +148,8 @@ class NormRowsTest {
     @Test
     void resultsDoNotDependOnTheNumberOfThreads() {
         for (Options o : options()) {
-            Run one = new Run(201, 131, o).run(NormRows.best(), NativeRows.threads(1));
-            Run three = new Run(201, 131, o).run(NormRows.best(), NativeRows.threads(3));
+            Run one = new Run(201, 131, o).run(NormRows.of(true), NativeRows.threads(1));
+            Run three = new Run(201, 131, o).run(NormRows.of(true), NativeRows.threads(3));
             assertThat(NativeRows.floats(three.y)).isEqualTo(NativeRows.floats(one.y));
             assertThat(NativeRows.floats(three.dx)).isEqualTo(NativeRows.floats(one.dx));
             assertThat(NativeRows.floats(three.dweight)).isEqualTo(NativeRows.floats(one.dweight));
@@ -161,13 +162,13 @@ class NormRowsTest {
     @Test
     void gradientMayOverwriteTheGradientOfTheOutput() {
         for (Options o : options()) {
-            Run run = new Run(9, 37, o).run(NormRows.best(), POOL);
+            Run run = new Run(9, 37, o).run(NormRows.of(true), POOL);
             MemorySegment dy = NativeRows.copy(run.dy);
             MemorySegment scratch = NativeRows.poisoned(NormRows.scratchFloats(9, 37, o.bias));
             MemorySegment s = o.residual ? run.sum : run.x;
             MemorySegment dw = NativeRows.poisoned(37);
             MemorySegment db = o.bias ? NativeRows.poisoned(37) : null;
-            NormRows.best().backward(POOL, new NormRows.Backward(dy, run.dsum, s, run.weight, run.mean, run.rstd, dy, dw, db, scratch, 9, 37));
+            NormRows.of(true).backward(POOL, new NormRows.Backward(dy, run.dsum, s, run.weight, run.mean, run.rstd, dy, dw, db, scratch, 9, 37));
             assertThat(NativeRows.floats(dy)).isEqualTo(NativeRows.floats(run.dx));
             assertThat(NativeRows.floats(dw)).isEqualTo(NativeRows.floats(run.dweight));
         }
@@ -175,7 +176,7 @@ class NormRowsTest {
 
     @Test
     void noRowsGiveZeroGradients() {
-        Run run = new Run(0, 5, new Options(true, true, false)).run(NormRows.best(), POOL);
+        Run run = new Run(0, 5, new Options(true, true, false)).run(NormRows.of(true), POOL);
         assertThat(NativeRows.floats(run.dweight)).containsOnly(0);
         assertThat(NativeRows.floats(run.dbias)).containsOnly(0);
     }

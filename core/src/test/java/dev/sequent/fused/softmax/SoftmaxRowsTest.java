@@ -23,8 +23,8 @@ class SoftmaxRowsTest {
         MemorySegment dy = NativeRows.normal((long) rows * n, 0, 1, 2);
         MemorySegment y = NativeRows.poisoned((long) rows * n);
         MemorySegment dx = NativeRows.poisoned((long) rows * n);
-        SoftmaxRows.best().forward(POOL, x, y, rows, n);
-        SoftmaxRows.best().backward(POOL, dy, y, dx, rows, n);
+        SoftmaxRows.of(true).forward(POOL, x, y, rows, n);
+        SoftmaxRows.of(true).backward(POOL, dy, y, dx, rows, n);
         double[] xv = NativeRows.doubles(x);
         double[] d = NativeRows.doubles(dy);
         double[] p = new double[rows * n];
@@ -53,7 +53,7 @@ class SoftmaxRowsTest {
         x.setAtIndex(JAVA_FLOAT, 4, Float.NEGATIVE_INFINITY);
         x.setAtIndex(JAVA_FLOAT, 20, Float.NEGATIVE_INFINITY);
         x.setAtIndex(JAVA_FLOAT, 30, Float.NaN);
-        SoftmaxRows.best().forward(POOL, x, x, 2, 21);
+        SoftmaxRows.of(true).forward(POOL, x, x, 2, 21);
         assertThat(x.getAtIndex(JAVA_FLOAT, 4)).isZero();
         assertThat(x.getAtIndex(JAVA_FLOAT, 20)).isZero();
         assertThat(x.getAtIndex(JAVA_FLOAT, 0)).isPositive();

@@ -1,0 +1,337 @@
+package dev.sequent.ssm.scan;
+
+import dev.sequent.spi.Parallel;
+import java.lang.foreign.MemorySegment;
+import java.util.function.LongFunction;
+
+/**
+ * The selective scan of Mamba-1 on native memory, F32, forward and backward.
+ *
+ * <pre>{@code
+ * step_t = softplus(delta_t + deltaBias)                     (or delta_t + deltaBias)
+ * h_t    = exp(step_t A) h_{t-1} + step_t B_t u_t             (E, N)
+ * y_t    = (<C_t, h_t> + D u_t) SiLU(z_t)                     (E)
+ * }</pre>
+ *
+ * <p>A task is a sequence and a group of blocks of channels; it walks over the tokens in tiles whose operands stay in the first-level
+ * cache, with the state and A packed so that lanes are channels. The backward pass keeps no activations but a state for every
+ * {@link #chunk} tokens: it walks backward over the chunks, runs the recurrence of a chunk again into cache, and then its adjoint.
+ * Sums over channels, sequences and tokens are taken in an order that depends on the sizes only, so results do not depend on
+ * the number of threads.
+ *
+ * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
+ *
+ * @see <a href="https://arxiv.org/abs/2312.00752">Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces</a>
+ */
+public final class SelectiveScanCpu {
+    /** Tasks for every thread: few, because neighbouring blocks in one task mean longer runs through memory; enough to balance the load. */
+    private static final int TASKS_PER_THREAD = 3;
+    /** Number of blocks from which on the gradients of B and C are first summed over two blocks. */
+    private static final int MANY_BLOCKS = 64;
+    /** Elements of the state below which a single token is not worth waking other threads. */
+    private static final int PARALLEL_STEP = 1 << 16;
+
+    private final Parallel pool;
+    private final ScanTiles tiles;
+    private final LongFunction<MemorySegment> allocator;
+    private final ThreadLocal<ScanScratch> forwardScratch = new ThreadLocal<>();
+    private final ThreadLocal<ScanScratch> backwardScratch = new ThreadLocal<>();
+
+    SelectiveScanCpu(Parallel pool, ScanTiles tiles, LongFunction<MemorySegment> allocator) {
+        this.pool = pool;
+        this.tiles = tiles;
+        this.allocator = allocator;
+    }
+
+    /** Kernels on a pool, with the Vector API where this process has it. */
+    public static SelectiveScanCpu on(Parallel pool) {
+        boolean vector = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+        return new SelectiveScanCpu(pool, vector ? new VectorScanTiles() : new ScalarScanTiles(), ScanScratch::allocate);
+    }
+
+    /** Tokens between saved states: a tile of the backward pass, which fits in the second-level cache. */
+    public static int chunk(int states) {
+        return states <= 32 ? 32 : states <= 64 ? 16 : 8;
+    }
+
+    /** Tokens of a tile of the forward pass; divides the chunk. */
+    private static int tile(int states) {
+        return Math.min(16, chunk(states));
+    }
+
+    /** F32 elements of the states that {@link #forward} saves for {@link #backward}. */
+    public long savedFloats(ScanShape shape) {
+        return (long) shape.batch() * chunks(shape) * blocks(shape) * shape.states() * tiles.width();
+    }
+
+    /** F32 elements of the working memory that {@link #backward} is given. */
+    public long workspaceFloats(ScanShape shape) {
+        return new ScanWorkspace(shape, groups(shape)).floats();
+    }
+
+    /**
+     * Runs the scan.
+     *
+     * @param y receives the output, (B, T, E)
+     * @param finalState receives the state after the last token, (B, E, N), or null
+     * @param saved receives {@link #savedFloats} elements for {@link #backward}, or null
+     */
+    public void forward(ScanInputs in, ScanRows y, MemorySegment finalState, MemorySegment saved) {
+        ScanShape shape = in.shape();
+        if (shape.tokens() == 1 && saved == null) {
+            step(in, y, finalState);
+            return;
+        }
+        int tasks = Math.ceilDiv(blocks(shape), taskBlocks(shape));
+        pool.forEach(shape.batch() * tasks, task -> forwardTask(in, y, finalState, saved, task / tasks, task % tasks));
+    }
+
+    /**
+     * Runs the gradients of {@link #forward}.
+     *
+     * @param saved what the forward pass on the same operands saved
+     * @param dy gradient of the output, (B, T, E)
+     * @param dFinalState gradient of the final state, (B, E, N), or null for zero
+     * @param out receives the gradients
+     * @param memory {@link #workspaceFloats} elements, overwritten
+     */
+    public void backward(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out, MemorySegment memory) {
+        ScanWorkspace workspace = new ScanWorkspace(in.shape(), groups(in.shape()));
+        int tasks = Math.ceilDiv(blocks(in.shape()), taskBlocks(in.shape()));
+        pool.forEach(in.shape().batch() * tasks,
+                task -> backwardTask(in, saved, dy, dFinalState, out, memory, workspace, task / tasks, task % tasks));
+        workspace.reduce(pool, memory, out);
+    }
+
+    private int blocks(ScanShape shape) {
+        return Math.ceilDiv(shape.channels(), tiles.width());
+    }
+
+    private static int chunks(ScanShape shape) {
+        return Math.ceilDiv(shape.tokens(), chunk(shape.states()));
+    }
+
+    /** Blocks whose shares of the gradients of B and C are summed at once. Depends on the sizes only, as the order of sums must. */
+    private int groupBlocks(ScanShape shape) {
+        return shape.batch() * blocks(shape) < MANY_BLOCKS ? 1 : 2;
+    }
+
+    private int groups(ScanShape shape) {
+        return Math.ceilDiv(blocks(shape), groupBlocks(shape));
+    }
+
+    /** Blocks of a task, whole groups. */
+    private int taskBlocks(ScanShape shape) {
+        int wanted = Math.ceilDiv(shape.batch() * groups(shape), pool.threads() * TASKS_PER_THREAD);
+        return groupBlocks(shape) * Math.min(wanted, groups(shape));
+    }
+
+    private ScanScratch scratch(ThreadLocal<ScanScratch> owner, int rows, ScanShape shape, boolean backward) {
+        ScanScratch s = owner.get();
+        int blocks = taskBlocks(shape);
+        if (s == null || !s.fits(rows, shape.states(), tiles.width(), blocks, backward)) {
+            s = new ScanScratch(allocator, rows, shape.states(), tiles.width(), tiles.lanes(), blocks, backward);
+            owner.set(s);
+        }
+        return s;
+    }
+
+    private MemorySegment savedState(MemorySegment saved, ScanShape shape, int batch, int chunk, int block) {
+        long size = (long) shape.states() * tiles.width();
+        long index = ((long) batch * chunks(shape) + chunk) * blocks(shape) + block;
+        return saved.asSlice(index * size * Float.BYTES, size * Float.BYTES);
+    }
+
+    private void forwardTask(ScanInputs in, ScanRows y, MemorySegment finalState, MemorySegment saved, int batch, int index) {
+        ScanShape shape = in.shape();
+        int states = shape.states();
+        int tile = tile(states);
+        ScanScratch s = scratch(forwardScratch, tile, shape, false);
+        int first = index * taskBlocks(shape);
+        int last = Math.min(blocks(shape), first + taskBlocks(shape));
+        for (int block = first; block < last; block++) {
+            s.select(block - first);
+            s.largestA(block - first, ScanLayout.pack(in, s, tiles.width(), block));
+            ScanLayout.loadState(in.initialState(), s.state, shape, tiles.width(), batch, block);
+        }
+        for (int t = 0; t < shape.tokens(); t += tile) {
+            int rows = Math.min(tile, shape.tokens() - t);
+            ScanLayout.copyRows(in.b(), batch, t, rows, states, s.b);
+            ScanLayout.copyRows(in.c(), batch, t, rows, states, s.c);
+            for (int block = first; block < last; block++) {
+                s.select(block - first);
+                if (saved != null && t % chunk(states) == 0) {
+                    savedState(saved, shape, batch, t / chunk(states), block).copyFrom(s.state);
+                }
+                forwardTile(in, y, s, new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block), s.largestA(block - first));
+            }
+        }
+        for (int block = first; finalState != null && block < last; block++) {
+            s.select(block - first);
+            ScanLayout.storeState(s.state, finalState, shape, tiles.width(), batch, block);
+        }
+    }
+
+    private void forwardTile(ScanInputs in, ScanRows y, ScanScratch s, ScanLayout.Tile tile, float largestA) {
+        int states = in.shape().states();
+        ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
+        ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
+        ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
+        ScanLayout.Window out = tile.write(y, s.staging[3]);
+        float largest = tiles.prepare(s, tile.rows(), in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride());
+        boolean bounded = largest * largestA <= ScanTiles.BOUND;
+        for (int from = 0, to; from < tile.rows(); from = to) {
+            to = tile.runEnd(in.flags(), from);
+            if (tile.has(in.flags(), from, ScanInputs.RESET)) {
+                s.state.fill((byte) 0);
+            }
+            if (tile.has(in.flags(), from, ScanInputs.SKIP)) {
+                out.zeroRow(from, tiles.width());
+            } else {
+                tiles.scan(s, from, to, states, bounded);
+                tiles.finish(s, from, to, u.segment(), u.stride(), z.segment(), z.stride(), out.segment(), out.stride());
+            }
+        }
+        tile.store(out, y);
+    }
+
+    private void backwardTask(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out, MemorySegment memory,
+            ScanWorkspace workspace, int batch, int index) {
+        ScanShape shape = in.shape();
+        int states = shape.states();
+        int chunk = chunk(states);
+        int groupBlocks = groupBlocks(shape);
+        ScanScratch s = scratch(backwardScratch, chunk, shape, true);
+        int first = index * taskBlocks(shape);
+        int last = Math.min(blocks(shape), first + taskBlocks(shape));
+        for (int block = first; block < last; block++) {
+            s.select(block - first);
+            s.largestA(block - first, ScanLayout.pack(in, s, tiles.width(), block));
+            ScanLayout.loadState(dFinalState, s.carry, shape, tiles.width(), batch, block);
+            s.aGrad.fill((byte) 0);
+            s.skipGrad.fill((byte) 0);
+            s.biasGrad.fill((byte) 0);
+        }
+        for (int c = chunks(shape) - 1; c >= 0; c--) {
+            int t = c * chunk;
+            int rows = Math.min(chunk, shape.tokens() - t);
+            ScanLayout.copyRows(in.b(), batch, t, rows, states, s.b);
+            ScanLayout.copyRows(in.c(), batch, t, rows, states, s.c);
+            for (int block = first; block < last; block++) {
+                if (block % groupBlocks == 0) {
+                    s.bGrad.fill((byte) 0);
+                    s.cGrad.fill((byte) 0);
+                }
+                s.select(block - first);
+                s.state.copyFrom(savedState(saved, shape, batch, c, block));
+                backwardTile(in, dy, out, s, new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block), s.largestA(block - first));
+                if ((block + 1) % groupBlocks == 0 || block + 1 == last) {
+                    int group = block / groupBlocks;
+                    tiles.sumLanes(rows * states, s.bGrad, workspace.bPart(memory, out, group, batch, t, rows));
+                    tiles.sumLanes(rows * states, s.cGrad, workspace.cPart(memory, out, group, batch, t, rows));
+                }
+            }
+        }
+        for (int block = first; block < last; block++) {
+            s.select(block - first);
+            ScanLayout.storeState(s.carry, out.initialState(), shape, tiles.width(), batch, block);
+            ScanLayout.storeState(s.aGrad, workspace.aPart(memory, out, batch), shape, tiles.width(), 0, block);
+            ScanLayout.storeVector(s.skipGrad, workspace.skipPart(memory, out, batch), shape, tiles.width(), block);
+            ScanLayout.storeVector(s.biasGrad, workspace.biasPart(memory, out, batch), shape, tiles.width(), block);
+        }
+    }
+
+    private void backwardTile(ScanInputs in, ScanRows dy, ScanGradients out, ScanScratch s, ScanLayout.Tile tile, float largestA) {
+        int states = in.shape().states();
+        byte[] flags = in.flags();
+        ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
+        ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
+        ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
+        ScanLayout.Window g = tile.read(dy, s.staging[3]);
+        float largest = tiles.prepareBackward(s, tile.rows(), in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride(),
+                z.segment(), z.stride(), g.segment(), g.stride());
+        replay(s, tile, flags, states, largest * largestA <= ScanTiles.BOUND);
+        // every operand but u has been read: its staging memory can take a gradient
+        ScanLayout.Window dDelta = tile.write(out.delta(), s.staging[0]);
+        ScanLayout.Window du = tile.write(out.u(), s.staging[3]);
+        ScanLayout.Window dz = tile.write(out.z(), s.staging[2]);
+        for (int to = tile.rows(), from; to > 0; to = from) {
+            from = tile.runStart(flags, to);
+            if (tile.has(flags, from, ScanInputs.SKIP)) {
+                du.zeroRow(from, tiles.width());
+                dDelta.zeroRow(from, tiles.width());
+                dz.zeroRow(from, tiles.width());
+            } else {
+                tiles.reverse(s, from, to, states);
+                tiles.finishBackward(s, from, to, u.segment(), u.stride(), du.segment(), du.stride(), dDelta.segment(), dDelta.stride(),
+                        dz.segment(), dz.stride());
+            }
+            if (tile.has(flags, from, ScanInputs.RESET)) {
+                s.carry.fill((byte) 0);
+            }
+        }
+        tile.store(dDelta, out.delta());
+        tile.store(du, out.u());
+        tile.store(dz, out.z());
+    }
+
+    private void replay(ScanScratch s, ScanLayout.Tile tile, byte[] flags, int states, boolean bounded) {
+        long size = s.state.byteSize();
+        for (int from = 0, to; from < tile.rows(); from = to) {
+            to = tile.runEnd(flags, from);
+            if (tile.has(flags, from, ScanInputs.RESET)) {
+                s.state.fill((byte) 0);
+            }
+            if (!tile.has(flags, from, ScanInputs.SKIP)) {
+                s.before.asSlice(from * size, size).copyFrom(s.state);
+                tiles.replay(s, from, to, states, bounded);
+                s.state.copyFrom(s.before.asSlice(to * size, size));
+            }
+        }
+    }
+
+    /** One token needs no packing: the state is read and written where it lies. */
+    private void step(ScanInputs in, ScanRows y, MemorySegment finalState) {
+        ScanShape shape = in.shape();
+        int blocks = blocks(shape);
+        int tasks = shape.batch() * blocks;
+        if ((long) shape.batch() * shape.channels() * shape.states() < PARALLEL_STEP) {
+            for (int task = 0; task < tasks; task++) {
+                stepBlock(in, y, finalState, task / blocks, task % blocks);
+            }
+        } else {
+            pool.forEach(tasks, task -> stepBlock(in, y, finalState, task / blocks, task % blocks));
+        }
+    }
+
+    private void stepBlock(ScanInputs in, ScanRows y, MemorySegment finalState, int batch, int block) {
+        ScanShape shape = in.shape();
+        ScanScratch s = scratch(forwardScratch, tile(shape.states()), shape, false);
+        s.select(0);
+        ScanLayout.Tile tile = new ScanLayout.Tile(shape, tiles.width(), batch, 0, 1, block);
+        ScanLayout.Window out = tile.write(y, s.staging[3]);
+        boolean reset = tile.has(in.flags(), 0, ScanInputs.RESET);
+        long start = ((long) batch * shape.channels() + tile.channel()) * shape.states() * Float.BYTES;
+        long bytes = (long) tile.columns() * shape.states() * Float.BYTES;
+        MemorySegment before = reset || in.initialState() == null ? null : in.initialState().asSlice(start, bytes);
+        MemorySegment after = finalState == null ? s.state : finalState.asSlice(start, bytes);
+        if (tile.has(in.flags(), 0, ScanInputs.SKIP)) {
+            out.zeroRow(0, tiles.width());
+            if (before == null) {
+                after.fill((byte) 0);
+            } else {
+                MemorySegment.copy(before, 0, after, 0, bytes);
+            }
+        } else {
+            ScanLayout.packVectors(in, s, tiles.width(), block);
+            ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
+            ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
+            ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
+            tiles.prepare(s, 1, in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride());
+            tiles.step(s, tile.columns(), shape.states(), in.a().asSlice((long) tile.channel() * shape.states() * Float.BYTES, bytes),
+                    in.b().slice(batch, 0, 1, 0, shape.states()), in.c().slice(batch, 0, 1, 0, shape.states()), before, after);
+            tiles.finish(s, 0, 1, u.segment(), u.stride(), z.segment(), z.stride(), out.segment(), out.stride());
+        }
+        tile.store(out, y);
+    }
+}

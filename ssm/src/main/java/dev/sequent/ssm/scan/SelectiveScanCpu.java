@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.Simd;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.util.function.LongFunction;
@@ -45,8 +46,8 @@ public final class SelectiveScanCpu {
 
     /** Kernels on a pool, with the Vector API where this process has it. */
     public static SelectiveScanCpu on(Parallel pool) {
-        boolean vector = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
-        return new SelectiveScanCpu(pool, vector ? new VectorScanTiles() : new ScalarScanTiles(), ScanScratch::allocate);
+        ScanTiles tiles = Simd.choose(VectorScanTiles::new, ScalarScanTiles::new);
+        return new SelectiveScanCpu(pool, tiles, ScanScratch::allocate);
     }
 
     /** Tokens between saved states: a tile of the backward pass, which fits in the second-level cache. */

@@ -1,0 +1,162 @@
+package dev.sequent.ssm.mamba;
+
+import dev.sequent.fused.conv.CausalConv;
+import dev.sequent.mixer.RecurrentMixer;
+import dev.sequent.mixer.RecurrentState;
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.StateCost;
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.nn.Init;
+import dev.sequent.nn.Linear;
+import dev.sequent.nn.Layer;
+import dev.sequent.nn.Parameter;
+import dev.sequent.ssm.scan.SelectiveScan;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.ConfigException;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.util.List;
+
+/**
+ * Mamba-1: a state-space layer whose step size and input and output matrices depend on the token.
+ *
+ * <pre>{@code
+ * x, z        = in_proj(input)                    (B, T, E) each
+ * u           = SiLU(conv1d(x))                   causal, depthwise, K taps
+ * dt, B, C    = x_proj(u)                         (B, T, R), (B, T, N), (B, T, N)
+ * y           = scan(u, dt_proj(dt), -exp(A_log), B, C, D) SiLU(z)
+ * output      = out_proj(y)                       (B, T, D)
+ * }</pre>
+ *
+ * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E), and h of the scan, (B, E, N), which does not grow with the sequence. Time O(T), and
+ * O(1) per generated token. A, D and h are F32 at least. Parameters: {@code in_proj.weight}, {@code conv1d.weight} (E, 1, K),
+ * {@code conv1d.bias}, {@code x_proj.weight}, {@code dt_proj.weight}, {@code dt_proj.bias}, {@code A_log} (E, N), {@code D} (E),
+ * {@code out_proj.weight}, and the projections' biases where configured.
+ *
+ * @see <a href="https://arxiv.org/abs/2312.00752">Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces</a>
+ */
+public final class Mamba extends RecurrentMixer {
+    private final MambaConfig config;
+    private final int width;
+    private final int inner;
+    private final int rank;
+    private final Linear inProj;
+    private final ShortConv conv1d;
+    private final Linear xProj;
+    private final Linear dtProj;
+    private final Parameter aLog;
+    private final Parameter skip;
+    private final Linear outProj;
+
+    /** The layer's depthwise convolution: parameters only. */
+    private static final class ShortConv extends Layer {
+        final Parameter weight;
+        final Parameter bias;
+
+        /** PyTorch's default initial values: uniform in +-1/sqrt(K). */
+        ShortConv(Init init, int channels, int taps, boolean hasBias) {
+            weight = param("weight", init.kaiming(taps, channels, 1, taps));
+            bias = hasBias ? param("bias", init.kaiming(taps, channels), Parameter.Flag.NO_DECAY) : null;
+        }
+    }
+
+    /**
+     * A mixer with fresh parameters, initialised as in the reference implementation.
+     *
+     * @param width D
+     * @param layers number of layers of the model
+     */
+    public Mamba(MambaConfig config, int width, int layers, Init init) {
+        if (width < 1 || layers < 1) {
+            throw new ConfigException(MambaConfig.TYPE, "a width and a number of layers of at least 1", width + " and " + layers);
+        }
+        this.config = config;
+        this.width = width;
+        this.inner = config.inner(width);
+        this.rank = config.rank(width);
+        int states = config.state_size();
+        Init wide = new Init(init.device(), wide(init.dtype()), init.rng());
+        inProj = child("in_proj", new Linear(init, width, 2L * inner, config.use_bias()));
+        conv1d = child("conv1d", new ShortConv(init, inner, config.conv_kernel(), config.use_conv_bias()));
+        xProj = child("x_proj", new Linear(init, inner, rank + 2L * states, false));
+        dtProj = child("dt_proj", new Linear(stepWeight(init), stepBias(init)));
+        aLog = param("A_log", wide.make(() -> Tensor.arange(init.device(), wide.dtype(), states).add(1).log().broadcastTo(Shape.of(inner, states))),
+                Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        skip = param("D", wide.constant(1, inner), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        outProj = child("out_proj", new Linear(outWeight(init, layers), config.use_bias() ? init.kaiming(inner, width) : null));
+    }
+
+    private Tensor stepWeight(Init init) {
+        double bound = config.time_step_scale() / Math.sqrt(rank);
+        return config.time_step_init_scheme().equals("random") ? init.uniform(-bound, bound, inner, rank) : init.constant(bound, inner, rank);
+    }
+
+    /** The inverse softplus of step sizes drawn uniformly in their logarithm. */
+    private Tensor stepBias(Init init) {
+        DType wide = wide(init.dtype());
+        return init.make(() -> {
+            Tensor log = init.rng().uniform(init.device(), wide, Math.log(config.time_step_min()), Math.log(config.time_step_max()), inner);
+            Tensor step = log.exp().clamp(config.time_step_floor(), Double.POSITIVE_INFINITY);
+            // x = step + log(1 - e^-step)
+            return step.add(step.neg().unary(dev.sequent.op.UnaryOp.EXPM1).neg().log());
+        });
+    }
+
+    private Tensor outWeight(Init init, int layers) {
+        double bound = 1 / Math.sqrt(inner) / (config.rescale_prenorm_residual() ? Math.sqrt(layers) : 1);
+        return init.uniform(-bound, bound, width, inner);
+    }
+
+    private static DType wide(DType dtype) {
+        return dtype == DType.F64 ? DType.F64 : DType.F32;
+    }
+
+    /** What this mixer was made from. */
+    public MambaConfig config() {
+        return config;
+    }
+
+    @Override
+    public int width() {
+        return width;
+    }
+
+    @Override
+    public List<RecurrentState.Slot> stateLayout(StateSpec spec) {
+        return List.of(new RecurrentState.Slot("conv", Shape.of(spec.batch(), config.conv_kernel() - 1, inner), spec.dtype()),
+                new RecurrentState.Slot("ssm", Shape.of(spec.batch(), inner, config.state_size()), wide(spec.dtype())));
+    }
+
+    @Override
+    public Carried scan(Tensor x, SequenceInfo info, List<Tensor> state) {
+        DType dtype = x.dtype();
+        DType wide = wide(dtype);
+        int states = config.state_size();
+        Tensor[] halves = inProj.forward(x).split(-1, inner, inner); // (B, T, E) each
+        Tensor convBias = conv1d.bias == null ? null : conv1d.bias.value().cast(wide);
+        CausalConv.Result conv = CausalConv.apply(halves[0].cast(wide), conv1d.weight.value().cast(wide), convBias, true,
+                state == null ? null : state.get(0).cast(wide), info.flags()); // (B, T, E)
+        Tensor[] selected = xProj.forward(conv.y().cast(dtype)).split(-1, rank, states, states); // (B, T, R), (B, T, N), (B, T, N)
+        Tensor delta = Linear.project(selected[0], dtProj.weight().value()); // (B, T, E)
+        SelectiveScan.Result scan = SelectiveScan.apply(new SelectiveScan.Operands(conv.y(), delta.cast(wide), aLog.value().exp().neg(),
+                selected[1].cast(wide), selected[2].cast(wide), skip.value(), dtProj.bias().value().cast(wide), true, halves[1].cast(wide),
+                state == null ? null : state.get(1).cast(wide)), info.flags());
+        return new Carried(outProj.forward(scan.y().cast(dtype)), List.of(conv.finalState().cast(dtype), scan.finalState()));
+    }
+
+    @Override
+    protected Carried advance(Tensor x, List<Tensor> state) {
+        return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    public StateCost cost(StateSpec spec) {
+        long states = config.state_size();
+        long bytes = (config.conv_kernel() - 1L) * inner * spec.dtype().bytes() + inner * states * wide(spec.dtype()).bytes();
+        double projections = 2.0 * inner * (2.0 * width + rank + 2.0 * states + rank + width);
+        // per state: step A, exp, B u, two for h, two for y
+        double scan = inner * (7.0 * states + 2.0 * config.conv_kernel() + 12);
+        long parameters = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
+        return new StateCost(bytes, 0, projections + scan, 0, parameters);
+    }
+}

@@ -32,17 +32,22 @@ final class StepModels {
 
     /** A model by name: {@code transformer}, {@code mamba}, {@code s4d} or {@code hybrid} (two Mamba layers, then an attention layer, twice). */
     static LanguageModel create(String name, Device device) {
-        LayerSpec mamba = LayerSpec.of(Mixers.parse("mamba", Map.of()));
-        LayerSpec s4d = LayerSpec.of(Mixers.parse("s4d", Map.of()));
-        LayerSpec attention = new LayerSpec(Mixers.parse("attention", Map.of("num_attention_heads", 4)), MlpConfig.gated(682));
         List<LayerSpec> layers = switch (name) {
-            case "transformer" -> LayerPattern.repeat(LAYERS, attention);
-            case "mamba" -> LayerPattern.repeat(LAYERS, mamba);
-            case "s4d" -> LayerPattern.repeat(LAYERS, s4d);
-            case "hybrid" -> LayerPattern.periodic(LAYERS, 3, 2, attention, mamba);
+            case "transformer" -> LayerPattern.repeat(LAYERS, attention());
+            case "mamba" -> LayerPattern.repeat(LAYERS, of("mamba"));
+            case "s4d" -> LayerPattern.repeat(LAYERS, of("s4d"));
+            case "hybrid" -> LayerPattern.periodic(LAYERS, 3, 2, attention(), of("mamba"));
             default -> throw new IllegalArgumentException("expected transformer, mamba, s4d or hybrid, given " + name);
         };
         return new LanguageModel(LanguageModelConfig.of(VOCABULARY, WIDTH, layers), new Init(device, 1));
+    }
+
+    private static LayerSpec of(String mixer) {
+        return LayerSpec.of(Mixers.parse(mixer, Map.of()));
+    }
+
+    private static LayerSpec attention() {
+        return new LayerSpec(Mixers.parse("attention", Map.of("num_attention_heads", 4)), MlpConfig.gated(682));
     }
 
     /** A batch of random tokens. */

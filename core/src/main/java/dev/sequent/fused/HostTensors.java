@@ -56,6 +56,11 @@ public final class HostTensors {
         return view.contiguous() ? view.segment() : memory.view(x.contiguous().handle()).segment();
     }
 
+    /** The elements of a tensor where they lie, with their strides: for kernels that take slices of wider tensors. */
+    public View view(Tensor x) {
+        return memory.view(x.handle());
+    }
+
     /** {@link #read}, or null for null. */
     public MemorySegment readOrNull(Tensor x) {
         return x == null ? null : read(x);

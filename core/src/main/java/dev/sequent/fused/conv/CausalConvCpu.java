@@ -14,19 +14,18 @@ import java.util.Optional;
 final class CausalConvCpu implements CausalConvKernel {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
 
-    private final HostMemory memory;
     private final HostTensors host;
-    private final ConvTiles tiles = Simd.choose(ConvTilesVector::new, ConvTilesScalar::new);
+    private final ConvTiles tiles;
     private final ThreadLocal<ConvTask> tasks = new ThreadLocal<>();
 
-    CausalConvCpu(HostMemory memory) {
-        this.memory = memory;
-        this.host = new HostTensors(memory);
+    CausalConvCpu(HostTensors host) {
+        this.host = host;
+        this.tiles = Simd.choose(host.vectorised(), ConvTilesVector::new, ConvTilesScalar::new);
     }
 
     @Override
     public String name() {
-        return "causal-conv/" + Simd.flavour();
+        return "causal-conv/" + host.flavour();
     }
 
     @Override
@@ -42,7 +41,7 @@ final class CausalConvCpu implements CausalConvKernel {
         if (x == null) {
             return null;
         }
-        HostMemory.View view = memory.view(x.handle());
+        HostMemory.View view = host.view(x);
         if (view.strides()[2] != 1) {
             return new ConvRows(host.read(x.contiguous()), x.dim(1) * x.dim(2), x.dim(2));
         }

@@ -44,9 +44,9 @@ public final class SelectiveScanCpu {
         this.allocator = allocator;
     }
 
-    /** Kernels on a pool, with the Vector API where this process has it. */
-    public static SelectiveScanCpu on(Parallel pool) {
-        ScanTiles tiles = Simd.choose(VectorScanTiles::new, ScalarScanTiles::new);
+    /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
+    public static SelectiveScanCpu on(Parallel pool, boolean vectorised) {
+        ScanTiles tiles = Simd.choose(vectorised, VectorScanTiles::new, ScalarScanTiles::new);
         return new SelectiveScanCpu(pool, tiles, ScanScratch::allocate);
     }
 

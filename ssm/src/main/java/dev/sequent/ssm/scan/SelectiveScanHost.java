@@ -1,7 +1,6 @@
 package dev.sequent.ssm.scan;
 
 import dev.sequent.fused.HostTensors;
-import dev.sequent.fused.Simd;
 import dev.sequent.spi.HostMemory;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
@@ -11,19 +10,17 @@ import java.util.Optional;
 
 /** {@link SelectiveScanKernel} on tensors in host memory, by {@link SelectiveScanCpu}. */
 final class SelectiveScanHost implements SelectiveScanKernel {
-    private final HostMemory memory;
     private final HostTensors host;
     private final SelectiveScanCpu kernel;
 
-    SelectiveScanHost(HostMemory memory) {
-        this.memory = memory;
-        this.host = new HostTensors(memory);
-        this.kernel = SelectiveScanCpu.on(memory.parallel());
+    SelectiveScanHost(HostTensors host) {
+        this.host = host;
+        this.kernel = SelectiveScanCpu.on(host.parallel(), host.vectorised());
     }
 
     @Override
     public String name() {
-        return "selective-scan/" + Simd.flavour();
+        return "selective-scan/" + host.flavour();
     }
 
     @Override
@@ -39,7 +36,7 @@ final class SelectiveScanHost implements SelectiveScanKernel {
         if (x == null) {
             return null;
         }
-        HostMemory.View view = memory.view(x.handle());
+        HostMemory.View view = host.view(x);
         if (view.strides()[2] != 1) {
             return ScanRows.contiguous(host.read(x.contiguous()), (int) x.dim(1), (int) x.dim(2));
         }

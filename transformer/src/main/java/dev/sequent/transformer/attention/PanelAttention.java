@@ -1,0 +1,87 @@
+package dev.sequent.transformer.attention;
+
+import dev.sequent.spi.Parallel;
+
+/** Tiled attention with the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. Thread-safe. */
+final class PanelAttention implements RawAttention {
+    private final Parallel parallel;
+    private final ThreadLocal<PanelScratch> scratch = new ThreadLocal<>();
+    private final ThreadLocal<DecodeAttention.Scratch> decodeScratch = ThreadLocal.withInitial(DecodeAttention.Scratch::new);
+    private final ThreadLocal<float[]> partialScratch = new ThreadLocal<>();
+
+    PanelAttention(Parallel parallel) {
+        this.parallel = parallel;
+    }
+
+    @Override
+    public void forward(AttentionCall call) {
+        AttentionSizes sizes = call.sizes();
+        if (sizes.queries() <= DecodeAttention.MOST_QUERIES) {
+            decode(call);
+            return;
+        }
+        int heads = sizes.batch() * sizes.heads();
+        int blocks = PanelForward.blocks(sizes);
+        parallel.forEach(heads * blocks, task -> {
+            int head = task % heads;
+            int block = blocks - 1 - task / heads;
+            PanelForward.block(call, head / sizes.heads(), head % sizes.heads(), block * PanelScratch.BLOCK, scratch(sizes.width()));
+        });
+    }
+
+    private void decode(AttentionCall call) {
+        AttentionSizes sizes = call.sizes();
+        int groups = sizes.batch() * sizes.groups();
+        float[] partials = partials(DecodeAttention.partials(sizes));
+        parallel.forEach(groups * DecodeAttention.pieces(sizes), task -> {
+            int group = task % groups;
+            DecodeAttention.piece(call, group / sizes.groups(), group % sizes.groups(), task / groups, partials, decodeScratch.get());
+        });
+        for (int b = 0; b < sizes.batch(); b++) {
+            for (int h = 0; h < sizes.heads(); h++) {
+                for (int i = 0; i < sizes.queries(); i++) {
+                    DecodeAttention.join(call, b, h, i, partials);
+                }
+            }
+        }
+    }
+
+    private float[] partials(int count) {
+        float[] partials = partialScratch.get();
+        if (partials == null || partials.length < count) {
+            partials = new float[count];
+            partialScratch.set(partials);
+        }
+        return partials;
+    }
+
+    @Override
+    public long workspaceFloats(AttentionSizes sizes) {
+        return PanelBackward.workspaceFloats(sizes);
+    }
+
+    @Override
+    public void backward(AttentionCall call, AttentionGradients gradients) {
+        AttentionSizes sizes = call.sizes();
+        int heads = sizes.batch() * sizes.heads();
+        int groups = sizes.batch() * sizes.groups();
+        int chunks = PanelBackward.chunks(sizes);
+        parallel.forEach(heads, task -> PanelBackward.delta(call, gradients, task / sizes.heads(), task % sizes.heads()));
+        parallel.forEach(groups * chunks, task -> {
+            int group = task % groups;
+            PanelBackward.task(call, gradients, group / sizes.groups(), group % sizes.groups(), task / groups, scratch(sizes.width()));
+        });
+        if (chunks > 1) {
+            parallel.forEach(heads, task -> PanelBackward.collect(call, gradients, task / sizes.heads(), task % sizes.heads()));
+        }
+    }
+
+    private PanelScratch scratch(int width) {
+        PanelScratch s = scratch.get();
+        if (s == null || s.width < width) {
+            s = new PanelScratch(width);
+            scratch.set(s);
+        }
+        return s;
+    }
+}

@@ -1,0 +1,250 @@
+package dev.sequent.transformer.attention;
+
+import dev.sequent.transformer.attention.Visibility.Meeting;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * The backward pass. Probabilities are recomputed tile by tile from the saved logarithmic sums (FlashAttention-2, Dao 2023):
+ *
+ * <pre>
+ * p = exp(scale q k^T - lse)    delta = rowsum(dout * out)    ds = p * (dout v^T - delta)
+ * dv = p^T dout                 dk = scale ds^T q             dq = scale ds k
+ * </pre>
+ *
+ * <p>Lanes are keys: a block of keys and values is transposed once, all queries that see it pass by in their natural layout, and the
+ * gradients of the block stay in cache. A task owns one key-value head and one chunk of its keys, visits key blocks and queries in
+ * ascending order and adds to a dq of its own, which makes the result independent of the number of threads. Stateless.
+ */
+final class PanelBackward {
+    private static final int PANEL = Tiles.PANEL;
+    private static final int BLOCK = PanelScratch.BLOCK;
+    private static final int QUERIES = PanelScratch.ROWS;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    /** Tasks to aim for, and the fewest keys that are worth a task of their own. */
+    private static final int TASKS = 32;
+    private static final int LEAST_KEYS = 4 * BLOCK;
+    private static final int MOST_CHUNKS = 8;
+
+    private PanelBackward() {}
+
+    /** Number of chunks into which the keys of a head are cut; depends on sizes alone. */
+    static int chunks(AttentionSizes sizes) {
+        int wanted = Math.ceilDiv(TASKS, Math.max(1, sizes.batch() * sizes.groups()));
+        return Math.clamp(sizes.keys() / LEAST_KEYS, 1, Math.min(wanted, MOST_CHUNKS));
+    }
+
+    /** Keys of a chunk: whole blocks. */
+    static int chunkKeys(AttentionSizes sizes) {
+        return Math.ceilDiv(Math.ceilDiv(sizes.keys(), chunks(sizes)), BLOCK) * BLOCK;
+    }
+
+    static long workspaceFloats(AttentionSizes sizes) {
+        return deltaFloats(sizes) + (chunks(sizes) - 1) * queryFloats(sizes);
+    }
+
+    private static long deltaFloats(AttentionSizes sizes) {
+        return Math.ceilDiv((long) sizes.batch() * sizes.heads() * sizes.queries(), 16L) * 16;
+    }
+
+    private static long queryFloats(AttentionSizes sizes) {
+        return (long) sizes.batch() * sizes.queries() * sizes.heads() * sizes.width();
+    }
+
+    /** Where a chunk's task accumulates dq: the first in the result, the others in the workspace. */
+    private static HeadsView queryGradient(AttentionCall call, AttentionGradients gradients, int chunk) {
+        if (chunk == 0) {
+            return gradients.dq();
+        }
+        AttentionSizes sizes = call.sizes();
+        long start = deltaFloats(sizes) + (chunk - 1) * queryFloats(sizes);
+        long token = sizes.width();
+        long head = token * sizes.queries();
+        MemorySegment memory = gradients.workspace().asSlice(start * Float.BYTES, queryFloats(sizes) * Float.BYTES);
+        return new HeadsView(memory, head * sizes.heads(), token, head);
+    }
+
+    /** Computes delta for all queries of one head; a step before {@link #task}. */
+    static void delta(AttentionCall call, AttentionGradients gradients, int row, int head) {
+        AttentionSizes sizes = call.sizes();
+        HeadsView out = call.out();
+        HeadsView dout = gradients.dout();
+        for (int i = 0; i < sizes.queries(); i++) {
+            float delta = Rows.dot(out.memory().asSlice(out.index(row, i, head) * Float.BYTES, sizes.width() * 4L),
+                    dout.memory().asSlice(dout.index(row, i, head) * Float.BYTES, sizes.width() * 4L), sizes.width());
+            gradients.workspace().set(FLOAT, call.lseIndex(row, head, i) * Float.BYTES, delta);
+        }
+    }
+
+    /** Computes dk and dv of one chunk of a key-value head, and its share of dq. */
+    static void task(AttentionCall call, AttentionGradients gradients, int row, int group, int chunk, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        HeadsView dq = queryGradient(call, gradients, chunk);
+        for (int h = 0; h < sizes.headsPerGroup(); h++) {
+            Rows.clear(dq, row, group * sizes.headsPerGroup() + h, sizes.queries(), sizes.width());
+        }
+        int end = Math.min(sizes.keys(), (chunk + 1) * chunkKeys(sizes));
+        for (int k0 = chunk * chunkKeys(sizes); k0 < end; k0 += BLOCK) {
+            block(call, gradients, dq, row, group, k0, Math.min(BLOCK, end - k0), s);
+        }
+    }
+
+    /** Adds the shares of the later chunks to dq of one head; a step after {@link #task}. */
+    static void collect(AttentionCall call, AttentionGradients gradients, int row, int head) {
+        AttentionSizes sizes = call.sizes();
+        for (int chunk = 1; chunk < chunks(sizes); chunk++) {
+            HeadsView share = queryGradient(call, gradients, chunk);
+            Rows.addAll(share, gradients.dq(), row, head, sizes.queries(), sizes.width());
+        }
+    }
+
+    /** All queries against one block of keys. */
+    private static void block(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int group, int k0, int keys, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        loadBlock(call.v(), call, row, group, k0, keys, s.secondPanels, s);
+        loadBlock(call.k(), call, row, group, k0, keys, s.firstPanels, s);
+        Arrays.fill(s.firstSums, 0f);
+        Arrays.fill(s.secondSums, 0f);
+        int start = visibility.firstQuery(sizes, k0);
+        int end = visibility.endQuery(sizes, k0 + keys - 1);
+        for (int h = 0; h < sizes.headsPerGroup(); h++) {
+            int head = group * sizes.headsPerGroup() + h;
+            for (int q0 = start; q0 < end; q0 += QUERIES) {
+                tile(call, gradients, dq, row, head, q0, Math.min(QUERIES, end - q0), k0, keys, s);
+            }
+        }
+        Arrays.fill(s.alpha, Softmax.LN_2);
+        storeBlock(gradients.dk(), row, group, k0, keys, sizes.width(), s.firstSums, s);
+        Arrays.fill(s.alpha, 1f);
+        storeBlock(gradients.dv(), row, group, k0, keys, sizes.width(), s.secondSums, s);
+    }
+
+    private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys, float[] panels, PanelScratch s) {
+        int width = call.sizes().width();
+        Rows.load(view, row, k0, group, keys, width, 1f, s.blockRows);
+        if (call.visibility().hasDocuments()) {
+            Rows.clearPadding(call.visibility(), row, k0, keys, width, s.blockRows);
+        }
+        for (int p = 0; p * PANEL < keys; p++) {
+            Rows.transpose(s.blockRows, p * PANEL, width, panels, s.panel(p, 0));
+        }
+    }
+
+    private static void storeBlock(HeadsView view, int row, int group, int k0, int keys, int width, float[] panels, PanelScratch s) {
+        for (int p = 0; p * PANEL < keys; p++) {
+            Rows.storeLanes(panels, s.panel(p, 0), Math.min(PANEL, keys - p * PANEL), width, s.alpha, 0, view, row, k0 + p * PANEL, group);
+        }
+    }
+
+    /** A tile of queries against one block of keys. */
+    private static void tile(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int head, int q0, int queries, int k0,
+            int keys, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        if (call.visibility().meeting(row, q0, q0 + queries, k0, k0 + keys) == Meeting.NONE) {
+            return;
+        }
+        Rows.load(call.q(), row, q0, head, queries, sizes.width(), call.scale() * Softmax.LOG2_E, s.firstRows);
+        Rows.load(gradients.dout(), row, q0, head, queries, sizes.width(), 1f, s.secondRows);
+        for (int i = 0; i < queries; i++) {
+            long at = call.lseIndex(row, head, q0 + i) * Float.BYTES;
+            float lse = call.lse().get(FLOAT, at);
+            s.maximum[i] = lse == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : lse * Softmax.LOG2_E;
+            s.sum[i] = gradients.workspace().get(FLOAT, at);
+        }
+        for (int p = 0; p * PANEL < keys; p++) {
+            panel(call, row, q0, queries, k0 + p * PANEL, Math.min(PANEL, keys - p * PANEL), p, s);
+        }
+        queryRows(call, dq, row, head, q0, queries, k0, keys, s);
+    }
+
+    /** A tile of queries against one panel of keys: scores, their gradient, and what they add to dk and dv. */
+    private static void panel(AttentionCall call, int row, int q0, int queries, int k, int keys, int p, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        int from = Math.max(0, visibility.firstQuery(sizes, k) - q0);
+        int to = Math.min(queries, visibility.endQuery(sizes, k + keys - 1) - q0);
+        Meeting meeting = from < to ? visibility.meeting(row, q0 + from, q0 + to, k, k + keys) : Meeting.NONE;
+        if (meeting == Meeting.NONE) {
+            clearRows(s.products, p, 0, queries);
+            return;
+        }
+        int start = from - from % Tiles.ROWS;
+        int at = p * PanelScratch.SCORES;
+        for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
+            for (int i = start; i < to; i += Tiles.ROWS) {
+                int rows = PanelScratch.rowTile(d) + i * Tiles.COLUMNS;
+                Tiles.dots(columns, s.firstRows, rows, s.firstPanels, s.panel(p, d), s.scores, at + i * PANEL, d > 0);
+                Tiles.dots(columns, s.secondRows, rows, s.secondPanels, s.panel(p, d), s.products, at + i * PANEL, d > 0);
+            }
+        }
+        mask(call, row, q0, start, to, k, keys, at, meeting, s.scores);
+        int count = to - start;
+        int first = at + start * PANEL;
+        Softmax.gradient(count, s.scores, s.products, first, s.maximum, s.sum, start);
+        clearRows(s.products, p, 0, start);
+        clearRows(s.products, p, to, queries);
+        for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
+            int rows = PanelScratch.rowTile(d) + start * Tiles.COLUMNS;
+            Tiles.outer(columns, count, s.firstRows, rows, s.products, first, s.firstSums, s.panel(p, d));
+            Tiles.outer(columns, count, s.secondRows, rows, s.scores, first, s.secondSums, s.panel(p, d));
+        }
+    }
+
+    private static void clearRows(float[] tile, int p, int from, int to) {
+        int at = p * PanelScratch.SCORES;
+        Arrays.fill(tile, at + from * PANEL, at + Math.max(from, to) * PANEL, 0f);
+    }
+
+    /** Sets the scores of pairs that do not see each other to negative infinity. */
+    private static void mask(AttentionCall call, int row, int q0, int from, int to, int k, int keys, int first, Meeting meeting,
+            float[] scores) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        int allSeen = visibility.firstQuery(sizes, k + keys - 1) - q0;
+        for (int i = from; i < Math.min(to, allSeen); i++) {
+            int at = first + i * PANEL;
+            int seen = Math.max(0, visibility.endKey(sizes, q0 + i) - k);
+            Arrays.fill(scores, at + Math.min(seen, PANEL), at + PANEL, Float.NEGATIVE_INFINITY);
+        }
+        int noneHidden = visibility.endQuery(sizes, k) - q0;
+        for (int i = Math.max(from, noneHidden); i < to; i++) {
+            int at = first + i * PANEL;
+            int hidden = Math.min(PANEL, visibility.firstKey(sizes, q0 + i) - k);
+            Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
+        }
+        if (meeting == Meeting.SOME) {
+            for (int i = from; i < to; i++) {
+                for (int j = 0; j < keys; j++) {
+                    if (!visibility.sameDocument(row, q0 + i, k + j)) {
+                        scores[first + i * PANEL + j] = Float.NEGATIVE_INFINITY;
+                    }
+                }
+            }
+        }
+    }
+
+    /** Adds scale ds k to dq. */
+    private static void queryRows(AttentionCall call, HeadsView dq, int row, int head, int q0, int queries, int k0, int keys, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        for (int i = 0; i < queries; i += Tiles.ROWS) {
+            int count = Math.min(Tiles.ROWS, queries - i);
+            int from = Math.max(0, visibility.firstKey(sizes, q0 + i) - k0);
+            int to = Math.min(keys, visibility.endKey(sizes, q0 + i + count - 1) - k0);
+            for (int d = 0; d < sizes.width() && from < to; d += Tiles.COLUMNS) {
+                int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
+                for (int j = from; j < to; j += PANEL - j % PANEL) {
+                    int lanes = Math.min(to - j, PANEL - j % PANEL);
+                    int scores = j / PANEL * PanelScratch.SCORES + i * PANEL + j % PANEL;
+                    Tiles.product(columns, lanes, s.products, scores, s.blockRows, PanelScratch.rowTile(d) + j * Tiles.COLUMNS, s.queryRows, 0, j > from);
+                }
+                Rows.add(s.queryRows, count, d, columns, call.scale(), dq, row, q0 + i, head);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+package dev.sequent.transformer.attention;
+
+import dev.sequent.transformer.attention.Visibility.Meeting;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * The forward pass over blocks of queries with an online softmax (Milakov and Gimelshein 2018; FlashAttention, Dao 2022).
+ *
+ * <p>Lanes are queries: a tile of scores has one row per key, so maxima and sums of the softmax are vertical, keys and values are read
+ * in their natural layout, and only a block's queries and result are transposed, once each. Stateless.
+ */
+final class PanelForward {
+    private static final int PANEL = Tiles.PANEL;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    private PanelForward() {}
+
+    /** Number of query blocks per head. */
+    static int blocks(AttentionSizes sizes) {
+        return Math.ceilDiv(sizes.queries(), PanelScratch.BLOCK);
+    }
+
+    /** Computes the block of queries that starts at {@code q0}. */
+    static void block(AttentionCall call, int row, int head, int q0, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        int count = Math.min(PanelScratch.BLOCK, sizes.queries() - q0);
+        int width = sizes.width();
+        Rows.load(call.q(), row, q0, head, count, width, call.scale() * Softmax.LOG2_E, s.blockRows);
+        for (int p = 0; p * PANEL < count; p++) {
+            Rows.transpose(s.blockRows, p * PANEL, width, s.firstPanels, s.panel(p, 0));
+        }
+        Arrays.fill(s.firstSums, 0f);
+        Arrays.fill(s.maximum, Softmax.NO_MAXIMUM);
+        Arrays.fill(s.sum, 0f);
+        Visibility visibility = call.visibility();
+        int end = visibility.endKey(sizes, q0 + count - 1);
+        for (int k0 = visibility.firstKey(sizes, q0); k0 < end; k0 += PanelScratch.ROWS) {
+            tile(call, row, head, q0, count, k0, Math.min(PanelScratch.ROWS, end - k0), s);
+        }
+        store(call, row, head, q0, count, s);
+    }
+
+    private static void tile(AttentionCall call, int row, int head, int q0, int count, int k0, int keys, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        if (visibility.meeting(row, q0, q0 + count, k0, k0 + keys) == Meeting.NONE) {
+            return;
+        }
+        int group = head / sizes.headsPerGroup();
+        Rows.load(call.k(), row, k0, group, keys, sizes.width(), 1f, s.firstRows);
+        Rows.load(call.v(), row, k0, group, keys, sizes.width(), 1f, s.secondRows);
+        if (visibility.hasDocuments()) {
+            Rows.clearPadding(visibility, row, k0, keys, sizes.width(), s.firstRows);
+            Rows.clearPadding(visibility, row, k0, keys, sizes.width(), s.secondRows);
+        }
+        for (int p = 0; p * PANEL < count; p++) {
+            panel(call, row, q0, Math.min(PANEL, count - p * PANEL), k0, keys, p, s);
+        }
+    }
+
+    /** One panel of queries against one tile of keys. */
+    private static void panel(AttentionCall call, int row, int q0, int queries, int k0, int keys, int p, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        int q = q0 + p * PANEL;
+        int from = Math.max(0, visibility.firstKey(sizes, q) - k0);
+        int to = Math.min(keys, visibility.endKey(sizes, q + queries - 1) - k0);
+        if (from >= to) {
+            return;
+        }
+        Meeting meeting = visibility.meeting(row, q, q + queries, k0 + from, k0 + to);
+        if (meeting == Meeting.NONE) {
+            return;
+        }
+        scores(sizes.width(), from - from % Tiles.ROWS, to, p, s);
+        mask(call, row, q, queries, k0, from, to, meeting, s.scores);
+        if (Softmax.advance(to - from, s.scores, from * PANEL, s.maximum, s.sum, s.alpha, p * PANEL)) {
+            Softmax.rescale(sizes.width(), s.firstSums, s.panel(p, 0), s.alpha, p * PANEL);
+        }
+        for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
+            int rows = PanelScratch.rowTile(d) + from * Tiles.COLUMNS;
+            Tiles.outer(columns, to - from, s.secondRows, rows, s.scores, from * PANEL, s.firstSums, s.panel(p, d));
+        }
+    }
+
+    private static void scores(int width, int from, int to, int p, PanelScratch s) {
+        for (int d = 0; d < width; d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, width - d);
+            for (int j = from; j < to; j += Tiles.ROWS) {
+                Tiles.dots(columns, s.firstRows, PanelScratch.rowTile(d) + j * Tiles.COLUMNS, s.firstPanels, s.panel(p, d), s.scores, j * PANEL, d > 0);
+            }
+        }
+    }
+
+    /** Sets the scores of pairs that do not see each other to negative infinity. */
+    private static void mask(AttentionCall call, int row, int q, int queries, int k0, int from, int to, Meeting meeting, float[] scores) {
+        AttentionSizes sizes = call.sizes();
+        Visibility visibility = call.visibility();
+        int firstEnd = visibility.endKey(sizes, q);
+        int lastFirst = visibility.firstKey(sizes, q + queries - 1);
+        for (int j = Math.max(from, firstEnd - k0); j < to; j++) {
+            int hidden = Math.min(PANEL, visibility.firstQuery(sizes, k0 + j) - q);
+            Arrays.fill(scores, j * PANEL, j * PANEL + hidden, Float.NEGATIVE_INFINITY);
+        }
+        for (int j = from; j < Math.min(to, lastFirst - k0); j++) {
+            int seen = Math.max(0, visibility.endQuery(sizes, k0 + j) - q);
+            Arrays.fill(scores, j * PANEL + Math.min(PANEL, seen), (j + 1) * PANEL, Float.NEGATIVE_INFINITY);
+        }
+        if (meeting == Meeting.SOME) {
+            for (int j = from; j < to; j++) {
+                for (int i = 0; i < queries; i++) {
+                    if (!visibility.sameDocument(row, q + i, k0 + j)) {
+                        scores[j * PANEL + i] = Float.NEGATIVE_INFINITY;
+                    }
+                }
+            }
+        }
+    }
+
+    private static void store(AttentionCall call, int row, int head, int q0, int count, PanelScratch s) {
+        for (int i = 0; i < count; i++) {
+            float sum = s.sum[i];
+            s.alpha[i] = sum == 0f ? 0f : 1f / sum;
+            if (call.lse() != null) {
+                float lse = sum == 0f ? Float.NEGATIVE_INFINITY : s.maximum[i] * Softmax.LN_2 + (float) Math.log(sum);
+                call.lse().set(FLOAT, call.lseIndex(row, head, q0 + i) * Float.BYTES, lse);
+            }
+        }
+        for (int p = 0; p * PANEL < count; p++) {
+            Rows.storeLanes(s.firstSums, s.panel(p, 0), Math.min(PANEL, count - p * PANEL), call.sizes().width(), s.alpha, p * PANEL, call.out(),
+                    row, q0 + p * PANEL, head);
+        }
+    }
+}

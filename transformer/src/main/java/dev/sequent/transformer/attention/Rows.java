@@ -1,0 +1,159 @@
+package dev.sequent.transformer.attention;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/** Moves rows of P floats between native memory, heap tiles and panels. Stateless. */
+final class Rows {
+    private static final VectorSpecies<Float> F = Tiles.F;
+    private static final int LANES = Tiles.LANES;
+    private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+
+    /** Lane i reads row i of a row tile, or of a panel. */
+    private static final int[] COLUMN_STEPS = steps(Tiles.COLUMNS);
+    private static final int[] PANEL_STEPS = steps(Tiles.PANEL);
+
+    private Rows() {}
+
+    private static int[] steps(int stride) {
+        int[] steps = new int[LANES];
+        Arrays.setAll(steps, i -> i * stride);
+        return steps;
+    }
+
+    /** Copies rows of one head into row tiles, multiplied by {@code factor}. */
+    static void load(HeadsView view, int row, int token, int head, int count, int width, float factor, float[] tiles) {
+        for (int d = 0; d < width; d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, width - d);
+            for (int r = 0; r < count; r++) {
+                long at = (view.index(row, token + r, head) + d) * Float.BYTES;
+                loadRow(view.memory().asSlice(at, columns * 4L), columns, factor, tiles, PanelScratch.rowTile(d) + r * Tiles.COLUMNS);
+            }
+        }
+    }
+
+    private static void loadRow(MemorySegment source, int width, float factor, float[] tile, int to) {
+        FloatVector f = FloatVector.broadcast(F, factor);
+        int main = F.loopBound(width);
+        for (int d = 0; d < main; d += LANES) {
+            FloatVector.fromMemorySegment(F, source, d * 4L, ORDER).mul(f).intoArray(tile, to + d);
+        }
+        for (int d = main; d < width; d++) {
+            tile[to + d] = source.get(FLOAT, d * 4L) * factor;
+        }
+    }
+
+    /** Sets the tile rows of padding keys to zero, so that whatever lies there cannot reach a result. */
+    static void clearPadding(Visibility visibility, int row, int token, int count, int width, float[] tiles) {
+        for (int r = 0; r < count; r++) {
+            if (visibility.isPadding(row, token + r)) {
+                for (int d = 0; d < width; d += Tiles.COLUMNS) {
+                    int at = PanelScratch.rowTile(d) + r * Tiles.COLUMNS;
+                    Arrays.fill(tiles, at, at + Tiles.COLUMNS, 0f);
+                }
+            }
+        }
+    }
+
+    /** Writes the transposition of {@link Tiles#PANEL} tile rows, from row {@code first} on, into a panel of {@code width} rows. */
+    static void transpose(float[] tiles, int first, int width, float[] panel, int to) {
+        for (int d = 0; d < width; d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, width - d);
+            transposeTile(tiles, PanelScratch.rowTile(d) + first * Tiles.COLUMNS, columns, panel, to + d * Tiles.PANEL);
+        }
+    }
+
+    private static void transposeTile(float[] tile, int from, int columns, float[] panel, int to) {
+        for (int d = 0; d < columns; d++) {
+            int target = to + d * Tiles.PANEL;
+            for (int i = 0; i < Tiles.PANEL; i += LANES) {
+                FloatVector.fromArray(F, tile, from + d + i * Tiles.COLUMNS, COLUMN_STEPS, 0).intoArray(panel, target + i);
+            }
+        }
+    }
+
+    /** Writes lane {@code i} of a panel's rows as row {@code i} of a head, multiplied by {@code factors[at + i]}. */
+    static void storeLanes(float[] panel, int from, int count, int width, float[] factors, int at, HeadsView view, int row, int token, int head) {
+        for (int i = 0; i < count; i++) {
+            MemorySegment target = view.memory().asSlice(view.index(row, token + i, head) * Float.BYTES, width * 4L);
+            storeLane(panel, from + i, width, factors[at + i], target);
+        }
+    }
+
+    private static void storeLane(float[] panel, int from, int width, float factor, MemorySegment target) {
+        FloatVector f = FloatVector.broadcast(F, factor);
+        int main = F.loopBound(width);
+        for (int d = 0; d < main; d += LANES) {
+            FloatVector.fromArray(F, panel, from + d * Tiles.PANEL, PANEL_STEPS, 0).mul(f).intoMemorySegment(target, d * 4L, ORDER);
+        }
+        for (int d = main; d < width; d++) {
+            target.set(FLOAT, d * 4L, panel[from + d * Tiles.PANEL] * factor);
+        }
+    }
+
+    /** Adds rows of a row tile, multiplied by {@code factor}, to {@code columns} channels from channel {@code d} on of rows of a head. */
+    static void add(float[] tile, int count, int d, int columns, float factor, HeadsView view, int row, int token, int head) {
+        for (int r = 0; r < count; r++) {
+            MemorySegment target = view.memory().asSlice((view.index(row, token + r, head) + d) * Float.BYTES, columns * 4L);
+            addRow(tile, r * Tiles.COLUMNS, columns, factor, target);
+        }
+    }
+
+    private static void addRow(float[] tile, int from, int width, float factor, MemorySegment target) {
+        FloatVector f = FloatVector.broadcast(F, factor);
+        int main = F.loopBound(width);
+        for (int d = 0; d < main; d += LANES) {
+            FloatVector.fromArray(F, tile, from + d).fma(f, FloatVector.fromMemorySegment(F, target, d * 4L, ORDER))
+                    .intoMemorySegment(target, d * 4L, ORDER);
+        }
+        for (int d = main; d < width; d++) {
+            target.set(FLOAT, d * 4L, target.get(FLOAT, d * 4L) + tile[from + d] * factor);
+        }
+    }
+
+    /** Adds all rows of a head of {@code from} to those of {@code to}. */
+    static void addAll(HeadsView from, HeadsView to, int row, int head, int count, int width) {
+        for (int t = 0; t < count; t++) {
+            MemorySegment source = from.memory().asSlice(from.index(row, t, head) * Float.BYTES, width * 4L);
+            addRow(source, to.memory().asSlice(to.index(row, t, head) * Float.BYTES, width * 4L), width);
+        }
+    }
+
+    private static void addRow(MemorySegment source, MemorySegment target, int width) {
+        int main = F.loopBound(width);
+        for (int d = 0; d < main; d += LANES) {
+            FloatVector.fromMemorySegment(F, target, d * 4L, ORDER).add(FloatVector.fromMemorySegment(F, source, d * 4L, ORDER))
+                    .intoMemorySegment(target, d * 4L, ORDER);
+        }
+        for (int d = main; d < width; d++) {
+            target.set(FLOAT, d * 4L, target.get(FLOAT, d * 4L) + source.get(FLOAT, d * 4L));
+        }
+    }
+
+    /** Sets rows of a head to zero. */
+    static void clear(HeadsView view, int row, int head, int count, int width) {
+        for (int t = 0; t < count; t++) {
+            view.memory().asSlice(view.index(row, t, head) * Float.BYTES, width * 4L).fill((byte) 0);
+        }
+    }
+
+    /** Sum of the products of two vectors. */
+    static float dot(MemorySegment x, MemorySegment y, int width) {
+        int main = F.loopBound(width);
+        FloatVector sum = FloatVector.zero(F);
+        for (int d = 0; d < main; d += LANES) {
+            sum = FloatVector.fromMemorySegment(F, x, d * 4L, ORDER).fma(FloatVector.fromMemorySegment(F, y, d * 4L, ORDER), sum);
+        }
+        float total = sum.reduceLanes(VectorOperators.ADD);
+        for (int d = main; d < width; d++) {
+            total += x.get(FLOAT, d * 4L) * y.get(FLOAT, d * 4L);
+        }
+        return total;
+    }
+}

@@ -1,0 +1,596 @@
+package dev.sequent.transformer.attention;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Register-blocked matrix products of attention's tiles, on heap arrays that fit the caches.
+ *
+ * <p>Two layouts meet here. A <i>row tile</i> holds vectors of one head in their natural order, {@link #COLUMNS} channels per tile row; wider heads
+ * have several row tiles. A <i>panel</i> holds rows of {@link #PANEL} lanes; lanes are queries in the forward pass and keys in the
+ * backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked. Strides are constants: only
+ * then does the compiler remove the bounds checks from the loops.
+ *
+ * <p>Every product is written out by hand, because helper methods inside such loops are not inlined and box their vectors. Six rows by
+ * four vectors keep 24 accumulators in 32 registers and leave room for the loads that the compiler moves ahead of the arithmetic (eight
+ * rows by three vectors spill). 256-bit machines have 16 registers and take two vectors at a time. Stateless.
+ */
+final class Tiles {
+    static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+    static final int LANES = F.length();
+
+    /** Lanes of a panel. */
+    static final int PANEL = 4 * LANES;
+
+    /** Channels in a row of a row tile. */
+    static final int COLUMNS = 64;
+
+    /** Rows of a result that are computed together by {@link #dots} and {@link #product}. */
+    static final int ROWS = 6;
+
+    private static final boolean MANY_REGISTERS = LANES != 8;
+
+    private Tiles() {}
+
+    /**
+     * C = A B or C += A B for {@link #ROWS} rows of a row tile A and panels B and C: scores, or products of values and result gradients.
+     *
+     * @param count channels
+     */
+    static void dots(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        if (MANY_REGISTERS) {
+            dots6x4(count, a, ao, b, bo, c, co, add);
+        } else {
+            dots6x2(count, a, ao, b, bo, c, co, add);
+            dots6x2(count, a, ao, b, bo + 2 * LANES, c, co + 2 * LANES, add);
+        }
+    }
+
+    /**
+     * C += A^T B for a row tile A and panels B and C: sums of value rows weighted by probabilities, and the like. C receives
+     * {@code channels} rows, and up to three more that mean nothing.
+     *
+     * @param count rows of A and B
+     */
+    static void outer(int channels, int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+        for (int d = 0; d < channels; ) {
+            int rest = channels - d;
+            int rows = rest == 3 || rest == 4 || rest == 7 || rest == 8 ? 4 : ROWS;
+            int at = co + d * PANEL;
+            if (MANY_REGISTERS && rows == ROWS) {
+                outer6x4(count, a, ao + d, b, bo, c, at);
+            } else if (MANY_REGISTERS) {
+                outer4x4(count, a, ao + d, b, bo, c, at);
+            } else if (rows == ROWS) {
+                outer6x2(count, a, ao + d, b, bo, c, at);
+                outer6x2(count, a, ao + d, b, bo + 2 * LANES, c, at + 2 * LANES);
+            } else {
+                outer4x2(count, a, ao + d, b, bo, c, at);
+                outer4x2(count, a, ao + d, b, bo + 2 * LANES, c, at + 2 * LANES);
+            }
+            d += rows;
+        }
+    }
+
+    /**
+     * C = A B or C += A B for {@link #ROWS} rows of a panel A and row tiles B and C: sums of key rows. C receives {@code channels}
+     * columns, and more that mean nothing up to a whole number of vector pairs.
+     *
+     * @param count lanes of A and rows of B
+     */
+    static void product(int channels, int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        for (int d = 0; d < channels; ) {
+            if (MANY_REGISTERS && channels - d > 2 * LANES) {
+                product6x4(count, a, ao, b, bo + d, c, co + d, add);
+                d += 4 * LANES;
+            } else {
+                product6x2(count, a, ao, b, bo + d, c, co + d, add);
+                d += 2 * LANES;
+            }
+        }
+    }
+
+    private static void dots6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
+        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
+        FloatVector c02 = add ? FloatVector.fromArray(F, c, co + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c03 = add ? FloatVector.fromArray(F, c, co + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + PANEL) : FloatVector.zero(F);
+        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c12 = add ? FloatVector.fromArray(F, c, co + PANEL + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c13 = add ? FloatVector.fromArray(F, c, co + PANEL + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL) : FloatVector.zero(F);
+        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c22 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c23 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL) : FloatVector.zero(F);
+        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c32 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c33 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL) : FloatVector.zero(F);
+        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c42 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c43 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL) : FloatVector.zero(F);
+        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c52 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c53 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + 3 * LANES) : FloatVector.zero(F);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
+            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            c02 = v0.fma(b2, c02);
+            c03 = v0.fma(b3, c03);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + COLUMNS + k]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            c12 = v1.fma(b2, c12);
+            c13 = v1.fma(b3, c13);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * COLUMNS + k]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            c22 = v2.fma(b2, c22);
+            c23 = v2.fma(b3, c23);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * COLUMNS + k]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            c32 = v3.fma(b2, c32);
+            c33 = v3.fma(b3, c33);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * COLUMNS + k]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            c42 = v4.fma(b2, c42);
+            c43 = v4.fma(b3, c43);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * COLUMNS + k]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+            c52 = v5.fma(b2, c52);
+            c53 = v5.fma(b3, c53);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c02.intoArray(c, co + 2 * LANES);
+        c03.intoArray(c, co + 3 * LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c12.intoArray(c, co + PANEL + 2 * LANES);
+        c13.intoArray(c, co + PANEL + 3 * LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c22.intoArray(c, co + 2 * PANEL + 2 * LANES);
+        c23.intoArray(c, co + 2 * PANEL + 3 * LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+        c32.intoArray(c, co + 3 * PANEL + 2 * LANES);
+        c33.intoArray(c, co + 3 * PANEL + 3 * LANES);
+        c40.intoArray(c, co + 4 * PANEL);
+        c41.intoArray(c, co + 4 * PANEL + LANES);
+        c42.intoArray(c, co + 4 * PANEL + 2 * LANES);
+        c43.intoArray(c, co + 4 * PANEL + 3 * LANES);
+        c50.intoArray(c, co + 5 * PANEL);
+        c51.intoArray(c, co + 5 * PANEL + LANES);
+        c52.intoArray(c, co + 5 * PANEL + 2 * LANES);
+        c53.intoArray(c, co + 5 * PANEL + 3 * LANES);
+    }
+
+    private static void dots6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
+        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
+        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + PANEL) : FloatVector.zero(F);
+        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL) : FloatVector.zero(F);
+        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL) : FloatVector.zero(F);
+        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL) : FloatVector.zero(F);
+        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + LANES) : FloatVector.zero(F);
+        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL) : FloatVector.zero(F);
+        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + LANES) : FloatVector.zero(F);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + COLUMNS + k]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * COLUMNS + k]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * COLUMNS + k]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * COLUMNS + k]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * COLUMNS + k]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+        c40.intoArray(c, co + 4 * PANEL);
+        c41.intoArray(c, co + 4 * PANEL + LANES);
+        c50.intoArray(c, co + 5 * PANEL);
+        c51.intoArray(c, co + 5 * PANEL + LANES);
+    }
+
+    private static void outer6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
+        FloatVector c03 = FloatVector.fromArray(F, c, co + 3 * LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + PANEL + LANES);
+        FloatVector c12 = FloatVector.fromArray(F, c, co + PANEL + 2 * LANES);
+        FloatVector c13 = FloatVector.fromArray(F, c, co + PANEL + 3 * LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * PANEL);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * PANEL + LANES);
+        FloatVector c22 = FloatVector.fromArray(F, c, co + 2 * PANEL + 2 * LANES);
+        FloatVector c23 = FloatVector.fromArray(F, c, co + 2 * PANEL + 3 * LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
+        FloatVector c32 = FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES);
+        FloatVector c33 = FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES);
+        FloatVector c40 = FloatVector.fromArray(F, c, co + 4 * PANEL);
+        FloatVector c41 = FloatVector.fromArray(F, c, co + 4 * PANEL + LANES);
+        FloatVector c42 = FloatVector.fromArray(F, c, co + 4 * PANEL + 2 * LANES);
+        FloatVector c43 = FloatVector.fromArray(F, c, co + 4 * PANEL + 3 * LANES);
+        FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * PANEL);
+        FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * PANEL + LANES);
+        FloatVector c52 = FloatVector.fromArray(F, c, co + 5 * PANEL + 2 * LANES);
+        FloatVector c53 = FloatVector.fromArray(F, c, co + 5 * PANEL + 3 * LANES);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
+            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            c02 = v0.fma(b2, c02);
+            c03 = v0.fma(b3, c03);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 1]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            c12 = v1.fma(b2, c12);
+            c13 = v1.fma(b3, c13);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 2]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            c22 = v2.fma(b2, c22);
+            c23 = v2.fma(b3, c23);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 3]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            c32 = v3.fma(b2, c32);
+            c33 = v3.fma(b3, c33);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 4]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            c42 = v4.fma(b2, c42);
+            c43 = v4.fma(b3, c43);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 5]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+            c52 = v5.fma(b2, c52);
+            c53 = v5.fma(b3, c53);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c02.intoArray(c, co + 2 * LANES);
+        c03.intoArray(c, co + 3 * LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c12.intoArray(c, co + PANEL + 2 * LANES);
+        c13.intoArray(c, co + PANEL + 3 * LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c22.intoArray(c, co + 2 * PANEL + 2 * LANES);
+        c23.intoArray(c, co + 2 * PANEL + 3 * LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+        c32.intoArray(c, co + 3 * PANEL + 2 * LANES);
+        c33.intoArray(c, co + 3 * PANEL + 3 * LANES);
+        c40.intoArray(c, co + 4 * PANEL);
+        c41.intoArray(c, co + 4 * PANEL + LANES);
+        c42.intoArray(c, co + 4 * PANEL + 2 * LANES);
+        c43.intoArray(c, co + 4 * PANEL + 3 * LANES);
+        c50.intoArray(c, co + 5 * PANEL);
+        c51.intoArray(c, co + 5 * PANEL + LANES);
+        c52.intoArray(c, co + 5 * PANEL + 2 * LANES);
+        c53.intoArray(c, co + 5 * PANEL + 3 * LANES);
+    }
+
+    private static void outer4x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
+        FloatVector c03 = FloatVector.fromArray(F, c, co + 3 * LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + PANEL + LANES);
+        FloatVector c12 = FloatVector.fromArray(F, c, co + PANEL + 2 * LANES);
+        FloatVector c13 = FloatVector.fromArray(F, c, co + PANEL + 3 * LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * PANEL);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * PANEL + LANES);
+        FloatVector c22 = FloatVector.fromArray(F, c, co + 2 * PANEL + 2 * LANES);
+        FloatVector c23 = FloatVector.fromArray(F, c, co + 2 * PANEL + 3 * LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
+        FloatVector c32 = FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES);
+        FloatVector c33 = FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
+            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            c02 = v0.fma(b2, c02);
+            c03 = v0.fma(b3, c03);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 1]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            c12 = v1.fma(b2, c12);
+            c13 = v1.fma(b3, c13);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 2]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            c22 = v2.fma(b2, c22);
+            c23 = v2.fma(b3, c23);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 3]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            c32 = v3.fma(b2, c32);
+            c33 = v3.fma(b3, c33);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c02.intoArray(c, co + 2 * LANES);
+        c03.intoArray(c, co + 3 * LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c12.intoArray(c, co + PANEL + 2 * LANES);
+        c13.intoArray(c, co + PANEL + 3 * LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c22.intoArray(c, co + 2 * PANEL + 2 * LANES);
+        c23.intoArray(c, co + 2 * PANEL + 3 * LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+        c32.intoArray(c, co + 3 * PANEL + 2 * LANES);
+        c33.intoArray(c, co + 3 * PANEL + 3 * LANES);
+    }
+
+    private static void outer6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + PANEL + LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * PANEL);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * PANEL + LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
+        FloatVector c40 = FloatVector.fromArray(F, c, co + 4 * PANEL);
+        FloatVector c41 = FloatVector.fromArray(F, c, co + 4 * PANEL + LANES);
+        FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * PANEL);
+        FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * PANEL + LANES);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 1]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 2]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 3]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 4]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 5]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+        c40.intoArray(c, co + 4 * PANEL);
+        c41.intoArray(c, co + 4 * PANEL + LANES);
+        c50.intoArray(c, co + 5 * PANEL);
+        c51.intoArray(c, co + 5 * PANEL + LANES);
+    }
+
+    private static void outer4x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + PANEL + LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * PANEL);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * PANEL + LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 1]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 2]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + k * COLUMNS + 3]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c10.intoArray(c, co + PANEL);
+        c11.intoArray(c, co + PANEL + LANES);
+        c20.intoArray(c, co + 2 * PANEL);
+        c21.intoArray(c, co + 2 * PANEL + LANES);
+        c30.intoArray(c, co + 3 * PANEL);
+        c31.intoArray(c, co + 3 * PANEL + LANES);
+    }
+
+    private static void product6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
+        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
+        FloatVector c02 = add ? FloatVector.fromArray(F, c, co + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c03 = add ? FloatVector.fromArray(F, c, co + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + COLUMNS) : FloatVector.zero(F);
+        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c12 = add ? FloatVector.fromArray(F, c, co + COLUMNS + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c13 = add ? FloatVector.fromArray(F, c, co + COLUMNS + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c22 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c23 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c32 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c33 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c42 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c43 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
+        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c52 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
+        FloatVector c53 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * COLUMNS);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * COLUMNS + LANES);
+            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * COLUMNS + 2 * LANES);
+            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * COLUMNS + 3 * LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            c02 = v0.fma(b2, c02);
+            c03 = v0.fma(b3, c03);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + PANEL + k]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            c12 = v1.fma(b2, c12);
+            c13 = v1.fma(b3, c13);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * PANEL + k]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            c22 = v2.fma(b2, c22);
+            c23 = v2.fma(b3, c23);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * PANEL + k]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            c32 = v3.fma(b2, c32);
+            c33 = v3.fma(b3, c33);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * PANEL + k]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            c42 = v4.fma(b2, c42);
+            c43 = v4.fma(b3, c43);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * PANEL + k]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+            c52 = v5.fma(b2, c52);
+            c53 = v5.fma(b3, c53);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c02.intoArray(c, co + 2 * LANES);
+        c03.intoArray(c, co + 3 * LANES);
+        c10.intoArray(c, co + COLUMNS);
+        c11.intoArray(c, co + COLUMNS + LANES);
+        c12.intoArray(c, co + COLUMNS + 2 * LANES);
+        c13.intoArray(c, co + COLUMNS + 3 * LANES);
+        c20.intoArray(c, co + 2 * COLUMNS);
+        c21.intoArray(c, co + 2 * COLUMNS + LANES);
+        c22.intoArray(c, co + 2 * COLUMNS + 2 * LANES);
+        c23.intoArray(c, co + 2 * COLUMNS + 3 * LANES);
+        c30.intoArray(c, co + 3 * COLUMNS);
+        c31.intoArray(c, co + 3 * COLUMNS + LANES);
+        c32.intoArray(c, co + 3 * COLUMNS + 2 * LANES);
+        c33.intoArray(c, co + 3 * COLUMNS + 3 * LANES);
+        c40.intoArray(c, co + 4 * COLUMNS);
+        c41.intoArray(c, co + 4 * COLUMNS + LANES);
+        c42.intoArray(c, co + 4 * COLUMNS + 2 * LANES);
+        c43.intoArray(c, co + 4 * COLUMNS + 3 * LANES);
+        c50.intoArray(c, co + 5 * COLUMNS);
+        c51.intoArray(c, co + 5 * COLUMNS + LANES);
+        c52.intoArray(c, co + 5 * COLUMNS + 2 * LANES);
+        c53.intoArray(c, co + 5 * COLUMNS + 3 * LANES);
+    }
+
+    private static void product6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
+        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
+        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + COLUMNS) : FloatVector.zero(F);
+        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES) : FloatVector.zero(F);
+        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS) : FloatVector.zero(F);
+        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES) : FloatVector.zero(F);
+        for (int k = 0; k < count; k++) {
+            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * COLUMNS);
+            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * COLUMNS + LANES);
+            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            c00 = v0.fma(b0, c00);
+            c01 = v0.fma(b1, c01);
+            FloatVector v1 = FloatVector.broadcast(F, a[ao + PANEL + k]);
+            c10 = v1.fma(b0, c10);
+            c11 = v1.fma(b1, c11);
+            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * PANEL + k]);
+            c20 = v2.fma(b0, c20);
+            c21 = v2.fma(b1, c21);
+            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * PANEL + k]);
+            c30 = v3.fma(b0, c30);
+            c31 = v3.fma(b1, c31);
+            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * PANEL + k]);
+            c40 = v4.fma(b0, c40);
+            c41 = v4.fma(b1, c41);
+            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * PANEL + k]);
+            c50 = v5.fma(b0, c50);
+            c51 = v5.fma(b1, c51);
+        }
+        c00.intoArray(c, co);
+        c01.intoArray(c, co + LANES);
+        c10.intoArray(c, co + COLUMNS);
+        c11.intoArray(c, co + COLUMNS + LANES);
+        c20.intoArray(c, co + 2 * COLUMNS);
+        c21.intoArray(c, co + 2 * COLUMNS + LANES);
+        c30.intoArray(c, co + 3 * COLUMNS);
+        c31.intoArray(c, co + 3 * COLUMNS + LANES);
+        c40.intoArray(c, co + 4 * COLUMNS);
+        c41.intoArray(c, co + 4 * COLUMNS + LANES);
+        c50.intoArray(c, co + 5 * COLUMNS);
+        c51.intoArray(c, co + 5 * COLUMNS + LANES);
+    }
+}

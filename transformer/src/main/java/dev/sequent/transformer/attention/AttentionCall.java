@@ -13,7 +13,7 @@ import java.lang.foreign.MemorySegment;
  *     sees no key. Null when nobody needs it.
  * @param scale factor of the scores, usually 1 / sqrt(P)
  */
-record AttentionCall(AttentionSizes sizes, Visibility visibility, float scale, HeadsView q, HeadsView k, HeadsView v, HeadsView out,
+record AttentionCall(AttentionSizes sizes, AttentionMask mask, float scale, HeadsView q, HeadsView k, HeadsView v, HeadsView out,
         MemorySegment lse) {
     /** Index of a query's entry in {@link #lse}. */
     long lseIndex(int row, int head, int query) {

@@ -15,9 +15,4 @@ record AttentionSizes(int batch, int queries, int keys, int heads, int groups, i
     int headsPerGroup() {
         return heads / groups;
     }
-
-    /** Position of query 0 among the keys: the last query stands at the last key. */
-    int offset() {
-        return keys - queries;
-    }
 }

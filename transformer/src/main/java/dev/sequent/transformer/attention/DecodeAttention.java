@@ -70,8 +70,8 @@ final class DecodeAttention {
     private static void query(AttentionCall call, int row, int group, int head, int i, int start, int end, float[] partials, int at, Scratch s) {
         AttentionSizes sizes = call.sizes();
         int width = sizes.width();
-        int from = Math.max(start, call.visibility().firstKey(sizes, i));
-        int count = Math.min(end, call.visibility().endKey(sizes, i)) - from;
+        int from = Math.max(start, call.mask().firstKey(sizes, row, i));
+        int count = Math.min(end, call.mask().endKey(sizes, row, i)) - from;
         Arrays.fill(partials, at, at + partial(sizes), 0f);
         partials[at] = Softmax.NO_MAXIMUM;
         if (count <= 0) {
@@ -83,9 +83,9 @@ final class DecodeAttention {
             query[d] = q.get(FLOAT, d * 4L) * call.scale() * Softmax.LOG2_E;
         }
         scores(vectors(call.k(), row, from, group, count, width), call.k().tokenStride() * Float.BYTES, count, query, width, s.scores);
-        if (call.visibility().hasDocuments()) {
+        if (call.mask().hasDocuments()) {
             for (int j = 0; j < count; j++) {
-                if (!call.visibility().sameDocument(row, i, from + j)) {
+                if (!call.mask().sameDocument(sizes, row, i, from + j)) {
                     s.scores[j] = Float.NEGATIVE_INFINITY;
                 }
             }
@@ -166,7 +166,7 @@ final class DecodeAttention {
         MemorySegment v = vectors(call.v(), row, from, group, count, width);
         long stride = call.v().tokenStride() * Float.BYTES;
         int j = 0;
-        if (!call.visibility().hasDocuments()) {
+        if (!call.mask().hasDocuments()) {
             j = count - count % 4;
             addFours(v, stride, j, weights, width, sums, at);
         }

@@ -14,6 +14,11 @@ final class PanelAttention implements RawAttention {
     }
 
     @Override
+    public String flavour() {
+        return "vector" + Tiles.F.vectorBitSize();
+    }
+
+    @Override
     public void forward(AttentionCall call) {
         AttentionSizes sizes = call.sizes();
         if (sizes.queries() <= DecodeAttention.MOST_QUERIES) {

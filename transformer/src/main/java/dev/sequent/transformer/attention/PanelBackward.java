@@ -1,6 +1,6 @@
 package dev.sequent.transformer.attention;
 
-import dev.sequent.transformer.attention.Visibility.Meeting;
+import dev.sequent.transformer.attention.AttentionMask.Meeting;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -103,13 +103,13 @@ final class PanelBackward {
     /** All queries against one block of keys. */
     private static void block(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int group, int k0, int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
+        AttentionMask mask = call.mask();
         loadBlock(call.v(), call, row, group, k0, keys, s.secondPanels, s);
         loadBlock(call.k(), call, row, group, k0, keys, s.firstPanels, s);
         Arrays.fill(s.firstSums, 0f);
         Arrays.fill(s.secondSums, 0f);
-        int start = visibility.firstQuery(sizes, k0);
-        int end = visibility.endQuery(sizes, k0 + keys - 1);
+        int start = mask.firstQuery(sizes, row, k0);
+        int end = mask.endQuery(sizes, row, k0 + keys - 1);
         for (int h = 0; h < sizes.headsPerGroup(); h++) {
             int head = group * sizes.headsPerGroup() + h;
             for (int q0 = start; q0 < end; q0 += QUERIES) {
@@ -125,8 +125,8 @@ final class PanelBackward {
     private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys, float[] panels, PanelScratch s) {
         int width = call.sizes().width();
         Rows.load(view, row, k0, group, keys, width, 1f, s.blockRows);
-        if (call.visibility().hasDocuments()) {
-            Rows.clearPadding(call.visibility(), row, k0, keys, width, s.blockRows);
+        if (call.mask().hasDocuments()) {
+            Rows.clearPadding(call, row, k0, keys, s.blockRows);
         }
         for (int p = 0; p * PANEL < keys; p++) {
             Rows.transpose(s.blockRows, p * PANEL, width, panels, s.panel(p, 0));
@@ -143,7 +143,7 @@ final class PanelBackward {
     private static void tile(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int head, int q0, int queries, int k0,
             int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        if (call.visibility().meeting(row, q0, q0 + queries, k0, k0 + keys) == Meeting.NONE) {
+        if (call.mask().meeting(sizes, row, q0, q0 + queries, k0, k0 + keys) == Meeting.NONE) {
             return;
         }
         Rows.load(call.q(), row, q0, head, queries, sizes.width(), call.scale() * Softmax.LOG2_E, s.firstRows);
@@ -163,10 +163,10 @@ final class PanelBackward {
     /** A tile of queries against one panel of keys: scores, their gradient, and what they add to dk and dv. */
     private static void panel(AttentionCall call, int row, int q0, int queries, int k, int keys, int p, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
-        int from = Math.max(0, visibility.firstQuery(sizes, k) - q0);
-        int to = Math.min(queries, visibility.endQuery(sizes, k + keys - 1) - q0);
-        Meeting meeting = from < to ? visibility.meeting(row, q0 + from, q0 + to, k, k + keys) : Meeting.NONE;
+        AttentionMask mask = call.mask();
+        int from = Math.max(0, mask.firstQuery(sizes, row, k) - q0);
+        int to = Math.min(queries, mask.endQuery(sizes, row, k + keys - 1) - q0);
+        Meeting meeting = from < to ? mask.meeting(sizes, row, q0 + from, q0 + to, k, k + keys) : Meeting.NONE;
         if (meeting == Meeting.NONE) {
             clearRows(s.products, p, 0, queries);
             return;
@@ -204,23 +204,23 @@ final class PanelBackward {
     private static void mask(AttentionCall call, int row, int q0, int from, int to, int k, int keys, int first, Meeting meeting,
             float[] scores) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
-        int allSeen = visibility.firstQuery(sizes, k + keys - 1) - q0;
+        AttentionMask mask = call.mask();
+        int allSeen = mask.firstQuery(sizes, row, k + keys - 1) - q0;
         for (int i = from; i < Math.min(to, allSeen); i++) {
             int at = first + i * PANEL;
-            int seen = Math.max(0, visibility.endKey(sizes, q0 + i) - k);
+            int seen = Math.max(0, mask.endKey(sizes, row, q0 + i) - k);
             Arrays.fill(scores, at + Math.min(seen, PANEL), at + PANEL, Float.NEGATIVE_INFINITY);
         }
-        int noneHidden = visibility.endQuery(sizes, k) - q0;
+        int noneHidden = mask.endQuery(sizes, row, k) - q0;
         for (int i = Math.max(from, noneHidden); i < to; i++) {
             int at = first + i * PANEL;
-            int hidden = Math.min(PANEL, visibility.firstKey(sizes, q0 + i) - k);
+            int hidden = Math.min(PANEL, mask.firstKey(sizes, row, q0 + i) - k);
             Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
         }
         if (meeting == Meeting.SOME) {
             for (int i = from; i < to; i++) {
                 for (int j = 0; j < keys; j++) {
-                    if (!visibility.sameDocument(row, q0 + i, k + j)) {
+                    if (!mask.sameDocument(sizes, row, q0 + i, k + j)) {
                         scores[first + i * PANEL + j] = Float.NEGATIVE_INFINITY;
                     }
                 }
@@ -231,11 +231,11 @@ final class PanelBackward {
     /** Adds scale ds k to dq. */
     private static void queryRows(AttentionCall call, HeadsView dq, int row, int head, int q0, int queries, int k0, int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
+        AttentionMask mask = call.mask();
         for (int i = 0; i < queries; i += Tiles.ROWS) {
             int count = Math.min(Tiles.ROWS, queries - i);
-            int from = Math.max(0, visibility.firstKey(sizes, q0 + i) - k0);
-            int to = Math.min(keys, visibility.endKey(sizes, q0 + i + count - 1) - k0);
+            int from = Math.max(0, mask.firstKey(sizes, row, q0 + i) - k0);
+            int to = Math.min(keys, mask.endKey(sizes, row, q0 + i + count - 1) - k0);
             for (int d = 0; d < sizes.width() && from < to; d += Tiles.COLUMNS) {
                 int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
                 for (int j = from; j < to; j += PANEL - j % PANEL) {

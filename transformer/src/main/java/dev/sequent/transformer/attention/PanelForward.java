@@ -1,6 +1,6 @@
 package dev.sequent.transformer.attention;
 
-import dev.sequent.transformer.attention.Visibility.Meeting;
+import dev.sequent.transformer.attention.AttentionMask.Meeting;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
@@ -33,9 +33,9 @@ final class PanelForward {
         Arrays.fill(s.firstSums, 0f);
         Arrays.fill(s.maximum, Softmax.NO_MAXIMUM);
         Arrays.fill(s.sum, 0f);
-        Visibility visibility = call.visibility();
-        int end = visibility.endKey(sizes, q0 + count - 1);
-        for (int k0 = visibility.firstKey(sizes, q0); k0 < end; k0 += PanelScratch.ROWS) {
+        AttentionMask mask = call.mask();
+        int end = mask.endKey(sizes, row, q0 + count - 1);
+        for (int k0 = mask.firstKey(sizes, row, q0); k0 < end; k0 += PanelScratch.ROWS) {
             tile(call, row, head, q0, count, k0, Math.min(PanelScratch.ROWS, end - k0), s);
         }
         store(call, row, head, q0, count, s);
@@ -43,16 +43,16 @@ final class PanelForward {
 
     private static void tile(AttentionCall call, int row, int head, int q0, int count, int k0, int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
-        if (visibility.meeting(row, q0, q0 + count, k0, k0 + keys) == Meeting.NONE) {
+        AttentionMask mask = call.mask();
+        if (mask.meeting(sizes, row, q0, q0 + count, k0, k0 + keys) == Meeting.NONE) {
             return;
         }
         int group = head / sizes.headsPerGroup();
         Rows.load(call.k(), row, k0, group, keys, sizes.width(), 1f, s.firstRows);
         Rows.load(call.v(), row, k0, group, keys, sizes.width(), 1f, s.secondRows);
-        if (visibility.hasDocuments()) {
-            Rows.clearPadding(visibility, row, k0, keys, sizes.width(), s.firstRows);
-            Rows.clearPadding(visibility, row, k0, keys, sizes.width(), s.secondRows);
+        if (mask.hasDocuments()) {
+            Rows.clearPadding(call, row, k0, keys, s.firstRows);
+            Rows.clearPadding(call, row, k0, keys, s.secondRows);
         }
         for (int p = 0; p * PANEL < count; p++) {
             panel(call, row, q0, Math.min(PANEL, count - p * PANEL), k0, keys, p, s);
@@ -62,14 +62,14 @@ final class PanelForward {
     /** One panel of queries against one tile of keys. */
     private static void panel(AttentionCall call, int row, int q0, int queries, int k0, int keys, int p, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
+        AttentionMask mask = call.mask();
         int q = q0 + p * PANEL;
-        int from = Math.max(0, visibility.firstKey(sizes, q) - k0);
-        int to = Math.min(keys, visibility.endKey(sizes, q + queries - 1) - k0);
+        int from = Math.max(0, mask.firstKey(sizes, row, q) - k0);
+        int to = Math.min(keys, mask.endKey(sizes, row, q + queries - 1) - k0);
         if (from >= to) {
             return;
         }
-        Meeting meeting = visibility.meeting(row, q, q + queries, k0 + from, k0 + to);
+        Meeting meeting = mask.meeting(sizes, row, q, q + queries, k0 + from, k0 + to);
         if (meeting == Meeting.NONE) {
             return;
         }
@@ -97,21 +97,21 @@ final class PanelForward {
     /** Sets the scores of pairs that do not see each other to negative infinity. */
     private static void mask(AttentionCall call, int row, int q, int queries, int k0, int from, int to, Meeting meeting, float[] scores) {
         AttentionSizes sizes = call.sizes();
-        Visibility visibility = call.visibility();
-        int firstEnd = visibility.endKey(sizes, q);
-        int lastFirst = visibility.firstKey(sizes, q + queries - 1);
+        AttentionMask mask = call.mask();
+        int firstEnd = mask.endKey(sizes, row, q);
+        int lastFirst = mask.firstKey(sizes, row, q + queries - 1);
         for (int j = Math.max(from, firstEnd - k0); j < to; j++) {
-            int hidden = Math.min(PANEL, visibility.firstQuery(sizes, k0 + j) - q);
+            int hidden = Math.min(PANEL, mask.firstQuery(sizes, row, k0 + j) - q);
             Arrays.fill(scores, j * PANEL, j * PANEL + hidden, Float.NEGATIVE_INFINITY);
         }
         for (int j = from; j < Math.min(to, lastFirst - k0); j++) {
-            int seen = Math.max(0, visibility.endQuery(sizes, k0 + j) - q);
+            int seen = Math.max(0, mask.endQuery(sizes, row, k0 + j) - q);
             Arrays.fill(scores, j * PANEL + Math.min(PANEL, seen), (j + 1) * PANEL, Float.NEGATIVE_INFINITY);
         }
         if (meeting == Meeting.SOME) {
             for (int j = from; j < to; j++) {
                 for (int i = 0; i < queries; i++) {
-                    if (!visibility.sameDocument(row, q + i, k0 + j)) {
+                    if (!mask.sameDocument(sizes, row, q + i, k0 + j)) {
                         scores[j * PANEL + i] = Float.NEGATIVE_INFINITY;
                     }
                 }

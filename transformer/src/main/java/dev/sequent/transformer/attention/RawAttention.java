@@ -6,6 +6,9 @@ package dev.sequent.transformer.attention;
  * <p>A query that sees no key gives zeros and passes no gradient. Results do not depend on the number of threads. Thread-safe.
  */
 interface RawAttention {
+    /** {@code vector} or {@code scalar}. */
+    String flavour();
+
     /** Computes {@code out} and {@code lse}. */
     void forward(AttentionCall call);
 

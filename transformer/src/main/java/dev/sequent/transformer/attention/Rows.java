@@ -50,9 +50,10 @@ final class Rows {
     }
 
     /** Sets the tile rows of padding keys to zero, so that whatever lies there cannot reach a result. */
-    static void clearPadding(Visibility visibility, int row, int token, int count, int width, float[] tiles) {
+    static void clearPadding(AttentionCall call, int row, int token, int count, float[] tiles) {
+        int width = call.sizes().width();
         for (int r = 0; r < count; r++) {
-            if (visibility.isPadding(row, token + r)) {
+            if (call.mask().isPadding(call.sizes(), row, token + r)) {
                 for (int d = 0; d < width; d += Tiles.COLUMNS) {
                     int at = PanelScratch.rowTile(d) + r * Tiles.COLUMNS;
                     Arrays.fill(tiles, at, at + Tiles.COLUMNS, 0f);

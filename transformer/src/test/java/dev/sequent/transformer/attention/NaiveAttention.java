@@ -38,9 +38,11 @@ final class NaiveAttention {
     }
 
     private boolean sees(int b, int i, int j) {
-        Visibility visibility = call.visibility();
-        int position = i + n.keys() - n.queries();
-        return (!visibility.causal() || j <= position) && j > position - visibility.window() && visibility.sameDocument(b, i, j);
+        AttentionMask mask = call.mask();
+        int position = i + (mask.offsets() == null ? n.keys() - n.queries() : mask.offsets()[b]);
+        boolean sameDocument = mask.queryDocuments() == null
+                || mask.queryDocuments()[b * n.queries() + i] >= 0 && mask.queryDocuments()[b * n.queries() + i] == mask.keyDocuments()[b * n.keys() + j];
+        return (!mask.causal() || j <= position) && j > position - mask.window() && sameDocument;
     }
 
     private void query(int b, int h, int i, HeadsView dout) {

@@ -45,7 +45,7 @@ final class RowMathVector implements RowMath {
         if (i < n) {
             s1 = s1.add(FloatVector.fromMemorySegment(S, a, (long) i << 2, LITTLE_ENDIAN, S.indexInRange(i, n)));
         }
-        return s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s0.add(s1).add(s2.add(s3)));
     }
 
     @Override
@@ -76,7 +76,7 @@ final class RowMathVector implements RowMath {
             FloatVector a0 = FloatVector.fromMemorySegment(S, a, (long) i << 2, LITTLE_ENDIAN, m).sub(shift, m);
             s1 = a0.fma(a0, s1);
         }
-        return s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s0.add(s1).add(s2.add(s3)));
     }
 
     @Override
@@ -110,7 +110,7 @@ final class RowMathVector implements RowMath {
             s1 = FloatVector.fromMemorySegment(S, a, o, LITTLE_ENDIAN, m)
                 .fma(FloatVector.fromMemorySegment(S, b, o, LITTLE_ENDIAN, m), s1);
         }
-        return s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s0.add(s1).add(s2.add(s3)));
     }
 
     @Override
@@ -193,7 +193,7 @@ final class RowMathVector implements RowMath {
             VectorMask<Float> m = S.indexInRange(i, n);
             s = s.add(VectorExp.exp(FloatVector.fromMemorySegment(S, a, (long) i << 2, LITTLE_ENDIAN, m).sub(shift)), m);
         }
-        return s.reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s);
     }
 
     @Override
@@ -223,7 +223,7 @@ final class RowMathVector implements RowMath {
             e.intoMemorySegment(y, o, LITTLE_ENDIAN, m);
             s = s.add(e, m);
         }
-        return s.reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s);
     }
 
     @Override

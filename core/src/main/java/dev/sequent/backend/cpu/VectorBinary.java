@@ -14,17 +14,19 @@ import jdk.incubator.vector.VectorOperators;
 final class VectorBinary {
     private VectorBinary() {}
 
-    /** {@code y[i] = op(a[i], b[i])}; false when there is no loop for {@code op}. */
+    /**
+     * {@code y[i] = op(a[i], b[i])}; false when there is no loop for {@code op}. Powers have none: the Vector API computes them
+     * in one way interpreted and in another compiled.
+     */
     static boolean apply(BinaryOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
         switch (op) {
             case ADD -> add(a, ao, b, bo, y, yo, n);
             case SUB -> subtract(a, ao, b, bo, y, yo, n);
             case MUL -> multiply(a, ao, b, bo, y, yo, n);
             case DIV -> divide(a, ao, b, bo, y, yo, n);
-            case POW -> power(a, ao, b, bo, y, yo, n);
             case MAX -> max(a, ao, b, bo, y, yo, n);
             case MIN -> min(a, ao, b, bo, y, yo, n);
-            case MOD, AND, OR -> {
+            case POW, MOD, AND, OR -> {
                 return false;
             }
         }
@@ -52,14 +54,7 @@ final class VectorBinary {
                     divide(x, xo, s, y, yo, n);
                 }
             }
-            case POW -> {
-                if (reversed) {
-                    powerOf(x, xo, s, y, yo, n);
-                } else {
-                    power(x, xo, s, y, yo, n);
-                }
-            }
-            case MOD, AND, OR -> {
+            case POW, MOD, AND, OR -> {
                 return false;
             }
         }
@@ -135,24 +130,6 @@ final class VectorBinary {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
             v.div(w).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void power(MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-        MemorySegment s = a.asSlice(ao, n * 4L);
-        MemorySegment r = b.asSlice(bo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
-            v.lanewise(VectorOperators.POW, w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.POW, w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -240,22 +217,6 @@ final class VectorBinary {
         }
     }
 
-    private static void power(MemorySegment x, long xo, float scalar, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.POW, w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.POW, w).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
     private static void max(MemorySegment x, long xo, float scalar, MemorySegment y, long yo, int n) {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
@@ -317,22 +278,6 @@ final class VectorBinary {
             VectorMask<Float> m = S.indexInRange(i, n);
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
             w.div(v).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void powerOf(MemorySegment x, long xo, float scalar, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            w.lanewise(VectorOperators.POW, v).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            w.lanewise(VectorOperators.POW, v).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 }

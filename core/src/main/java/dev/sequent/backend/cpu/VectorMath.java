@@ -61,12 +61,6 @@ final class VectorMath {
         return x.div(exp(x.neg()).add(1f));
     }
 
-    /** max(x, 0) + log(1 + e^-|x|). */
-    static FloatVector softplus(FloatVector x) {
-        FloatVector tail = exp(x.abs().neg()).lanewise(VectorOperators.LOG1P);
-        return relu(x).add(tail);
-    }
-
     static FloatVector relu(FloatVector x) {
         return x.blend(ZERO, x.compare(VectorOperators.LE, 0f));
     }

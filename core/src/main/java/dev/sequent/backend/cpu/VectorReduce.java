@@ -56,7 +56,7 @@ final class VectorReduce {
             VectorMask<Float> m = S.indexInRange(i, n);
             a = a.add(FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m));
         }
-        return a.reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(a);
     }
 
     private static float max(MemorySegment x, long xo, int n) {

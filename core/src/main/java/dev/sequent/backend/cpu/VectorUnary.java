@@ -6,6 +6,7 @@ import static dev.sequent.backend.cpu.VectorMath.S;
 
 import dev.sequent.op.UnaryOp;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -16,6 +17,7 @@ import jdk.incubator.vector.VectorOperators;
  * segments that it did not see being cut.
  */
 final class VectorUnary {
+    private static final ValueLayout.OfFloat F = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final FloatVector ZERO = FloatVector.zero(S);
     private static final FloatVector ONE = FloatVector.broadcast(S, 1f);
 
@@ -32,21 +34,27 @@ final class VectorUnary {
             case RSQRT -> rsqrt(x, xo, y, yo, n);
             case RECIPROCAL -> reciprocal(x, xo, y, yo, n);
             case EXP -> exp(x, xo, y, yo, n);
-            case EXPM1 -> expm1(x, xo, y, yo, n);
-            case LOG -> log(x, xo, y, yo, n);
-            case LOG1P -> log1p(x, xo, y, yo, n);
-            case SIN -> sin(x, xo, y, yo, n);
-            case COS -> cos(x, xo, y, yo, n);
-            case TANH -> tanh(x, xo, y, yo, n);
+            case EXPM1, LOG, LOG1P, SIN, COS, TANH, SOFTPLUS -> scalar(op, x, xo, y, yo, n);
             case ERF -> erf(x, xo, y, yo, n);
             case SIGMOID -> sigmoid(x, xo, y, yo, n);
-            case SOFTPLUS -> softplus(x, xo, y, yo, n);
             case RELU -> relu(x, xo, y, yo, n);
             case SILU -> silu(x, xo, y, yo, n);
             case GELU -> gelu(x, xo, y, yo, n);
             case GELU_TANH -> geluTanh(x, xo, y, yo, n);
             case FLOOR -> floor(x, xo, y, yo, n);
             case NOT -> not(x, xo, y, yo, n);
+        }
+    }
+
+    /**
+     * Functions of libraries. The Vector API has them too, but computes them in one way interpreted and in another compiled, so that the same seed would
+     * not give the same numbers.
+     */
+    private static void scalar(UnaryOp op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        MemorySegment s = x.asSlice(xo, n * 4L);
+        MemorySegment t = y.asSlice(yo, n * 4L);
+        for (int i = 0; i < n; i++) {
+            t.set(F, i * 4L, (float) op.apply(s.get(F, i * 4L)));
         }
     }
 
@@ -170,96 +178,6 @@ final class VectorUnary {
         }
     }
 
-    private static void expm1(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.EXPM1).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.EXPM1).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void log(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.LOG).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.LOG).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void log1p(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.LOG1P).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.LOG1P).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void sin(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.SIN).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.SIN).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void cos(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.COS).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.COS).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void tanh(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            v.lanewise(VectorOperators.TANH).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.lanewise(VectorOperators.TANH).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
     private static void erf(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
@@ -287,21 +205,6 @@ final class VectorUnary {
             VectorMask<Float> m = S.indexInRange(i, n);
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
             VectorMath.sigmoid(v).intoMemorySegment(t, i * 4L, ORDER, m);
-        }
-    }
-
-    private static void softplus(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        MemorySegment s = x.asSlice(xo, n * 4L);
-        MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
-            VectorMath.softplus(v).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            VectorMath.softplus(v).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 

@@ -2,10 +2,10 @@ package dev.sequent.fused.norm;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
 
+import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** {@link NormMath} in vector instructions: rows sliced first, offsets derived from an int, a masked step for the rest of a row. */
@@ -94,7 +94,7 @@ final class NormMathVector implements NormMath {
             s1 = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, m).mul(FloatVector.fromMemorySegment(S, w, o, LITTLE_ENDIAN, m))
                 .fma(FloatVector.fromMemorySegment(S, x, o, LITTLE_ENDIAN, m).sub(shift, m), s1);
         }
-        return s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s0.add(s1).add(s2.add(s3)));
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.sequent.fused.optim;
 
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
 
+import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
@@ -118,6 +119,6 @@ final class OptimMathVector implements OptimMath {
                 .convertShape(VectorOperators.F2D, D, 0);
             s0 = a.fma(a, s0);
         }
-        return s0.add(s1).reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(s0.add(s1));
     }
 }

@@ -1,5 +1,6 @@
 package dev.sequent.train;
 
+import dev.sequent.fused.loss.CrossEntropy;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.tensor.Rng;
@@ -26,6 +27,6 @@ final class LanguageModelLoss {
         }
         Tensor hidden = model.hidden(model.ids(batch.inputs(), batch.batch(), batch.time()), info, recompute);
         Tensor logits = model.logits(hidden);
-        return dev.sequent.fused.loss.CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
+        return CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
     }
 }

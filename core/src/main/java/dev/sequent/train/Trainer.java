@@ -146,11 +146,11 @@ public final class Trainer {
             }
             requireFinite(loss);
             Map<Parameter, Tensor> gradients = sum.gradients();
-            norm = GradientClip.globalNorm(gradients.values());
+            norm = GradientClip.globalNorm(gradients.values()) / settings.accumulate(); // of the mean gradient
             optimizer.step(gradients, rate, GradientClip.scale(norm, settings.clip()) / settings.accumulate());
         }
         step++;
-        return new TrainListener.Step(step, settings.steps(), loss, rate, norm / settings.accumulate(), tokens, (System.nanoTime() - start) * 1e-9);
+        return new TrainListener.Step(step, settings.steps(), loss, rate, norm, tokens, (System.nanoTime() - start) * 1e-9);
     }
 
     private double accumulate(TokenBatch batch, GradientAccumulator sum) {

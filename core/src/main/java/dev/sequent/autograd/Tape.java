@@ -46,6 +46,11 @@ final class Tape implements Tracer, AutoCloseable {
         return inner;
     }
 
+    /** Whether another differentiation encloses this one. */
+    boolean isNested() {
+        return enclosing != null;
+    }
+
     boolean tracks(Tensor t) {
         return t != null && tracked.contains(t.identity());
     }

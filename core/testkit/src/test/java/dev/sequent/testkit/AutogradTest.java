@@ -7,6 +7,7 @@ import dev.sequent.autograd.Autograd;
 import dev.sequent.autograd.Checkpoint;
 import dev.sequent.autograd.CustomOp;
 import dev.sequent.autograd.Gradients;
+import dev.sequent.autograd.Split;
 import dev.sequent.autograd.Variable;
 import dev.sequent.nn.Dropout;
 import dev.sequent.op.BinaryOp;
@@ -101,6 +102,20 @@ class AutogradTest {
         GradientCheck.check("stack", in -> Tensor.stack(0, in.get(0), in.get(1)), TOLERANCE, x(16, 3), x(17, 3));
         GradientCheck.check("contiguous", in -> in.get(0).transpose(0, 1).contiguous(), TOLERANCE, x(18, 2, 3));
         GradientCheck.check("broadcast", in -> in.get(0).broadcastTo(dev.sequent.type.Shape.of(2, 3, 4)), TOLERANCE, x(19, 3, 1));
+    }
+
+    @Test
+    void splitDerivativesEqualDifferencesAndMayBeNested() {
+        GradientCheck.check("split", in -> {
+            Tensor[] parts = Split.apply(in.get(0), -1, 2, 1, 3);
+            return parts[0].sum(-1).mul(parts[2].square().sum(-1)); // the middle piece is unused
+        }, TOLERANCE, x(19, 4, 6));
+        Variable v = Variable.of(Tensor.of(device, new double[] {1, 2, 3}));
+        Gradients outer = Autograd.valueAndGrad(List.of(v), () -> Autograd.valueAndGrad(List.of(v), () -> {
+            Tensor[] parts = Split.apply(v.value(), 0, 1, 2);
+            return parts[0].mul(parts[1]).square().sum();
+        }).of(v).sum());
+        assertThat(outer.of(v).toDoubles()).containsExactly(2 * (4 + 9) + 4 * (2 + 3), 4 * 2 + 2, 4 * 3 + 2);
     }
 
     @Test

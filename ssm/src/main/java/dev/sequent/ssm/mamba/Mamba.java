@@ -1,5 +1,6 @@
 package dev.sequent.ssm.mamba;
 
+import dev.sequent.autograd.Split;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
@@ -132,11 +133,11 @@ public final class Mamba extends RecurrentMixer {
         DType dtype = x.dtype();
         DType wide = wide(dtype);
         int states = config.state_size();
-        Tensor[] halves = inProj.forward(x).split(-1, inner, inner); // (B, T, E) each
+        Tensor[] halves = Split.apply(inProj.forward(x), -1, inner, inner); // (B, T, E) each
         Tensor convBias = conv1d.bias == null ? null : conv1d.bias.value().cast(wide);
         CausalConv.Result conv = CausalConv.apply(halves[0].cast(wide), conv1d.weight.value().cast(wide), convBias, true,
                 state == null ? null : state.get(0).cast(wide), info.flags()); // (B, T, E)
-        Tensor[] selected = xProj.forward(conv.y().cast(dtype)).split(-1, rank, states, states); // (B, T, R), (B, T, N), (B, T, N)
+        Tensor[] selected = Split.apply(xProj.forward(conv.y().cast(dtype)), -1, rank, states, states); // (B, T, R), (B, T, N), (B, T, N)
         Tensor delta = Linear.project(selected[0], dtProj.weight().value()); // (B, T, E)
         SelectiveScan.Result scan = SelectiveScan.apply(new SelectiveScan.Operands(conv.y(), delta.cast(wide), aLog.value().exp().neg(),
                 selected[1].cast(wide), selected[2].cast(wide), skip.value(), dtProj.bias().value().cast(wide), true, halves[1].cast(wide),

@@ -1,5 +1,6 @@
 package dev.sequent.ssm.s4;
 
+import dev.sequent.autograd.Split;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
 import dev.sequent.mixer.SequenceInfo;
@@ -227,7 +228,7 @@ public final class S4d extends RecurrentMixer {
     /** GLU(W GELU(y) + b). */
     private Tensor finish(Tensor y, SequenceInfo info) {
         Tensor g = Dropout.apply(y.unary(UnaryOp.GELU), config.dropout(), info.dropout());
-        Tensor[] halves = output.forward(g).split(-1, width, width);
+        Tensor[] halves = Split.apply(output.forward(g), -1, width, width);
         return halves[0].mul(halves[1].sigmoid());
     }
 

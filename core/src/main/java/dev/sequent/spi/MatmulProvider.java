@@ -15,8 +15,12 @@ public interface MatmulProvider {
     /** Whether the provider works on this machine. Never throws. */
     Probe probe();
 
-    /** Opens the provider for a pool of {@code threads} threads; called once by a backend, after a successful probe. */
-    Matmul open(int threads);
+    /**
+     * Opens the provider; called once by a backend, after a successful probe.
+     *
+     * @param pool the backend's threads, which the provider should use in place of threads of its own
+     */
+    Matmul open(Parallel pool);
 
     /** An opened provider. */
     interface Matmul extends AutoCloseable {

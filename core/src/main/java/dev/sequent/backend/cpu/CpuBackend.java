@@ -64,7 +64,7 @@ final class CpuBackend implements Backend, HostMemory {
         reductions = new Reductions(machine, copies, casts);
         indexing = new Indexing(machine, copies, casts);
         random = new Random(machine);
-        provider = matmulProvider == null ? null : matmulProvider.open(options.threads());
+        provider = matmulProvider == null ? null : matmulProvider.open(machine.pool());
         Gemm gemm = kernels.vectorised() ? new JavaGemm(machine.pool()) : new ScalarGemm(machine.pool());
         matmul = new Matmul(machine, copies, casts, gemm, provider);
         description = System.getProperty("os.arch") + ", " + options.threads() + (options.threads() == 1 ? " thread, " : " threads, ")

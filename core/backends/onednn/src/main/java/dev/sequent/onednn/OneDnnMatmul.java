@@ -1,0 +1,272 @@
+package dev.sequent.onednn;
+
+import dev.sequent.onednn.MatmulPrimitive.Form;
+import dev.sequent.spi.MatmulProvider;
+import dev.sequent.spi.Parallel;
+import dev.sequent.type.BackendException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+
+/**
+ * Products through oneDNN in tasks of the backend's pool.
+ *
+ * <p>A product is cut into as many blocks of C as there are threads, and oneDNN computes each in the thread that takes it. Its own pool
+ * of threads stays empty: two pools that wait for work on the same processors slow each other down two- to threefold, and only the
+ * backend's threads flush denormal numbers. k is never cut, so a result does not depend on the number of threads by more than oneDNN's
+ * choice of kernel for a block.
+ *
+ * <p>Thread-safe. Compiled products are kept, the least recently used of more than {@value #PRIMITIVES} are destroyed.
+ */
+final class OneDnnMatmul implements MatmulProvider.Matmul {
+    private static final int PRIMITIVES = 512;
+    /** Smallest number of multiplications of a block: cutting further costs more than it gains. */
+    private static final long BLOCK_WORK = 1 << 20;
+    /** Rows and columns of blocks are multiples of this, the elements of a cache line of BF16. */
+    private static final int BLOCK_UNIT = 32;
+    /** Elements of k that the tiles for BF16 take at a time. */
+    private static final int BF16_UNIT = 32;
+    /** Multiplications that take as long as bringing one element of A or B into the kernel's layout. */
+    private static final long LAYOUT_COST = 32;
+    /** F32 products with at most so many rows or columns, or with less work than this, are left to the built-in kernels. */
+    private static final int FEW = 8;
+    private static final double LEAST_WORK = 1 << 20;
+    private static final int SCRATCH_ALIGNMENT = 4096;
+
+    private final Dnnl dnnl;
+    private final Parallel pool;
+    private final MemorySegment engine;
+    private final boolean bf16;
+    private final SequencedMap<Form, MatmulPrimitive> primitives = new LinkedHashMap<>(64, 0.75f, true);
+    private final List<Worker> workers = new ArrayList<>();
+    private final ThreadLocal<Worker> worker = ThreadLocal.withInitial(this::newWorker);
+    private boolean closed;
+
+    OneDnnMatmul(Dnnl dnnl, Parallel pool) {
+        this.dnnl = dnnl;
+        this.pool = pool;
+        this.engine = dnnl.engine();
+        this.bf16 = dnnl.hasBf16();
+    }
+
+    /** What a thread needs to run products. */
+    private static final class Worker {
+        private final MemorySegment stream;
+        private MemorySegment scratch = MemorySegment.NULL;
+        private MemorySegment rows = MemorySegment.NULL;
+
+        private Worker(MemorySegment stream) {
+            this.stream = stream;
+        }
+
+        private MemorySegment scratch(long bytes) {
+            if (scratch.byteSize() < bytes) {
+                scratch = Arena.ofAuto().allocate(bytes, SCRATCH_ALIGNMENT);
+            }
+            return scratch;
+        }
+
+        /** A copy of rows of A with zeros behind each. */
+        private MemorySegment paddedRows(Product p, int row, int count, long ld) {
+            long bytes = count * ld * p.bytes;
+            if (rows.byteSize() < bytes) {
+                rows = Arena.ofAuto().allocate(bytes, SCRATCH_ALIGNMENT);
+            }
+            long used = (long) p.k * p.bytes;
+            for (int i = 0; i < count; i++) {
+                long to = i * ld * p.bytes;
+                MemorySegment.copy(p.a, (row + i) * p.lda * p.bytes, rows, to, used);
+                rows.asSlice(to + used, ld * p.bytes - used).fill((byte) 0);
+            }
+            return rows;
+        }
+    }
+
+    private Worker newWorker() {
+        dnnl.useOneThread();
+        Worker created = new Worker(dnnl.stream(engine));
+        synchronized (workers) {
+            workers.add(created);
+        }
+        return created;
+    }
+
+    /**
+     * F32 products with more than a few rows and columns: for the others the built-in kernels, which read a matrix without packing it,
+     * were measured to be as fast or faster. BF16 products always, where the processor has instructions for them.
+     */
+    @Override
+    public boolean accepts(long m, long n, long k, int dtypeBytes) {
+        return switch (dtypeBytes) {
+            case Short.BYTES -> bf16;
+            case Float.BYTES -> m > FEW && n > FEW && (double) m * n * k >= LEAST_WORK;
+            default -> false;
+        };
+    }
+
+    @Override
+    public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
+        gemm(new Product("gemmF32", Dnnl.F32, Float.BYTES, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
+    }
+
+    @Override
+    public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
+        gemm(new Product("gemmBf16", Dnnl.BF16, Short.BYTES, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
+    }
+
+    /** The operands of a product. */
+    private record Product(String op, int type, int bytes, boolean ta, boolean tb, int m, int n, int k, MemorySegment a, long lda,
+            MemorySegment b, long ldb, boolean add, MemorySegment c, long ldc) {
+        void check() {
+            if (m < 0 || n < 0 || k < 0) {
+                throw new BackendException(op, "sizes of at least 0", "m " + m + ", n " + n + ", k " + k);
+            }
+            checkMatrix("A", ta ? k : m, ta ? m : k, a, lda, bytes);
+            checkMatrix("B", tb ? n : k, tb ? k : n, b, ldb, bytes);
+            checkMatrix("C", m, n, c, ldc, Float.BYTES);
+        }
+
+        private void checkMatrix(String name, long rows, long columns, MemorySegment matrix, long ld, int elementBytes) {
+            if (rows == 0 || columns == 0) {
+                return;
+            }
+            if (!matrix.isNative()) {
+                throw new BackendException(op, name + " in native memory", "a heap segment");
+            }
+            if (rows > 1 && ld < columns) {
+                throw new BackendException(op, name + " with rows at least " + columns + " elements apart", "a distance of " + ld);
+            }
+            long bytes = Math.multiplyExact(Math.addExact(Math.multiplyExact(rows - 1, ld), columns), elementBytes);
+            if (matrix.byteSize() < bytes) {
+                throw new BackendException(op, name + " of at least " + bytes + " bytes", "a segment of " + matrix.byteSize());
+            }
+        }
+
+        MemorySegment blockOfA(int row) {
+            return a.asSlice((ta ? row : row * lda) * bytes);
+        }
+
+        MemorySegment blockOfB(int column) {
+            return b.asSlice((tb ? column * ldb : column) * bytes);
+        }
+
+        MemorySegment blockOfC(int row, int column) {
+            return c.asSlice((row * ldc + column) * Float.BYTES);
+        }
+    }
+
+    private void gemm(Product p) {
+        p.check();
+        if (p.m == 0 || p.n == 0) {
+            return;
+        }
+        if (p.k == 0) {
+            clear(p);
+            return;
+        }
+        Blocks blocks = Blocks.of(p.m, p.n, p.k, pool.threads());
+        pool.forEach(blocks.count(), task -> block(p, blocks, task));
+    }
+
+    private static void clear(Product p) {
+        if (!p.add) {
+            for (int i = 0; i < p.m; i++) {
+                p.c.asSlice(i * p.ldc * Float.BYTES, (long) p.n * Float.BYTES).fill((byte) 0);
+            }
+        }
+    }
+
+    /** How C is cut. */
+    private record Blocks(int rows, int columns, int rowBlocks, int columnBlocks) {
+        /**
+         * One block per thread, or fewer for small products. Every block reads its rows of A and columns of B, so the cut that makes
+         * blocks read least is chosen.
+         */
+        static Blocks of(int m, int n, int k, int threads) {
+            long parts = Math.clamp((long) m * n * k / BLOCK_WORK, 1, threads);
+            Blocks best = null;
+            long least = Long.MAX_VALUE;
+            for (int down = 1; down <= parts; down++) {
+                int across = (int) (parts / down);
+                int rows = part(m, down);
+                int columns = part(n, across);
+                long cost = (long) rows * columns + LAYOUT_COST * ((long) rows + columns);
+                if (cost < least) {
+                    least = cost;
+                    best = new Blocks(rows, columns, Math.ceilDiv(m, rows), Math.ceilDiv(n, columns));
+                }
+            }
+            return best;
+        }
+
+        private static int part(int total, int parts) {
+            int size = Math.ceilDiv(total, parts);
+            return parts == 1 ? total : Math.min(total, Math.ceilDiv(size, BLOCK_UNIT) * BLOCK_UNIT);
+        }
+
+        int count() {
+            return rowBlocks * columnBlocks;
+        }
+    }
+
+    private void block(Product p, Blocks blocks, int task) {
+        int row = task / blocks.columnBlocks * blocks.rows;
+        int column = task % blocks.columnBlocks * blocks.columns;
+        int rows = Math.min(blocks.rows, p.m - row);
+        // With BF16 tiles, oneDNN 3.11 reads beyond the end of rows of A and multiplies by zero what it finds there: the next row,
+        // where a NaN would spread from, or the memory behind the matrix.
+        boolean padded = p.type == Dnnl.BF16 && !p.ta && p.k % BF16_UNIT != 0;
+        long lda = padded ? Math.ceilDiv(p.k, BF16_UNIT) * (long) BF16_UNIT : p.lda;
+        MatmulPrimitive primitive = primitive(new Form(p.type, p.ta, p.tb, rows, Math.min(blocks.columns, p.n - column), p.k, lda, p.ldb,
+                p.ldc, p.add));
+        try {
+            Worker own = worker.get();
+            MemorySegment a = padded ? own.paddedRows(p, row, rows, lda) : p.blockOfA(row);
+            primitive.run(own.stream, a, p.blockOfB(column), p.blockOfC(row, column), own.scratch(primitive.scratchBytes()));
+        } finally {
+            primitive.release();
+        }
+    }
+
+    /** The compiled product of a form; the caller releases it. */
+    private MatmulPrimitive primitive(Form form) {
+        synchronized (primitives) {
+            if (closed) {
+                throw new BackendException(OneDnnMatmulProvider.NAME, "an open provider", "a closed one");
+            }
+            MatmulPrimitive found = primitives.get(form);
+            if (found == null) {
+                found = new MatmulPrimitive(dnnl, engine, form);
+                primitives.put(form, found);
+                if (primitives.size() > PRIMITIVES) {
+                    primitives.pollFirstEntry().getValue().release();
+                }
+            }
+            found.retain();
+            return found;
+        }
+    }
+
+    /** Destroys all compiled products. Call it when no product is running. */
+    @Override
+    public void close() {
+        synchronized (primitives) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            primitives.values().forEach(MatmulPrimitive::release);
+            primitives.clear();
+        }
+        synchronized (workers) {
+            workers.forEach(w -> dnnl.destroyStream(w.stream));
+            workers.clear();
+        }
+        dnnl.destroyEngine(engine);
+    }
+}

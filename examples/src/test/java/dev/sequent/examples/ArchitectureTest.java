@@ -36,7 +36,6 @@ class ArchitectureTest {
                 .layer("model").definedBy(ROOT + "model")
                 .layer("generate").definedBy(ROOT + "generate")
                 .layer("train").definedBy(ROOT + "train..")
-                .layer("testkit").definedBy(ROOT + "testkit..")
                 .layer("examples").definedBy(ROOT + "examples..")
                 .whereLayer("type").mayNotAccessAnyLayer()
                 .whereLayer("op").mayOnlyAccessLayers("type")
@@ -55,7 +54,6 @@ class ArchitectureTest {
                 .whereLayer("generate").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "mixer", "nn", "model", "io")
                 .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model", "io")
                 .whereLayer("examples").mayNotBeAccessedByAnyLayer()
-                .whereLayer("testkit").mayNotBeAccessedByAnyLayer()
                 .check(classes);
     }
 

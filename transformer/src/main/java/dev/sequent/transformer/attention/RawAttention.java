@@ -6,6 +6,9 @@ package dev.sequent.transformer.attention;
  * <p>A query that sees no key gives zeros and passes no gradient. Results do not depend on the number of threads. Thread-safe.
  */
 interface RawAttention {
+    /** The widest heads that tiles are made for. */
+    int MOST_CHANNELS = 1024;
+
     /** {@code vector} or {@code scalar}. */
     String flavour();
 

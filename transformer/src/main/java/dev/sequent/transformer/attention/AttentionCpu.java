@@ -1,0 +1,66 @@
+package dev.sequent.transformer.attention;
+
+import dev.sequent.fused.HostTensors;
+import dev.sequent.fused.Simd;
+import dev.sequent.spi.HostMemory.View;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.util.Optional;
+
+/** {@link AttentionKernel} over F32 tensors in host memory; takes slices of wider tensors without copying them. */
+final class AttentionCpu implements AttentionKernel {
+    private final HostTensors host;
+    private final RawAttention attention;
+
+    AttentionCpu(HostTensors host) {
+        this.host = host;
+        this.attention = Simd.choose(host.vectorised(), () -> new PanelAttention(host.parallel()), () -> new LoopAttention(host.parallel()));
+    }
+
+    @Override
+    public String name() {
+        return "attention/" + host.flavour();
+    }
+
+    @Override
+    public Optional<String> refusal(Tensor q, Tensor k, Tensor v) {
+        for (Tensor x : new Tensor[] {q, k, v}) {
+            Optional<String> reason = HostTensors.refusal(x);
+            if (reason.isPresent()) {
+                return reason;
+            }
+        }
+        return q.dim(3) > RawAttention.MOST_CHANNELS ? Optional.of("takes at most " + RawAttention.MOST_CHANNELS + " channels per head") : Optional.empty();
+    }
+
+    @Override
+    public Result forward(Tensor q, Tensor k, Tensor v, AttentionMask mask, double scale, boolean differentiable) {
+        Tensor out = host.allocate(q);
+        Tensor lse = differentiable ? host.allocate(q, DType.F32, Shape.of(q.dim(0), q.dim(2), q.dim(1))) : null;
+        attention.forward(call(q, k, v, out, lse, mask, scale));
+        return new Result(out, lse);
+    }
+
+    @Override
+    public Tensor[] backward(Tensor q, Tensor k, Tensor v, Result result, Tensor dout, AttentionMask mask, double scale) {
+        Tensor dq = host.allocate(q);
+        Tensor dk = host.allocate(k);
+        Tensor dv = host.allocate(v);
+        AttentionCall call = call(q, k, v, result.out(), result.lse(), mask, scale);
+        long workspace = Math.max(1, attention.workspaceFloats(call.sizes()));
+        attention.backward(call, new AttentionGradients(heads(dout), heads(dq), heads(dk), heads(dv), host.scratch(q, workspace)));
+        return new Tensor[] {dq, dk, dv};
+    }
+
+    private AttentionCall call(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, AttentionMask mask, double scale) {
+        return new AttentionCall(AttentionSizes.of(q, k, v), mask, (float) scale, heads(q), heads(k), heads(v), heads(out), host.readOrNull(lse));
+    }
+
+    private HeadsView heads(Tensor x) {
+        View view = host.view(x);
+        boolean neighbours = view.strides()[3] == 1 || x.dim(3) == 1;
+        View usable = neighbours ? view : host.view(x.contiguous());
+        return new HeadsView(usable.segment(), usable.strides()[0], usable.strides()[1], usable.strides()[2]);
+    }
+}

@@ -1,0 +1,15 @@
+package dev.sequent.transformer;
+
+import dev.sequent.testkit.MixerGradientLaws;
+import java.util.List;
+
+/** Attention is a lawful mixer in all its kinds. */
+class CausalSelfAttentionLawsTest extends MixerGradientLaws {
+    @Override
+    protected List<Subject> subjects() {
+        AttentionConfig all = new AttentionConfig(4, 2, 6, 500, 0.67, true, true, 1e-6, 5, 0, 0.3);
+        AttentionConfig plain = new AttentionConfig(2, 2, 0, 10_000, 1, false, false, 1e-6, 0, 0, 0.3);
+        return List.of(new Subject("attention", plain, 8), new Subject("multi-query attention without positions",
+                plain.withKeyValueHeads(1).withRopeTheta(0), 6), new Subject("attention with all options", all, 5));
+    }
+}

@@ -1,0 +1,86 @@
+package dev.sequent.transformer.cache;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.transformer.attention.AttentionMask;
+import dev.sequent.type.CapacityException;
+import dev.sequent.type.DType;
+import dev.sequent.type.ReleasedTensorException;
+import org.junit.jupiter.api.Test;
+
+class KvCacheTest {
+    /** Token t of row b holds 10 b + t. */
+    private static Tensor tokens(Device device, int batch, int from, int to) {
+        float[] x = new float[batch * (to - from)];
+        for (int i = 0; i < x.length; i++) {
+            x[i] = i / (to - from) * 10 + from + i % (to - from);
+        }
+        return Tensor.of(device, x, batch, to - from, 1, 1);
+    }
+
+    private static void append(KvCache cache, Tensor x) {
+        cache.append(x, x.neg(), SequenceInfo.of(x));
+    }
+
+    @Test
+    void tokensStandInOrder() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 6, DType.F32, device), 1, 1)) {
+            append(cache, tokens(device, 2, 0, 3));
+            append(cache, tokens(device, 2, 3, 4));
+            assertThat(cache.keys().toFloats()).containsExactly(0, 1, 2, 3, 10, 11, 12, 13);
+            assertThat(cache.values().toFloats()).containsExactly(0, -1, -2, -3, -10, -11, -12, -13);
+            assertThat(cache.bytes()).isEqualTo(2 * 2 * 6 * 4);
+            assertThat(cache.position()).isEqualTo(4);
+            assertThat(cache.tokens()).containsExactly(4, 4);
+        }
+    }
+
+    @Test
+    void paddingOnTheRightIsNotStored() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
+            Tensor x = tokens(device, 2, 0, 3);
+            AttentionMask first = cache.append(x, x, SequenceInfo.of(x).withRightPadding(new int[] {3, 1}));
+            assertThat(first.queryDocuments()).containsExactly(0, 0, 0, 0, -1, -1);
+            Tensor next = tokens(device, 2, 5, 6);
+            AttentionMask mask = cache.append(next, next, SequenceInfo.of(next));
+            assertThat(cache.tokens()).containsExactly(4, 2);
+            assertThat(mask.offsets()).containsExactly(3, 1);
+            assertThat(mask.keyDocuments()).containsExactly(0, 0, 0, 0, 0, 0, -1, -1);
+            assertThat(cache.keys().toFloats()).startsWith(0, 1, 2, 5, 10, 15);
+        }
+    }
+
+    @Test
+    void aForkIsIndependentAndKeepsItsContents() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(1, 4, DType.F32, device), 1, 1)) {
+            append(cache, tokens(device, 1, 0, 2));
+            try (KvCache fork = cache.fork()) {
+                append(fork, tokens(device, 1, 7, 8));
+                append(cache, tokens(device, 1, 2, 3));
+                assertThat(fork.keys().toFloats()).containsExactly(0, 1, 7);
+            }
+            assertThat(cache.keys().toFloats()).containsExactly(0, 1, 2);
+        }
+    }
+
+    @Test
+    void tooManyTokensAndUseAfterCloseAreErrors() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            KvCache cache = new KvCache(new StateSpec(1, 2, DType.F32, device), 1, 1);
+            assertThatThrownBy(() -> append(cache, tokens(device, 1, 0, 3))).isInstanceOf(CapacityException.class).hasMessageContaining("at most 2");
+            assertThat(cache.length()).isZero();
+            assertThatThrownBy(() -> cache.reorder(new int[] {1})).isInstanceOf(IndexOutOfBoundsException.class);
+            cache.close();
+            cache.close();
+            assertThatThrownBy(cache::keys).isInstanceOf(ReleasedTensorException.class);
+            assertThatThrownBy(cache::fork).isInstanceOf(ReleasedTensorException.class);
+            assertThatThrownBy(cache::reset).isInstanceOf(ReleasedTensorException.class);
+        }
+    }
+}

@@ -47,6 +47,7 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         this.config = config;
         this.width = width;
         this.headWidth = config.headWidth(width);
+        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(RotaryFrequencies.standard(rotatedChannels(), config.rope_theta()));
         double std = config.initializer_range();
         long queries = (long) config.num_attention_heads() * headWidth;
         long keys = (long) config.num_key_value_heads() * headWidth;
@@ -57,7 +58,6 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         this.output = child("o_proj", Linear.normal(init, std / Math.sqrt(2.0 * layers), queries, width, bias));
         this.queryNorm = config.qk_norm() ? child("q_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
         this.keyNorm = config.qk_norm() ? child("k_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
-        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(RotaryFrequencies.standard(rotatedChannels(), config.rope_theta()));
     }
 
     private int rotatedChannels() {
@@ -137,6 +137,7 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
 
     @Override
     public Tensor prefill(Tensor x, SequenceInfo info, KvCache state) {
+        x.expect("attention prefill", state.batch(), info.time(), width);
         info.expect("attention prefill", x, width);
         return Scope.returning(() -> {
             int[] positions = info.positions(state.tokens());

@@ -25,7 +25,7 @@ class KvCacheTest {
     }
 
     private static void append(KvCache cache, Tensor x) {
-        cache.append(x, x.neg(), SequenceInfo.of(x));
+        cache.append(x, x.add(100), SequenceInfo.of(x));
     }
 
     @Test
@@ -34,7 +34,7 @@ class KvCacheTest {
             append(cache, tokens(device, 2, 0, 3));
             append(cache, tokens(device, 2, 3, 4));
             assertThat(cache.keys().toFloats()).containsExactly(0, 1, 2, 3, 10, 11, 12, 13);
-            assertThat(cache.values().toFloats()).containsExactly(0, -1, -2, -3, -10, -11, -12, -13);
+            assertThat(cache.values().toFloats()).containsExactly(100, 101, 102, 103, 110, 111, 112, 113);
             assertThat(cache.bytes()).isEqualTo(2 * 2 * 6 * 4);
             assertThat(cache.position()).isEqualTo(4);
             assertThat(cache.tokens()).containsExactly(4, 4);

@@ -40,7 +40,7 @@ class RotaryEmbeddingTest {
     void theKernelEqualsTheDecomposition() {
         try (Device device = Device.open("cpu", Map.of("poison", "true")); Scope _ = Scope.open()) {
             for (int[] widths : new int[][] {{2, 2}, {6, 7}, {16, 16}, {34, 40}, {64, 64}, {66, 128}}) {
-                Tensor wide = new Rng(1).uniform(device, DType.F32, -1, 1, 2, 9, 5, widths[1]);
+                Tensor wide = new Rng(1).uniform(device, DType.F32, -1.0, 1.0, 2, 9, 5, widths[1]);
                 int[] positions = IntStream.range(0, 18).map(i -> i * 211).toArray();
                 RotaryEmbedding rotary = rotary(widths[0]);
                 Variable x = Variable.of(wide);
@@ -55,7 +55,7 @@ class RotaryEmbeddingTest {
     @Test
     void derivativesEqualDifferenceQuotients() {
         try (Device device = Device.open("reference"); Scope _ = Scope.open()) {
-            Tensor x = new Rng(3).uniform(device, DType.F64, -1, 1, 1, 3, 2, 6);
+            Tensor x = new Rng(3).uniform(device, DType.F64, -1.0, 1.0, 1, 3, 2, 6);
             GradientCheck.check("rotary embedding", in -> rotary(4).apply(in.getFirst(), new int[] {0, 5, 40}), 1e-8, x);
         }
     }
@@ -64,8 +64,8 @@ class RotaryEmbeddingTest {
     @Test
     void productsDependOnDistance() {
         try (Device device = Device.open("reference"); Scope _ = Scope.open()) {
-            Tensor q = new Rng(4).uniform(device, DType.F64, -1, 1, 1, 1, 1, 8);
-            Tensor k = new Rng(5).uniform(device, DType.F64, -1, 1, 1, 1, 1, 8);
+            Tensor q = new Rng(4).uniform(device, DType.F64, -1.0, 1.0, 1, 1, 1, 8);
+            Tensor k = new Rng(5).uniform(device, DType.F64, -1.0, 1.0, 1, 1, 1, 8);
             RotaryEmbedding r = rotary(8);
             double near = r.apply(q, new int[] {9}).mul(r.apply(k, new int[] {4})).sum().item();
             double far = r.apply(q, new int[] {1009}).mul(r.apply(k, new int[] {1004})).sum().item();

@@ -21,7 +21,7 @@ final class Casts {
             return x.share();
         }
         Elementwise.RowKernel kernel;
-        if (to == DType.F32 && Elementwise.isHalf(from)) {
+        if (to == DType.F32 && (Elementwise.isHalf(from) || from == DType.BOOL)) {
             kernel = row -> machine.kernels().widen(from, row.in[0], row.at[0], row.out, row.outAt, row.n);
         } else if (from == DType.F32 && Elementwise.isHalf(to)) {
             kernel = row -> machine.kernels().narrow(to, row.in[0], row.at[0], row.out, row.outAt, row.n);

@@ -118,7 +118,7 @@ final class Copies {
     /** Transposes the planes spanned by axis {@code column}, dense in the source, and the last axis, dense in the target. */
     private void transpose(int bytes, long[] dims, long[][] strides, int column, Place source, Place target) {
         int last = dims.length - 1;
-        long width = dims[last];
+        long width = Math.toIntExact(dims[last]);
         long height = dims[column];
         long[] outer = dims.clone();
         outer[column] = 1;
@@ -136,10 +136,10 @@ final class Copies {
                 int n = (int) Math.min(TILE_COLUMNS, height - top);
                 long s = source.offset + cursor.at(0) + top * bytes;
                 long t = target.offset + cursor.at(1) + top * strides[1][column];
-                for (long left = 0; left < width; left += TILE_ROWS) {
-                    int m = (int) Math.min(TILE_ROWS, width - left);
-                    tile(bytes, source.memory, s + left * strides[0][last], strides[0][last],
-                            target.memory, t + left * bytes, strides[1][column], n, m);
+                if (bytes == 4) {
+                    machine.kernels().transpose(source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, (int) width);
+                } else {
+                    tiles(bytes, source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, (int) width);
                 }
                 if (tile % tiles == tiles - 1) {
                     cursor.advance();
@@ -148,10 +148,12 @@ final class Copies {
         });
     }
 
-    /** Target row j, element i is source row i, element j, for j below n and i below m. */
-    private static void tile(int bytes, MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m) {
-        for (int j = 0; j < n; j++) {
-            strided(bytes, x, xo + (long) j * bytes, xs, y, yo + j * ys, bytes, m);
+    /** Element i of target row j becomes element j of source row i, for j below n and i below m. */
+    private static void tiles(int bytes, MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m) {
+        for (int i = 0; i < m; i += TILE_ROWS) {
+            for (int j = 0; j < n; j++) {
+                strided(bytes, x, xo + i * xs + (long) j * bytes, xs, y, yo + j * ys + (long) i * bytes, bytes, Math.min(TILE_ROWS, m - i));
+            }
         }
     }
 

@@ -30,6 +30,20 @@ final class Cursor {
         return at[k];
     }
 
+    /** Rows from the current one to the end of the axis that counts them. */
+    long left() {
+        return outer == 0 ? 1 : dims[outer - 1] - index[outer - 1];
+    }
+
+    /** Goes {@code n} rows on, at most {@link #left} of them. */
+    void advance(long n) {
+        index[outer - 1] += n - 1;
+        for (int k = 0; k < at.length; k++) {
+            at[k] += (n - 1) * strides[k][outer - 1];
+        }
+        advance();
+    }
+
     /** Goes to the next row. */
     void advance() {
         for (int d = outer - 1; d >= 0; d--) {

@@ -59,6 +59,9 @@ final class Elementwise {
         if (shape.size() == 0) {
             return machine.allocate(op, shape, result);
         }
+        if (allContiguous(operands)) {
+            return sweep(op, shape, result, mode, kernel, operands, Layout.Space.flat(shape.size(), operands.length), shape.strides());
+        }
         CpuHandle[] xs = operands.clone();
         try {
             int[] order = Layout.order(shape.toArray(), strides(xs, null));
@@ -71,7 +74,7 @@ final class Elementwise {
                 }
             }
             space = Layout.collapse(dims, strides(xs, order));
-            return sweep(op, shape, result, mode, kernel, xs, space, order);
+            return sweep(op, shape, result, mode, kernel, xs, space, Layout.dense(shape.toArray(), order));
         } finally {
             for (int k = 0; k < xs.length; k++) {
                 if (xs[k] != operands[k]) {
@@ -79,6 +82,15 @@ final class Elementwise {
                 }
             }
         }
+    }
+
+    private static boolean allContiguous(CpuHandle[] xs) {
+        for (CpuHandle x : xs) {
+            if (!x.contiguous()) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** The operands' strides, in another order of axes where one is given. */
@@ -91,8 +103,8 @@ final class Elementwise {
     }
 
     private CpuHandle sweep(String op, Shape shape, DType result, Mode mode, RowKernel kernel, CpuHandle[] xs, Layout.Space space,
-            int[] order) {
-        CpuHandle y = machine.allocate(op, shape, result, Layout.dense(shape.toArray(), order));
+            long[] layout) {
+        CpuHandle y = machine.allocate(op, shape, result, layout);
         return machine.produce(y, () -> {
             Sweep sweep = new Sweep(machine, space, mode, kernel, xs, y);
             machine.range(sweep.blocks, sweep.blocksPerTask, sweep::run);
@@ -211,21 +223,15 @@ final class Elementwise {
             int n = (int) Math.min(blockLength, total - first);
             row.n = n;
             int width = (int) inner;
-            int last = dims.length - 1;
-            for (int done = 0; done < n; done += width) {
+            for (int done = 0; done < n;) {
+                int rows = (int) Math.min(cursor.left(), (n - done) / width);
                 for (int k = 0; k < xs.length; k++) {
-                    if (direct[k]) {
-                        continue;
-                    }
-                    int bytes = xs[k].dtype().bytes();
-                    long at = xs[k].offset() + cursor.at(k);
-                    if (strides[k][last] == 0) {
-                        Copies.repeat(bytes, xs[k].memory(), at, scratch.raw(k), (long) done * bytes, width);
-                    } else {
-                        Copies.row(bytes, xs[k].memory(), at, scratch.raw(k), (long) done * bytes, width);
+                    if (!direct[k]) {
+                        expand(k, xs[k].offset() + cursor.at(k), rows, width, scratch.raw(k), done);
                     }
                 }
-                cursor.advance();
+                cursor.advance(rows);
+                done += rows * width;
             }
             for (int k = 0; k < xs.length; k++) {
                 row.constant[k] = false;
@@ -237,6 +243,25 @@ final class Elementwise {
                 }
             }
             compute(first, row, scratch);
+        }
+
+        /** Stages rows of operand k that are evenly spaced. */
+        private void expand(int k, long at, int rows, int width, MemorySegment target, int done) {
+            int bytes = xs[k].dtype().bytes();
+            long spacing = strides[k][dims.length - 2];
+            boolean repeat = strides[k][dims.length - 1] == 0;
+            if (bytes == 4) {
+                machine.kernels().expand(xs[k].memory(), at, spacing, repeat, rows, width, target, done * 4L);
+                return;
+            }
+            for (int r = 0; r < rows; r++) {
+                long to = (long) (done + r * width) * bytes;
+                if (repeat) {
+                    Copies.repeat(bytes, xs[k].memory(), at + r * spacing, target, to, width);
+                } else {
+                    Copies.row(bytes, xs[k].memory(), at + r * spacing, target, to, width);
+                }
+            }
         }
 
         private void stage(int k, MemorySegment source, long at, Row row, Machine.Scratch scratch) {

@@ -12,6 +12,7 @@ import java.util.Optional;
 /**
  * Switches the current thread's SSE unit to flush-to-zero and denormals-are-zero. Arithmetic on denormal numbers is about fifty
  * times slower on x86, and decaying recurrent states produce them. Works on Linux x86-64 with platform threads and is a no-op elsewhere.
+ * Thread-safe: every thread has its own switch.
  */
 final class FlushToZero {
     private static final int FLUSH_AND_DENORMALS_ARE_ZERO = 0x8040;
@@ -20,12 +21,21 @@ final class FlushToZero {
     private static final long FENV_BYTES = 32;
     private static final Functions FUNCTIONS = find().orElse(null);
 
+    private final ThreadLocal<State> states = ThreadLocal.withInitial(State::new);
+
     private record Functions(MethodHandle get, MethodHandle set) {}
 
-    private final MemorySegment environment;
+    /** A thread's environment as it was first found, the same with flushing on, and how many times it was entered. */
+    private static final class State {
+        private final MemorySegment found = Arena.ofAuto().allocate(FENV_BYTES, 16);
+        private final MemorySegment flushing = Arena.ofAuto().allocate(FENV_BYTES, 16);
+        private int depth;
 
-    private FlushToZero(MemorySegment environment) {
-        this.environment = environment;
+        private State() {
+            call(FUNCTIONS.get, found);
+            flushing.copyFrom(found);
+            flushing.set(ValueLayout.JAVA_INT, MXCSR, found.get(ValueLayout.JAVA_INT, MXCSR) | FLUSH_AND_DENORMALS_ARE_ZERO);
+        }
     }
 
     /** Whether this platform has the switch. */
@@ -33,38 +43,32 @@ final class FlushToZero {
         return FUNCTIONS != null;
     }
 
-    /** A switch with memory of its own; it is used by one thread at a time. */
-    static FlushToZero create() {
-        return new FlushToZero(FUNCTIONS == null ? null : Arena.ofAuto().allocate(FENV_BYTES, 16));
+    /** Turns flushing on for the current thread until the matching {@link #exit}; may be nested. */
+    void enter() {
+        if (applies()) {
+            State state = states.get();
+            if (state.depth++ == 0) {
+                call(FUNCTIONS.set, state.flushing);
+            }
+        }
     }
 
-    /** Turns flushing on for the current thread and answers whether that changed anything, for {@link #restore}. */
-    boolean enter() {
-        // A virtual thread may continue on another carrier, whose mode we must not leave changed.
-        if (FUNCTIONS == null || Thread.currentThread().isVirtual()) {
-            return false;
+    /** Ends what {@link #enter} began. */
+    void exit() {
+        if (applies()) {
+            State state = states.get();
+            if (--state.depth == 0) {
+                call(FUNCTIONS.set, state.found);
+            }
         }
-        call(FUNCTIONS.get);
-        int mode = environment.get(ValueLayout.JAVA_INT, MXCSR);
-        if ((mode & FLUSH_AND_DENORMALS_ARE_ZERO) == FLUSH_AND_DENORMALS_ARE_ZERO) {
-            return false;
-        }
-        environment.set(ValueLayout.JAVA_INT, MXCSR, mode | FLUSH_AND_DENORMALS_ARE_ZERO);
-        call(FUNCTIONS.set);
-        return true;
     }
 
-    /** Turns flushing off again when {@link #enter} had turned it on. */
-    void restore(boolean changed) {
-        if (!changed) {
-            return;
-        }
-        int mode = environment.get(ValueLayout.JAVA_INT, MXCSR);
-        environment.set(ValueLayout.JAVA_INT, MXCSR, mode & ~FLUSH_AND_DENORMALS_ARE_ZERO);
-        call(FUNCTIONS.set);
+    /** A virtual thread may continue on another carrier, whose mode we must not leave changed. */
+    private static boolean applies() {
+        return FUNCTIONS != null && !Thread.currentThread().isVirtual();
     }
 
-    private void call(MethodHandle function) {
+    private static void call(MethodHandle function, MemorySegment environment) {
         try {
             int ignored = (int) function.invokeExact(environment);
         } catch (Throwable t) {

@@ -37,7 +37,7 @@ interface Kernels {
     /** {@code y[i] = value}. */
     void fill(float value, MemorySegment y, long yo, int n);
 
-    /** BF16 or F16 to F32. */
+    /** BF16, F16 or BOOL to F32. */
     void widen(DType from, MemorySegment x, long xo, MemorySegment y, long yo, int n);
 
     /** F32 to BF16 or F16, rounded to nearest even. */
@@ -48,6 +48,18 @@ interface Kernels {
 
     /** {@code y[i] = op(y[i], op over r of x[r][i])} for rows that are {@code stride} bytes apart. */
     void accumulateRows(ReduceOp op, MemorySegment x, long xo, long stride, int rows, MemorySegment y, long yo, int n);
+
+    /**
+     * Transposes a block of elements of four bytes: element i of target row j becomes element j of source row i, for i below {@code m}
+     * and j below {@code n}. Rows are {@code xs} and {@code ys} bytes apart.
+     */
+    void transpose(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m);
+
+    /**
+     * Copies {@code rows} short rows, {@code row} bytes apart, to rows without gaps: each one {@code n} elements of four bytes, or one
+     * element repeated {@code n} times.
+     */
+    void expand(MemorySegment x, long xo, long row, boolean repeat, int rows, int n, MemorySegment y, long yo);
 
     /** Elements {@code first + i} of the uniform stream of {@link Philox}. */
     void uniform(long seed, long first, MemorySegment y, long yo, int n);

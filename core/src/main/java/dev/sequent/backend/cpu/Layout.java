@@ -97,6 +97,15 @@ final class Layout {
 
     /** Sizes and, per operand, strides. */
     record Space(long[] dims, long[][] strides) {
+        /** One axis along which every operand is dense. */
+        static Space flat(long size, int operands) {
+            long[][] strides = new long[operands][];
+            for (int k = 0; k < operands; k++) {
+                strides[k] = new long[] {1};
+            }
+            return new Space(new long[] {size}, strides);
+        }
+
         int rank() {
             return dims.length;
         }

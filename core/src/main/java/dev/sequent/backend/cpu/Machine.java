@@ -16,6 +16,8 @@ final class Machine {
     /** Elements of a staged row: small enough for all operands' scratch to stay in the first-level cache. */
     static final int ROW = 2_048;
 
+    private static final int SMALL_FRACTION = 8;
+
     private final Allocator allocator;
     private final SpinPool pool;
     private final Kernels kernels;
@@ -67,8 +69,17 @@ final class Machine {
         }
     }
 
-    /** Runs {@code body} over {@code [0, n)} in pieces of {@code grain}, in parallel; pieces do not depend on the number of threads. */
+    /**
+     * Runs {@code body} over {@code [0, n)} in pieces of {@code grain}, in parallel; pieces do not depend on the number of threads. A
+     * fraction of a piece is run as it is: switching denormals off would take longer.
+     */
     void range(long n, long grain, Range body) {
+        if (n <= grain / SMALL_FRACTION) {
+            if (n > 0) {
+                body.run(0, n);
+            }
+            return;
+        }
         int tasks = Math.toIntExact((n + grain - 1) / grain);
         pool.forEach(tasks, task -> {
             long from = task * grain;

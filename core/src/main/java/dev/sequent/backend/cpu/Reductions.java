@@ -210,7 +210,7 @@ final class Reductions {
         long size = y.shape().size();
         through(machine.allocate(op.name(), Shape.of(splits, size), DType.F32), partial -> {
             columnSums(op, x, kept, length, stride, columns, rows, splits, partial);
-            Layout.Space flat = new Layout.Space(new long[] {size}, new long[][] {{1}, {1}});
+            Layout.Space flat = Layout.Space.flat(size, 2);
             reduceColumns(op, partial, flat, splits, size, y);
             return y;
         });
@@ -279,9 +279,38 @@ final class Reductions {
         return machine.produce(y, () -> through(reducedLast(op, x, new int[] {axis}), rows ->
                 machine.overRows(y, shape.size(), n, row -> {
                     long at = rows.offset() + row * n * x.dtype().bytes();
-                    long best = op == ReduceOp.MAX ? argMax(x.dtype(), rows.memory(), at, n) : argMin(x.dtype(), rows.memory(), at, n);
-                    Elements.set(DType.I64, y.memory(), y.offset() + row * 8, best);
+                    Elements.set(DType.I64, y.memory(), y.offset() + row * 8, first(op, rows, at, n));
                 })));
+    }
+
+    private long first(ReduceOp op, CpuHandle x, long at, long n) {
+        if (x.dtype() == DType.F32 && n <= Integer.MAX_VALUE) {
+            return firstF32(op, x.memory(), at, (int) n);
+        }
+        return op == ReduceOp.MAX ? argMax(x.dtype(), x.memory(), at, n) : argMin(x.dtype(), x.memory(), at, n);
+    }
+
+    /** Finds the extreme value with the vector kernel and then where it stands. */
+    private long firstF32(ReduceOp op, MemorySegment x, long at, int n) {
+        Machine.Scratch scratch = machine.scratch();
+        float best;
+        try {
+            machine.kernels().reduceRows(op, x, at, 0, 1, n, scratch.f32(0), 0);
+            best = scratch.f32(0).get(F, 0);
+        } finally {
+            machine.give(scratch);
+        }
+        int i = 0;
+        if (Float.isNaN(best)) {
+            while (!Float.isNaN(x.get(F, at + 4L * i))) {
+                i++;
+            }
+        } else {
+            while (x.get(F, at + 4L * i) != best) {
+                i++;
+            }
+        }
+        return i;
     }
 
     private static long argMax(DType dtype, MemorySegment x, long at, long n) {
@@ -393,7 +422,9 @@ final class Reductions {
         machine.overRows(y, x.shape().size() / n, n, line -> {
             long at = (line / width * n * width + line % width + (reverse ? (n - 1) * width : 0)) * bytes;
             long step = (reverse ? -width : width) * bytes;
-            if (dtype.isFloat()) {
+            if (dtype == DType.F32 && op == ReduceOp.SUM) {
+                runningSum(x.memory(), x.offset() + at, y.memory(), y.offset() + at, step, n);
+            } else if (dtype.isFloat()) {
                 double sum = op.identity();
                 for (long i = 0; i < n; i++, at += step) {
                     sum = op.apply(sum, Elements.number(dtype, x.memory(), x.offset() + at));
@@ -409,5 +440,13 @@ final class Reductions {
                 }
             }
         });
+    }
+
+    private static void runningSum(MemorySegment x, long xo, MemorySegment y, long yo, long step, long n) {
+        double sum = 0;
+        for (long i = 0; i < n; i++) {
+            sum += x.get(F, xo + i * step);
+            y.set(F, yo + i * step, (float) sum);
+        }
     }
 }

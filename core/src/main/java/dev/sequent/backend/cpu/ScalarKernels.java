@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 final class ScalarKernels implements Kernels {
     private static final ValueLayout.OfFloat F = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort H = ValueLayout.JAVA_SHORT_UNALIGNED;
+    private static final ValueLayout.OfInt I = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfByte B = ValueLayout.JAVA_BYTE;
 
     private final String reason;
@@ -78,6 +79,12 @@ final class ScalarKernels implements Kernels {
 
     @Override
     public void widen(DType from, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        if (from == DType.BOOL) {
+            for (int i = 0; i < n; i++) {
+                y.set(F, yo + 4L * i, x.get(B, xo + i));
+            }
+            return;
+        }
         for (int i = 0; i < n; i++) {
             y.set(F, yo + 4L * i, widen(from, x.get(H, xo + 2L * i)));
         }
@@ -123,6 +130,25 @@ final class ScalarKernels implements Kernels {
         for (int r = 0; r < rows; r++) {
             for (int i = 0; i < n; i++) {
                 y.set(F, yo + 4L * i, (float) op.apply(y.get(F, yo + 4L * i), x.get(F, xo + r * stride + 4L * i)));
+            }
+        }
+    }
+
+    @Override
+    public void transpose(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m) {
+        for (int j = 0; j < n; j++) {
+            for (int i = 0; i < m; i++) {
+                y.set(I, yo + j * ys + 4L * i, x.get(I, xo + i * xs + 4L * j));
+            }
+        }
+    }
+
+    @Override
+    public void expand(MemorySegment x, long xo, long row, boolean repeat, int rows, int n, MemorySegment y, long yo) {
+        int step = repeat ? 0 : 4;
+        for (int r = 0; r < rows; r++) {
+            for (int i = 0; i < n; i++) {
+                y.set(I, yo + 4L * (r * n + i), x.get(I, xo + r * row + i * step));
             }
         }
     }

@@ -2,7 +2,6 @@ package dev.sequent.backend.cpu;
 
 import dev.sequent.spi.Parallel;
 import dev.sequent.type.BackendException;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -20,7 +19,7 @@ final class SpinPool implements Parallel, AutoCloseable {
 
     private final Worker[] workers;
     private final AtomicBoolean busy = new AtomicBoolean();
-    private final ConcurrentLinkedQueue<FlushToZero> switches = new ConcurrentLinkedQueue<>();
+    private final FlushToZero flush = new FlushToZero();
     private volatile Thread loopOwner;
     private volatile Loop current;
     private volatile boolean closed;
@@ -50,11 +49,7 @@ final class SpinPool implements Parallel, AutoCloseable {
             runInline(tasks, body);
             return;
         }
-        FlushToZero flush = switches.poll();
-        if (flush == null) {
-            flush = FlushToZero.create();
-        }
-        boolean changed = flush.enter();
+        flush.enter();
         try {
             if (tasks < 2 || workers.length == 0 || !busy.compareAndSet(false, true)) {
                 runInline(tasks, body);
@@ -62,8 +57,7 @@ final class SpinPool implements Parallel, AutoCloseable {
                 runShared(new Loop(tasks, body));
             }
         } finally {
-            flush.restore(changed);
-            switches.add(flush);
+            flush.exit();
         }
     }
 
@@ -181,8 +175,7 @@ final class SpinPool implements Parallel, AutoCloseable {
 
         @Override
         public void run() {
-            FlushToZero flush = FlushToZero.create();
-            flush.enter();
+            pool.flush.enter();
             Loop last = null;
             while (true) {
                 Loop loop = await(last);

@@ -7,18 +7,21 @@ import static dev.sequent.backend.cpu.VectorMath.S;
 import dev.sequent.op.BinaryOp;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
 
 /** One loop per function of two arguments, and one per function of an argument and a scalar; see {@link VectorUnary} for why. */
 final class VectorBinary {
     private VectorBinary() {}
 
     /**
-     * {@code y[i] = op(a[i], b[i])}; false when there is no loop for {@code op}. Powers have none: the Vector API computes them
-     * in one way interpreted and in another compiled.
+     * Whether there is a loop for {@code op}. Powers have none: the Vector API computes them in one way interpreted and in another
+     * compiled, so that the same seed would not give the same numbers.
      */
-    static boolean apply(BinaryOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
+    static boolean supports(BinaryOp op) {
+        return op != BinaryOp.POW && op != BinaryOp.MOD && op != BinaryOp.AND && op != BinaryOp.OR;
+    }
+
+    /** {@code y[i] = op(a[i], b[i])} for {@code n} a multiple of the lanes. */
+    static void apply(BinaryOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
         switch (op) {
             case ADD -> add(a, ao, b, bo, y, yo, n);
             case SUB -> subtract(a, ao, b, bo, y, yo, n);
@@ -26,15 +29,12 @@ final class VectorBinary {
             case DIV -> divide(a, ao, b, bo, y, yo, n);
             case MAX -> max(a, ao, b, bo, y, yo, n);
             case MIN -> min(a, ao, b, bo, y, yo, n);
-            case POW, MOD, AND, OR -> {
-                return false;
-            }
+            case POW, MOD, AND, OR -> throw new IllegalArgumentException(op + " has no vector form");
         }
-        return true;
     }
 
-    /** {@code y[i] = op(x[i], s)}, or {@code op(s, x[i])} when reversed; false when there is no loop for {@code op}. */
-    static boolean applyScalar(BinaryOp op, MemorySegment x, long xo, float s, boolean reversed, MemorySegment y, long yo, int n) {
+    /** {@code y[i] = op(x[i], s)}, or {@code op(s, x[i])} when reversed, for {@code n} a multiple of the lanes. */
+    static void applyScalar(BinaryOp op, MemorySegment x, long xo, float s, boolean reversed, MemorySegment y, long yo, int n) {
         switch (op) {
             case ADD -> add(x, xo, s, y, yo, n);
             case MUL -> multiply(x, xo, s, y, yo, n);
@@ -54,28 +54,18 @@ final class VectorBinary {
                     divide(x, xo, s, y, yo, n);
                 }
             }
-            case POW, MOD, AND, OR -> {
-                return false;
-            }
+            case POW, MOD, AND, OR -> throw new IllegalArgumentException(op + " has no vector form");
         }
-        return true;
     }
 
     private static void add(MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.add(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.add(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -83,17 +73,10 @@ final class VectorBinary {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.sub(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.sub(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -101,17 +84,10 @@ final class VectorBinary {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.mul(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.mul(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -119,17 +95,10 @@ final class VectorBinary {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.div(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.div(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -137,17 +106,10 @@ final class VectorBinary {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.max(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.max(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -155,17 +117,10 @@ final class VectorBinary {
         MemorySegment s = a.asSlice(ao, n * 4L);
         MemorySegment r = b.asSlice(bo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER);
             v.min(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            FloatVector w = FloatVector.fromMemorySegment(S, r, i * 4L, ORDER, m);
-            v.min(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -173,15 +128,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             v.add(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.add(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -189,15 +138,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             v.mul(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.mul(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -205,15 +148,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             v.div(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.div(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -221,15 +158,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             v.max(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.max(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -237,15 +168,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             v.min(w).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            v.min(w).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -253,15 +178,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             w.sub(v).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            w.sub(v).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 
@@ -269,15 +188,9 @@ final class VectorBinary {
         MemorySegment s = x.asSlice(xo, n * 4L);
         MemorySegment t = y.asSlice(yo, n * 4L);
         FloatVector w = FloatVector.broadcast(S, scalar);
-        int i = 0;
-        for (; i < S.loopBound(n); i += LANES) {
+        for (int i = 0; i < n; i += LANES) {
             FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER);
             w.div(v).intoMemorySegment(t, i * 4L, ORDER);
-        }
-        if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector v = FloatVector.fromMemorySegment(S, s, i * 4L, ORDER, m);
-            w.div(v).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }
 }

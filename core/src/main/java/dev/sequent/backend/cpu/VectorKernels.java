@@ -6,9 +6,11 @@ import static dev.sequent.backend.cpu.VectorMath.S;
 
 import dev.sequent.op.BinaryOp;
 import dev.sequent.op.CompareOp;
+import dev.sequent.op.Philox;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.type.DType;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.ByteVector;
@@ -22,7 +24,6 @@ import jdk.incubator.vector.VectorSpecies;
 
 /** The kernels on the Vector API. This class loads only where the module jdk.incubator.vector is present. */
 final class VectorKernels implements Kernels {
-    private static final ValueLayout.OfByte B = ValueLayout.JAVA_BYTE;
     private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
     private static final int NARROWEST_VECTOR_BITS = 64;
     /** Bytes and shorts with as many lanes as S has, or null where such a vector would be too narrow to exist. */
@@ -31,6 +32,16 @@ final class VectorKernels implements Kernels {
     private static final VectorSpecies<Short> SHORTS = LANES * 16 < NARROWEST_VECTOR_BITS ? null
             : VectorSpecies.of(short.class, VectorShape.forBitSize(LANES * 16));
 
+    private static final ValueLayout.OfFloat F = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    /** Source rows that are transposed together. */
+    private static final int TRANSPOSE_ROWS = 128;
+    /** Positions in the edge memory: operands at 0 and here, the result last. */
+    private static final long SECOND = LANES * 4L;
+    private static final long RESULT = LANES * 8L;
+
+    /** Room for the rest of a row that does not fill a vector, padded to one. */
+    private final ThreadLocal<MemorySegment> edge = ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(LANES * 12L, NativeMemory.ALIGNMENT));
+    private final ThreadLocal<float[]> tile = ThreadLocal.withInitial(() -> new float[LANES * LANES]);
     private final ScalarKernels scalar = new ScalarKernels("no vector form");
 
     @Override
@@ -45,38 +56,119 @@ final class VectorKernels implements Kernels {
 
     @Override
     public void unary(UnaryOp op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        VectorUnary.apply(op, x, xo, y, yo, n);
+        unaryRow(op, x, xo, y, yo, n);
+        if (op == UnaryOp.SIN || op == UnaryOp.COS) {
+            for (int i = 0; i < n; i++) {
+                if (!(Math.abs(x.get(F, xo + 4L * i)) <= VectorMath.MAX_ANGLE)) {
+                    scalar.unary(op, x, xo + 4L * i, y, yo + 4L * i, 1);
+                }
+            }
+        }
+    }
+
+    private void unaryRow(UnaryOp op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        int whole = S.loopBound(n);
+        if (whole > 0) {
+            VectorUnary.apply(op, x, xo, y, yo, whole);
+        }
+        if (whole == n) {
+            return;
+        }
+        if (overlaps(whole, x, xo, y, yo)) {
+            long last = (n - LANES) * 4L;
+            VectorUnary.apply(op, x, xo + last, y, yo + last, LANES);
+            return;
+        }
+        MemorySegment e = edge.get();
+        MemorySegment.copy(x, xo + whole * 4L, e, 0, (n - whole) * 4L);
+        VectorUnary.apply(op, e, 0, e, RESULT, LANES);
+        MemorySegment.copy(e, RESULT, y, yo + whole * 4L, (n - whole) * 4L);
+    }
+
+    /**
+     * Whether the rest of a row may be computed by a last vector that overlaps the one before: not in rows of less than a vector, and not
+     * in place, where the overlap would be computed twice.
+     */
+    private static boolean overlaps(int whole, MemorySegment x, long xo, MemorySegment y, long yo) {
+        return whole > 0 && x.address() + xo != y.address() + yo;
     }
 
     @Override
     public void binary(BinaryOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-        if (!VectorBinary.apply(op, a, ao, b, bo, y, yo, n)) {
+        if (!VectorBinary.supports(op)) {
             scalar.binary(op, a, ao, b, bo, y, yo, n);
+            return;
         }
+        int whole = S.loopBound(n);
+        if (whole > 0) {
+            VectorBinary.apply(op, a, ao, b, bo, y, yo, whole);
+        }
+        if (whole == n) {
+            return;
+        }
+        if (overlaps(whole, a, ao, y, yo) && overlaps(whole, b, bo, y, yo)) {
+            long last = (n - LANES) * 4L;
+            VectorBinary.apply(op, a, ao + last, b, bo + last, y, yo + last, LANES);
+            return;
+        }
+        MemorySegment e = edge.get();
+        MemorySegment.copy(a, ao + whole * 4L, e, 0, (n - whole) * 4L);
+        MemorySegment.copy(b, bo + whole * 4L, e, SECOND, (n - whole) * 4L);
+        VectorBinary.apply(op, e, 0, e, SECOND, e, RESULT, LANES);
+        MemorySegment.copy(e, RESULT, y, yo + whole * 4L, (n - whole) * 4L);
     }
 
     @Override
     public void binaryScalar(BinaryOp op, MemorySegment x, long xo, float s, boolean reversed, MemorySegment y, long yo, int n) {
-        if (!VectorBinary.applyScalar(op, x, xo, s, reversed, y, yo, n)) {
-            scalar.binaryScalar(op, x, xo, s, reversed, y, yo, n);
+        if (op == BinaryOp.POW && s == 2 && !reversed) {
+            unary(UnaryOp.SQUARE, x, xo, y, yo, n);
+            return;
         }
+        if (!VectorBinary.supports(op)) {
+            scalar.binaryScalar(op, x, xo, s, reversed, y, yo, n);
+            return;
+        }
+        int whole = S.loopBound(n);
+        if (whole > 0) {
+            VectorBinary.applyScalar(op, x, xo, s, reversed, y, yo, whole);
+        }
+        if (whole == n) {
+            return;
+        }
+        if (overlaps(whole, x, xo, y, yo)) {
+            long last = (n - LANES) * 4L;
+            VectorBinary.applyScalar(op, x, xo + last, s, reversed, y, yo + last, LANES);
+            return;
+        }
+        MemorySegment e = edge.get();
+        MemorySegment.copy(x, xo + whole * 4L, e, 0, (n - whole) * 4L);
+        VectorBinary.applyScalar(op, e, 0, s, reversed, e, RESULT, LANES);
+        MemorySegment.copy(e, RESULT, y, yo + whole * 4L, (n - whole) * 4L);
     }
 
     @Override
     public void compare(CompareOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-        int done = 0;
-        if (BYTES != null) {
-            done = S.loopBound(n);
-            switch (op) {
-                case EQ -> equal(a, ao, b, bo, y, yo, done, false);
-                case NE -> equal(a, ao, b, bo, y, yo, done, true);
-                case LT -> less(a, ao, b, bo, y, yo, done);
-                case LE -> lessOrEqual(a, ao, b, bo, y, yo, done);
-                case GT -> less(b, bo, a, ao, y, yo, done);
-                case GE -> lessOrEqual(b, bo, a, ao, y, yo, done);
-            }
+        if (BYTES == null || n < LANES) {
+            scalar.compare(op, a, ao, b, bo, y, yo, n);
+            return;
         }
-        scalar.compare(op, a, ao + 4L * done, b, bo + 4L * done, y, yo + done, n - done);
+        int whole = S.loopBound(n);
+        compareVectors(op, a, ao, b, bo, y, yo, whole);
+        if (whole < n) {
+            long last = n - LANES;
+            compareVectors(op, a, ao + last * 4, b, bo + last * 4, y, yo + last, LANES);
+        }
+    }
+
+    private static void compareVectors(CompareOp op, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
+        switch (op) {
+            case EQ -> equal(a, ao, b, bo, y, yo, n, false);
+            case NE -> equal(a, ao, b, bo, y, yo, n, true);
+            case LT -> less(a, ao, b, bo, y, yo, n);
+            case LE -> lessOrEqual(a, ao, b, bo, y, yo, n);
+            case GT -> less(b, bo, a, ao, y, yo, n);
+            case GE -> lessOrEqual(b, bo, a, ao, y, yo, n);
+        }
     }
 
     private static void equal(MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n, boolean not) {
@@ -116,12 +208,16 @@ final class VectorKernels implements Kernels {
 
     @Override
     public void select(MemorySegment c, long co, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-        int done = 0;
-        if (BYTES != null) {
-            done = S.loopBound(n);
-            selectVectors(c, co, a, ao, b, bo, y, yo, done);
+        if (BYTES == null || n < LANES) {
+            scalar.select(c, co, a, ao, b, bo, y, yo, n);
+            return;
         }
-        scalar.select(c, co + done, a, ao + 4L * done, b, bo + 4L * done, y, yo + 4L * done, n - done);
+        int whole = S.loopBound(n);
+        selectVectors(c, co, a, ao, b, bo, y, yo, whole);
+        if (whole < n) {
+            long last = n - LANES;
+            selectVectors(c, co + last, a, ao + last * 4, b, bo + last * 4, y, yo + last * 4, LANES);
+        }
     }
 
     private static void selectVectors(MemorySegment c, long co, MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y,
@@ -152,12 +248,37 @@ final class VectorKernels implements Kernels {
 
     @Override
     public void widen(DType from, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        int done = 0;
-        if (SHORTS != null && from == DType.BF16) {
-            done = S.loopBound(n);
-            widenVectors(x, xo, y, yo, done);
+        if (SHORTS == null || n < LANES || from == DType.F16) {
+            scalar.widen(from, x, xo, y, yo, n);
+            return;
         }
-        scalar.widen(from, x, xo + 2L * done, y, yo + 4L * done, n - done);
+        if (from == DType.BOOL) {
+            if (BYTES == null) {
+                scalar.widen(from, x, xo, y, yo, n);
+                return;
+            }
+            int whole = S.loopBound(n);
+            ones(x, xo, y, yo, whole);
+            if (whole < n) {
+                ones(x, xo + n - LANES, y, yo + (n - LANES) * 4L, LANES);
+            }
+            return;
+        }
+        int whole = S.loopBound(n);
+        widenVectors(x, xo, y, yo, whole);
+        if (whole < n) {
+            long last = n - LANES;
+            widenVectors(x, xo + last * 2, y, yo + last * 4, LANES);
+        }
+    }
+
+    private static void ones(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        MemorySegment s = x.asSlice(xo, n);
+        MemorySegment t = y.asSlice(yo, n * 4L);
+        for (int i = 0; i < n; i += LANES) {
+            VectorMask<Float> m = ByteVector.fromMemorySegment(BYTES, s, i, ORDER).compare(VectorOperators.NE, (byte) 0).cast(S);
+            FloatVector.zero(S).blend(1f, m).intoMemorySegment(t, i * 4L, ORDER);
+        }
     }
 
     private static void widenVectors(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
@@ -172,12 +293,16 @@ final class VectorKernels implements Kernels {
 
     @Override
     public void narrow(DType to, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-        int done = 0;
-        if (SHORTS != null && to == DType.BF16) {
-            done = S.loopBound(n);
-            narrowVectors(x, xo, y, yo, done);
+        if (SHORTS == null || n < LANES || to != DType.BF16) {
+            scalar.narrow(to, x, xo, y, yo, n);
+            return;
         }
-        scalar.narrow(to, x, xo + 4L * done, y, yo + 2L * done, n - done);
+        int whole = S.loopBound(n);
+        narrowVectors(x, xo, y, yo, whole);
+        if (whole < n) {
+            long last = n - LANES;
+            narrowVectors(x, xo + last * 4, y, yo + last * 2, LANES);
+        }
     }
 
     private static void narrowVectors(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
@@ -205,7 +330,10 @@ final class VectorKernels implements Kernels {
     @Override
     public void accumulateRows(ReduceOp op, MemorySegment x, long xo, long stride, int rows, MemorySegment y, long yo, int n) {
         if (op == ReduceOp.SUM) {
-            VectorReduce.accumulateSum(x, xo, stride, rows, y, yo, n);
+            int r = VectorReduce.accumulateSum(x, xo, stride, rows, y, yo, n);
+            for (; r < rows; r++) {
+                binary(BinaryOp.ADD, y, yo, x, xo + r * stride, y, yo, n);
+            }
             return;
         }
         BinaryOp combine = switch (op) {
@@ -215,12 +343,54 @@ final class VectorKernels implements Kernels {
             case SUM -> BinaryOp.ADD;
         };
         for (int r = 0; r < rows; r++) {
-            VectorBinary.apply(combine, y, yo, x, xo + r * stride, y, yo, n);
+            binary(combine, y, yo, x, xo + r * stride, y, yo, n);
+        }
+    }
+
+    @Override
+    public void transpose(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m) {
+        float[] buffer = tile.get();
+        int high = S.loopBound(m);
+        int wide = S.loopBound(n);
+        // Blocks of source rows, and inside them all tiles that continue the same target rows: few streams are written at a time.
+        for (int top = 0; top < high; top += TRANSPOSE_ROWS) {
+            int bottom = Math.min(high, top + TRANSPOSE_ROWS);
+            for (int j = 0; j < wide; j += LANES) {
+                for (int i = top; i < bottom; i += LANES) {
+                    VectorTranspose.tile(x, xo + i * xs + 4L * j, xs, y, yo + j * ys + 4L * i, ys, buffer);
+                }
+            }
+        }
+        scalar.transpose(x, xo + 4L * wide, xs, y, yo + wide * ys, ys, n - wide, high);
+        scalar.transpose(x, xo + high * xs, xs, y, yo + 4L * high, ys, n, m - high);
+    }
+
+    @Override
+    public void expand(MemorySegment x, long xo, long row, boolean repeat, int rows, int n, MemorySegment y, long yo) {
+        int whole = repeat && n <= LANES ? rows - LANES : 0;
+        if (whole > 0) {
+            repeatRows(x, xo, row, whole, n, y, yo);
+        }
+        int done = Math.max(0, whole);
+        scalar.expand(x, xo + done * row, row, repeat, rows - done, n, y, yo + 4L * done * n);
+    }
+
+    /** Each vector reaches into the rows after its own, which are written later. */
+    private static void repeatRows(MemorySegment x, long xo, long row, int rows, int n, MemorySegment y, long yo) {
+        MemorySegment s = x.asSlice(xo);
+        MemorySegment t = y.asSlice(yo);
+        for (int r = 0; r < rows; r++) {
+            FloatVector.broadcast(S, s.get(F, r * row)).intoMemorySegment(t, r * n * 4L, ORDER);
         }
     }
 
     @Override
     public void uniform(long seed, long first, MemorySegment y, long yo, int n) {
-        scalar.uniform(seed, first, y, yo, n);
+        int head = Math.min(n, (int) (-first & Philox.WORDS - 1));
+        int batches = (n - head) / VectorPhilox.BATCH;
+        int tail = head + batches * VectorPhilox.BATCH;
+        scalar.uniform(seed, first, y, yo, head);
+        VectorPhilox.batches(seed, first + head >> 2, y, yo + 4L * head, batches);
+        scalar.uniform(seed, first + tail, y, yo + 4L * tail, n - tail);
     }
 }

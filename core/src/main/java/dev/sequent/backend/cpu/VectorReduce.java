@@ -4,7 +4,6 @@ import static dev.sequent.backend.cpu.VectorMath.LANES;
 import static dev.sequent.backend.cpu.VectorMath.ORDER;
 import static dev.sequent.backend.cpu.VectorMath.S;
 
-import dev.sequent.op.BinaryOp;
 import dev.sequent.op.ReduceOp;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -105,16 +104,14 @@ final class VectorReduce {
         return nan.anyTrue() ? Float.NaN : a.reduceLanes(VectorOperators.MIN);
     }
 
-    /** Adds {@code rows} rows to {@code y}, four at a time so that y is read and written a quarter as often. */
-    static void accumulateSum(MemorySegment x, long xo, long stride, int rows, MemorySegment y, long yo, int n) {
+    /** Adds rows to {@code y}, four at a time so that y is read and written a quarter as often; answers how many rows are done. */
+    static int accumulateSum(MemorySegment x, long xo, long stride, int rows, MemorySegment y, long yo, int n) {
         int r = 0;
         for (; r + 4 <= rows; r += 4) {
             long at = xo + r * stride;
             addFour(x, at, at + stride, at + 2 * stride, at + 3 * stride, y, yo, n);
         }
-        for (; r < rows; r++) {
-            VectorBinary.apply(BinaryOp.ADD, y, yo, x, xo + r * stride, y, yo, n);
-        }
+        return r;
     }
 
     private static void addFour(MemorySegment x, long p, long q, long r, long u, MemorySegment y, long yo, int n) {

@@ -10,8 +10,8 @@
  * <ul>
  * <li>Memory comes from {@code Allocator} only: 64-byte aligned, not zeroed, reused by size class.
  * <li>Kernels see native segments only, never heap arrays: a loop that has seen both is several times slower.
- * <li>How work is cut into pieces depends on shapes, never on the number of threads, and every loop runs with denormals flushed to
- *     zero, so results are bit-identical for any thread count.
+ * <li>How work is cut into pieces depends on shapes, never on the number of threads, and every loop but the smallest runs with denormals
+ *     flushed to zero, so results are bit-identical for any thread count.
  * <li>Classes that import {@code jdk.incubator.vector} (their names start with {@code Vector}, or they are the matrix product's) are
  *     touched only when that module is present.
  * </ul>

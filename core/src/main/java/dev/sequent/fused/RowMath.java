@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
 public interface RowMath {
     /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
     static RowMath of(boolean vector) {
-        return Simd.choose(vector, RowMathVector::new, RowMathScalar::new);
+        return Simd.choose(vector, () -> new RowMathVector(), () -> new RowMathScalar());
     }
 
     /** Sum of a_i. */

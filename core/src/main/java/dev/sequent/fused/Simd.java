@@ -15,7 +15,8 @@ public final class Simd {
 
     /**
      * The vector kernel if it is wanted and the vector module is there, else the scalar one. The classes that the suppliers name are
-     * loaded only when the supplier runs, so that code without the module never touches a class that needs it.
+     * loaded only when the supplier runs, so that code without the module never touches a class that needs it. The suppliers must be
+     * lambdas, {@code () -> new RowMathVector()}: a constructor reference loads its class when it is evaluated, before this call.
      */
     public static <T> T choose(boolean wanted, Supplier<T> vector, Supplier<T> scalar) {
         return wanted && available() ? vector.get() : scalar.get();

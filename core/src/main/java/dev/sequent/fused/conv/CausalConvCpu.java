@@ -20,7 +20,7 @@ final class CausalConvCpu implements CausalConvKernel {
 
     CausalConvCpu(HostTensors host) {
         this.host = host;
-        this.tiles = Simd.choose(host.vectorised(), ConvTilesVector::new, ConvTilesScalar::new);
+        this.tiles = Simd.choose(host.vectorised(), () -> new ConvTilesVector(), () -> new ConvTilesScalar());
     }
 
     @Override

@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 interface SwigluMath {
     /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
     static SwigluMath of(boolean vector) {
-        return Simd.choose(vector, SwigluMathVector::new, SwigluMathScalar::new);
+        return Simd.choose(vector, () -> new SwigluMathVector(), () -> new SwigluMathScalar());
     }
 
     /** y_i = silu(g_i) u_i; y may be the row of g or u. */

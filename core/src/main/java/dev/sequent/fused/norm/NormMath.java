@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 interface NormMath {
     /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
     static NormMath of(boolean vector) {
-        return Simd.choose(vector, NormMathVector::new, NormMathScalar::new);
+        return Simd.choose(vector, () -> new NormMathVector(), () -> new NormMathScalar());
     }
 
     /** y_i = (x_i - shift) factor w_i. */

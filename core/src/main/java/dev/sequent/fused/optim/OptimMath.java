@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 interface OptimMath {
     /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
     static OptimMath of(boolean vector) {
-        return Simd.choose(vector, OptimMathVector::new, OptimMathScalar::new);
+        return Simd.choose(vector, () -> new OptimMathVector(), () -> new OptimMathScalar());
     }
 
     /** One AdamW update of n elements: {@link AdamWStep}. */

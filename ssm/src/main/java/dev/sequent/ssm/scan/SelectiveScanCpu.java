@@ -46,7 +46,7 @@ public final class SelectiveScanCpu {
 
     /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
     public static SelectiveScanCpu on(Parallel pool, boolean vectorised) {
-        ScanTiles tiles = Simd.choose(vectorised, VectorScanTiles::new, ScalarScanTiles::new);
+        ScanTiles tiles = Simd.choose(vectorised, () -> new VectorScanTiles(), () -> new ScalarScanTiles());
         return new SelectiveScanCpu(pool, tiles, ScanScratch::allocate);
     }
 

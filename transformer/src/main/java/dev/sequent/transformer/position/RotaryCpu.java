@@ -15,7 +15,7 @@ final class RotaryCpu implements RotaryKernel {
 
     RotaryCpu(HostTensors host) {
         this.host = host;
-        this.math = Simd.choose(host.vectorised(), RotaryMathVector::new, RotaryMathScalar::new);
+        this.math = Simd.choose(host.vectorised(), () -> new RotaryMathVector(), () -> new RotaryMathScalar());
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -637,7 +638,7 @@ final class VectorScanTiles implements ScanTiles {
     @Override
     public void sumLanes(int count, MemorySegment source, MemorySegment target) {
         for (int i = 0; i < count; i++) {
-            target.setAtIndex(F32, i, load(source, i * (long) L).reduceLanes(VectorOperators.ADD));
+            target.setAtIndex(F32, i, LaneSum.of(load(source, i * (long) L)));
         }
     }
 
@@ -665,7 +666,7 @@ final class VectorScanTiles implements ScanTiles {
                 h.intoMemorySegment(after, (row + whole) * 4L, LE, rest);
                 y = h.fma(FloatVector.fromMemorySegment(S, c, whole * 4L, LE, rest), y);
             }
-            s.out.setAtIndex(F32, e, y.reduceLanes(VectorOperators.ADD));
+            s.out.setAtIndex(F32, e, LaneSum.of(y));
         }
     }
 

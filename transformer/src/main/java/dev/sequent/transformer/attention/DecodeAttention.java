@@ -1,11 +1,11 @@
 package dev.sequent.transformer.attention;
 
+import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -121,17 +121,17 @@ final class DecodeAttention {
                 s2 = FloatVector.fromMemorySegment(F, k, at + 2 * stride + d * 4L, ORDER).fma(q, s2);
                 s3 = FloatVector.fromMemorySegment(F, k, at + 3 * stride + d * 4L, ORDER).fma(q, s3);
             }
-            scores[j] = s0.reduceLanes(VectorOperators.ADD);
-            scores[j + 1] = s1.reduceLanes(VectorOperators.ADD);
-            scores[j + 2] = s2.reduceLanes(VectorOperators.ADD);
-            scores[j + 3] = s3.reduceLanes(VectorOperators.ADD);
+            scores[j] = LaneSum.of(s0);
+            scores[j + 1] = LaneSum.of(s1);
+            scores[j + 2] = LaneSum.of(s2);
+            scores[j + 3] = LaneSum.of(s3);
         }
         for (; j < count; j++) {
             FloatVector sum = FloatVector.zero(F);
             for (int d = 0; d < main; d += LANES) {
                 sum = FloatVector.fromMemorySegment(F, k, j * stride + d * 4L, ORDER).fma(FloatVector.fromArray(F, query, d), sum);
             }
-            scores[j] = sum.reduceLanes(VectorOperators.ADD);
+            scores[j] = LaneSum.of(sum);
         }
         for (int d = main; d < width; d++) {
             addProducts(k, stride, count, d, query[d], scores);

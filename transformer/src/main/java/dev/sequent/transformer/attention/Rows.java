@@ -1,11 +1,11 @@
 package dev.sequent.transformer.attention;
 
+import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** Moves rows of P floats between native memory, heap tiles and panels. Stateless. */
@@ -151,7 +151,7 @@ final class Rows {
         for (int d = 0; d < main; d += LANES) {
             sum = FloatVector.fromMemorySegment(F, x, d * 4L, ORDER).fma(FloatVector.fromMemorySegment(F, y, d * 4L, ORDER), sum);
         }
-        float total = sum.reduceLanes(VectorOperators.ADD);
+        float total = LaneSum.of(sum);
         for (int d = main; d < width; d++) {
             total += x.get(FLOAT, d * 4L) * y.get(FLOAT, d * 4L);
         }

@@ -1,5 +1,6 @@
 package dev.sequent.transformer.attention;
 
+import dev.sequent.fused.LaneSum;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -248,6 +249,6 @@ final class Softmax {
             e.intoArray(scores, j);
             sum = sum.add(e);
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return LaneSum.of(sum);
     }
 }

@@ -13,9 +13,10 @@ import java.util.zip.CRC32C;
  *
  * @param file where the text came from
  * @param checksum of the text, to recognise it when a run is resumed
+ * @param tokenizerName as the user gave it
  * @param charactersPerToken mean over the validation part: losses per token are divided by it to compare tokenizers
  */
-record Corpus(Path file, String checksum, Tokenizer tokenizer, TokenDataset train, TokenDataset validation, double charactersPerToken) {
+record Corpus(Path file, String checksum, String tokenizerName, Tokenizer tokenizer, TokenDataset train, TokenDataset validation, double charactersPerToken) {
     private static final double VALIDATION_FRACTION = 0.1;
 
     /**
@@ -35,7 +36,7 @@ record Corpus(Path file, String checksum, Tokenizer tokenizer, TokenDataset trai
         TokenDataset.Split split = tokens.split(VALIDATION_FRACTION);
         int[] held = ids(split.validation(), split.validation().size());
         double characters = tokenizer.decode(held).codePoints().count();
-        return new Corpus(file, checksum(text), tokenizer, split.train(), split.validation(), characters / held.length);
+        return new Corpus(file, checksum(text), tokenizerName, tokenizer, split.train(), split.validation(), characters / held.length);
     }
 
     /** The first {@code count} validation tokens, or all. */

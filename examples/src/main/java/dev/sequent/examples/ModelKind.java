@@ -1,12 +1,12 @@
 package dev.sequent.examples;
 
-import dev.sequent.mixer.Mixers;
 import dev.sequent.model.LanguageModelConfig;
 import dev.sequent.model.LayerPattern;
 import dev.sequent.model.LayerSpec;
 import dev.sequent.model.MlpConfig;
 import dev.sequent.ssm.mamba.MambaConfig;
 import dev.sequent.ssm.s4.S4dConfig;
+import dev.sequent.transformer.AttentionConfig;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -61,10 +61,9 @@ enum ModelKind {
 
     private static Map<Character, LayerSpec> letters(Sizes sizes) {
         MlpConfig mlp = MlpConfig.gated(sizes.width() * 8 / 3);
-        Map<Character, LayerSpec> m = new java.util.HashMap<>();
-        m.put('M', LayerSpec.of(MambaConfig.defaults().withStates(sizes.stateSize())));
-        m.put('S', new LayerSpec(S4dConfig.defaults().withStateSize(sizes.stateSize()), mlp));
-        if (Mixers.known().containsKey("attention")) m.put('A', new LayerSpec(Mixers.parse("attention", Map.of("num_attention_heads", sizes.heads())), mlp));
-        return m;
+        return Map.of(
+                'M', LayerSpec.of(MambaConfig.defaults().withStates(sizes.stateSize())),
+                'S', new LayerSpec(S4dConfig.defaults().withStateSize(sizes.stateSize()), mlp),
+                'A', new LayerSpec(AttentionConfig.of(sizes.heads()), mlp));
     }
 }

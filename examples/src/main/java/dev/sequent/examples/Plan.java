@@ -26,7 +26,7 @@ record Plan(Path out, Sizes sizes, int context, int batch, long steps, double le
     Map<String, Object> identity(Corpus corpus) {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("text", corpus.checksum());
-        m.put("tokenizer", corpus.tokenizer().toString());
+        m.put("tokenizer", corpus.tokenizerName());
         m.put("width", sizes.width());
         m.put("layers", sizes.layers());
         m.put("heads", sizes.heads());

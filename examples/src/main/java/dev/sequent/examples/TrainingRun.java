@@ -67,7 +67,7 @@ final class TrainingRun {
             }
             train(trainer, model, optimizer);
             ModelFiles.save(model, directory);
-            TokenizerFiles.save(corpus.tokenizer(), directory);
+            TokenizerFiles.save(corpus.tokenizer(), corpus.tokenizerName(), directory);
             if (trainer.position().step() < plan.steps()) {
                 out.printf("%s stopped at step %d of %d; --resume continues%n", kind.label(), trainer.position().step(), plan.steps());
                 return Optional.empty();

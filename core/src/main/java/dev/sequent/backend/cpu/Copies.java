@@ -90,8 +90,19 @@ final class Copies {
         int last = space.rank() - 1;
         long pieces = (inner + Machine.GRAIN - 1) / Machine.GRAIN;
         long length = Math.min(inner, Machine.GRAIN);
+        boolean plain = bytes == 4 && pieces == 1 && last > 0 && strides[0][last] == 4 && strides[1][last] == 4;
         machine.range(space.rows() * pieces, Math.max(1, Machine.GRAIN / length), (from, to) -> {
             Cursor cursor = new Cursor(space.dims(), strides, from / pieces);
+            if (plain) {
+                for (long row = from; row < to;) {
+                    int n = (int) Math.min(cursor.left(), to - row);
+                    machine.kernels().copyRows(source.memory, source.offset + cursor.at(0), strides[0][last - 1],
+                            target.memory, target.offset + cursor.at(1), strides[1][last - 1], n, (int) inner);
+                    cursor.advance(n);
+                    row += n;
+                }
+                return;
+            }
             for (long block = from; block < to; block++) {
                 long start = block % pieces * length;
                 int n = (int) Math.min(length, inner - start);
@@ -105,11 +116,13 @@ final class Copies {
         });
     }
 
-    private static void line(int bytes, MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n) {
+    private void line(int bytes, MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n) {
         if (xs == bytes && ys == bytes) {
             row(bytes, x, xo, y, yo, n);
         } else if (xs == 0 && ys == bytes) {
             repeat(bytes, x, xo, y, yo, n);
+        } else if (bytes == 4 && xs == -4 && ys == 4) {
+            machine.kernels().reverse(x, xo, y, yo, n);
         } else {
             strided(bytes, x, xo, xs, y, yo, ys, n);
         }

@@ -55,6 +55,12 @@ interface Kernels {
      */
     void transpose(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int n, int m);
 
+    /** Copies {@code rows} rows of {@code n} elements of four bytes; rows are {@code xs} and {@code ys} bytes apart. */
+    void copyRows(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int rows, int n);
+
+    /** Copies {@code n} elements of four bytes in the opposite order; {@code xo} is the position of the first one, which lies last. */
+    void reverse(MemorySegment x, long xo, MemorySegment y, long yo, int n);
+
     /**
      * Copies {@code rows} short rows, {@code row} bytes apart, to rows without gaps: each one {@code n} elements of four bytes, or one
      * element repeated {@code n} times.

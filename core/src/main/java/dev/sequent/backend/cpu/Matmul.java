@@ -142,7 +142,7 @@ final class Matmul {
         }
         int bytes = a.x.dtype().bytes();
         boolean given = provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, bytes);
-        boolean byMatrix = !given && (sizes.work() < SMALL_PRODUCT || count >= (long) MATRICES_PER_THREAD * machine.pool().threads());
+        boolean byMatrix = sizes.work() < SMALL_PRODUCT || count >= (long) MATRICES_PER_THREAD * machine.pool().threads();
         long perTask = byMatrix ? Math.max(1, SMALL_PRODUCT / 8 / sizes.work()) : count;
         machine.range(count, perTask, (from, to) -> {
             Cursor cursor = new Cursor(dims, strides, from);

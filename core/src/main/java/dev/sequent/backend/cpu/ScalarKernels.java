@@ -144,6 +144,20 @@ final class ScalarKernels implements Kernels {
     }
 
     @Override
+    public void copyRows(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int rows, int n) {
+        for (int r = 0; r < rows; r++) {
+            MemorySegment.copy(x, xo + r * xs, y, yo + r * ys, 4L * n);
+        }
+    }
+
+    @Override
+    public void reverse(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        for (int i = 0; i < n; i++) {
+            y.set(I, yo + 4L * i, x.get(I, xo - 4L * i));
+        }
+    }
+
+    @Override
     public void expand(MemorySegment x, long xo, long row, boolean repeat, int rows, int n, MemorySegment y, long yo) {
         int step = repeat ? 0 : 4;
         for (int r = 0; r < rows; r++) {

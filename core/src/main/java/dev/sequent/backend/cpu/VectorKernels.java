@@ -20,6 +20,7 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The kernels on the Vector API. This class loads only where the module jdk.incubator.vector is present. */
@@ -33,6 +34,9 @@ final class VectorKernels implements Kernels {
             : VectorSpecies.of(short.class, VectorShape.forBitSize(LANES * 16));
 
     private static final ValueLayout.OfFloat F = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    /** Rows of more elements are copied by the library, which needs longer to start. */
+    private static final int LONG_ROW = 1_024;
+    private static final VectorShuffle<Float> BACKWARDS = VectorShuffle.iota(S, LANES - 1, -1, false);
     /** Source rows that are transposed together. */
     private static final int TRANSPOSE_ROWS = 128;
     /** Positions in the edge memory: operands at 0 and here, the result last. */
@@ -363,6 +367,52 @@ final class VectorKernels implements Kernels {
         }
         scalar.transpose(x, xo + 4L * wide, xs, y, yo + wide * ys, ys, n - wide, high);
         scalar.transpose(x, xo + high * xs, xs, y, yo + 4L * high, ys, n, m - high);
+    }
+
+    @Override
+    public void copyRows(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int rows, int n) {
+        if (n > LONG_ROW) {
+            scalar.copyRows(x, xo, xs, y, yo, ys, rows, n);
+        } else if (n >= LANES) {
+            copyWideRows(x, xo, xs, y, yo, ys, rows, n);
+        } else {
+            copyNarrowRows(x, xo, xs, y, yo, ys, rows, n);
+        }
+    }
+
+    /** The last vector of a row overlaps the one before. */
+    private static void copyWideRows(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int rows, int n) {
+        int last = n - LANES;
+        for (int r = 0; r < rows; r++) {
+            MemorySegment s = x.asSlice(xo + r * xs, n * 4L);
+            MemorySegment t = y.asSlice(yo + r * ys, n * 4L);
+            for (int i = 0; i < last; i += LANES) {
+                FloatVector.fromMemorySegment(S, s, i * 4L, ORDER).intoMemorySegment(t, i * 4L, ORDER);
+            }
+            FloatVector.fromMemorySegment(S, s, last * 4L, ORDER).intoMemorySegment(t, last * 4L, ORDER);
+        }
+    }
+
+    private static void copyNarrowRows(MemorySegment x, long xo, long xs, MemorySegment y, long yo, long ys, int rows, int n) {
+        VectorMask<Float> m = S.indexInRange(0, n);
+        for (int r = 0; r < rows; r++) {
+            FloatVector.fromMemorySegment(S, x, xo + r * xs, ORDER, m).intoMemorySegment(y, yo + r * ys, ORDER, m);
+        }
+    }
+
+    @Override
+    public void reverse(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        int whole = S.loopBound(n);
+        reverseVectors(x, xo, y, yo, whole);
+        scalar.reverse(x, xo - whole * 4L, y, yo + whole * 4L, n - whole);
+    }
+
+    private static void reverseVectors(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+        MemorySegment s = x.asSlice(xo - n * 4L + 4, n * 4L);
+        MemorySegment t = y.asSlice(yo, n * 4L);
+        for (int i = 0; i < n; i += LANES) {
+            FloatVector.fromMemorySegment(S, s, (n - LANES - i) * 4L, ORDER).rearrange(BACKWARDS).intoMemorySegment(t, i * 4L, ORDER);
+        }
     }
 
     @Override

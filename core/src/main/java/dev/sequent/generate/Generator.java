@@ -9,6 +9,7 @@ import dev.sequent.model.LanguageModel;
 import dev.sequent.model.ModelState;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.CapacityException;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
 import dev.sequent.type.DataException;
@@ -35,7 +36,7 @@ public final class Generator {
     private final int chunk;
     private final DType stateType;
 
-    /** A generator that keeps states in F32 (F64 for an F64 model) and feeds prompts in chunks of {@value #DEFAULT_CHUNK} tokens. */
+    /** A generator that keeps states in the model's element type and feeds prompts in chunks of {@value #DEFAULT_CHUNK} tokens. */
     public Generator(LanguageModel model) {
         this(model, DEFAULT_CHUNK);
     }
@@ -47,8 +48,7 @@ public final class Generator {
         }
         this.model = model;
         this.chunk = chunk;
-        DType parameters = model.parameters().iterator().next().value().dtype();
-        this.stateType = parameters;
+        this.stateType = model.parameters().iterator().next().value().dtype();
     }
 
     /**
@@ -77,17 +77,34 @@ public final class Generator {
      * @throws dev.sequent.type.CapacityException when the model has a limit and prompt plus new tokens exceed it
      */
     public int[][] generate(int[][] prompts, Request request, TokenListener listener) {
+        return generate(prompts, request, listener, model.config().vocab_size());
+    }
+
+    /** {@link #generate(int[][], Request, TokenListener)} that chooses among the first {@code usable} ids. */
+    private int[][] generate(int[][] prompts, Request request, TokenListener listener, int usable) {
         if (prompts.length == 0 || Arrays.stream(prompts).anyMatch(p -> p.length == 0)) {
             throw new DataException("generate", "prompts of at least one token", prompts.length == 0 ? "no prompt" : "an empty prompt");
         }
         int longest = Arrays.stream(prompts).mapToInt(p -> p.length).max().orElseThrow();
-        int capacity = Math.addExact(longest, request.maxTokens());
+        int capacity = capacity(longest, request.maxTokens());
         return Autograd.noGrad(() -> {
             try (Scope _ = Scope.open(); ModelState state = model.newState(new StateSpec(prompts.length, capacity, stateType, model.device()))) {
                 Tensor logits = feed(prompts, longest, state);
-                return request.maxTokens() == 0 ? new int[prompts.length][0] : new Run(prompts, request, listener).loop(logits, state);
+                return request.maxTokens() == 0 ? new int[prompts.length][0] : new Run(prompts, request, listener, usable).loop(logits, state);
             }
         });
+    }
+
+    /** Positions that the longest row takes; the last new token is never fed. */
+    private int capacity(int longest, int maxTokens) {
+        long needed = longest + Math.max(0, maxTokens - 1L);
+        int learned = model.config().max_position_embeddings();
+        long limit = learned == 0 ? Integer.MAX_VALUE - 16 : learned;
+        if (needed > limit) {
+            throw new CapacityException("generate", "at most " + limit + " tokens of prompt and continuation" + (learned == 0 ? "" : ", the model's"
+                    + " max_position_embeddings"), longest + " and " + maxTokens);
+        }
+        return (int) needed;
     }
 
     /** The prompts, left-padded, in chunks; the logits after the last position. */
@@ -118,13 +135,15 @@ public final class Generator {
     }
 
     private final class Run {
+        private final int usable;
         private final Request request;
         private final TokenListener listener;
         private final Sampler[] samplers;
         private final List<List<Integer>> tokens = new ArrayList<>();
         private final boolean[] done;
 
-        Run(int[][] prompts, Request request, TokenListener listener) {
+        Run(int[][] prompts, Request request, TokenListener listener, int usable) {
+            this.usable = usable;
             this.request = request;
             this.listener = listener;
             this.samplers = new Sampler[prompts.length];
@@ -153,7 +172,7 @@ public final class Generator {
             int[] next = new int[done.length];
             for (int b = 0; b < done.length; b++) {
                 if (!done[b]) {
-                    next[b] = samplers[b].next(Arrays.copyOfRange(logits, b * vocabulary, (b + 1) * vocabulary));
+                    next[b] = samplers[b].next(Arrays.copyOfRange(logits, b * vocabulary, b * vocabulary + Math.min(vocabulary, usable)));
                     tokens.get(b).add(next[b]);
                     done[b] = !listener.token(b, next[b]) || request.stop().contains(next[b]);
                 }
@@ -171,16 +190,22 @@ public final class Generator {
         }
     }
 
+    /** {@link #text(Tokenizer, String, Request, Consumer)} without stop tokens. */
+    public String text(Tokenizer tokenizer, String prompt, int maxTokens, Sampling sampling, Consumer<String> onText) {
+        return text(tokenizer, prompt, new Request(maxTokens, sampling, Set.of()), onText);
+    }
+
     /**
-     * Continues one text.
+     * Continues one text. Ids that the model has but the tokenizer does not, as in a padded vocabulary, are never chosen.
      *
      * @param onText receives pieces of whole characters as they are generated
-     * @return the continuation, without the prompt
+     * @return the continuation, without the prompt and without a stop token
+     * @throws DataException when the tokenizer has more ids than the model, or the prompt has no token
      */
-    public String text(Tokenizer tokenizer, String prompt, int maxTokens, Sampling sampling, Consumer<String> onText) {
-        if (tokenizer.vocabularySize() > model.config().vocab_size()) {
-            throw new DataException("generate", "a tokenizer of at most " + model.config().vocab_size() + " ids, the model's vocabulary",
-                    tokenizer.vocabularySize() + " ids");
+    public String text(Tokenizer tokenizer, String prompt, Request request, Consumer<String> onText) {
+        int vocabulary = tokenizer.vocabularySize();
+        if (vocabulary > model.config().vocab_size()) {
+            throw new DataException("generate", "a tokenizer of at most " + model.config().vocab_size() + " ids, the model's vocabulary", vocabulary + " ids");
         }
         TokenDecoder decoder = tokenizer.decoder();
         StringBuilder text = new StringBuilder();
@@ -190,10 +215,12 @@ public final class Generator {
                 onText.accept(piece);
             }
         };
-        generate(new int[][] {tokenizer.encode(prompt)}, new Request(maxTokens, sampling, Set.of()), (row, id) -> {
-            emit.accept(decoder.next(id));
+        generate(new int[][] {tokenizer.encode(prompt)}, request, (row, id) -> {
+            if (!request.stop().contains(id)) {
+                emit.accept(decoder.next(id));
+            }
             return true;
-        });
+        }, vocabulary);
         emit.accept(decoder.finish());
         return text.toString();
     }

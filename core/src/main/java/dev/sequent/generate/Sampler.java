@@ -20,6 +20,9 @@ public final class Sampler {
 
     /** Tells the sampler of a token of the prompt, for the repetition penalty. */
     public void observe(int token) {
+        if (token < 0) {
+            throw new DataException("sample", "token ids of at least 0", token + "");
+        }
         seen.set(token);
     }
 

@@ -15,8 +15,9 @@ import dev.sequent.type.ConfigException;
 public record Sampling(double temperature, int top_k, double top_p, double min_p, double repetition_penalty, long seed) {
     /** Checks the values. */
     public Sampling {
-        if (!(temperature >= 0) || temperature == Double.POSITIVE_INFINITY || top_k < 0 || !(top_p > 0 && top_p <= 1) || !(min_p >= 0 && min_p <= 1) || !(repetition_penalty > 0)) {
-            throw new ConfigException("sampling", "temperature >= 0, top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1 and repetition_penalty > 0",
+        boolean finite = Double.isFinite(temperature) && Double.isFinite(repetition_penalty);
+        if (!finite || temperature < 0 || top_k < 0 || !(top_p > 0 && top_p <= 1) || !(min_p >= 0 && min_p <= 1) || repetition_penalty <= 0) {
+            throw new ConfigException("sampling", "finite temperature >= 0, top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1 and repetition_penalty > 0",
                     temperature + ", " + top_k + ", " + top_p + ", " + min_p + ", " + repetition_penalty);
         }
     }

@@ -46,13 +46,8 @@ public final class AtomicFiles {
                 content.writeTo(out);
                 out.force(true);
             }
-            try {
-                Files.move(temporary, absolute, StandardCopyOption.ATOMIC_MOVE);
-            } catch (AtomicMoveNotSupportedException notAtomic) {
-                throw new CheckpointException("[write] expected a file system with atomic renames, given " + directory, notAtomic);
-            }
+            rename(temporary, absolute);
             created = false;
-            flush(directory);
         } catch (IOException e) {
             throw new CheckpointException("[write] expected to write " + target + ", given " + e, e);
         } finally {
@@ -65,6 +60,22 @@ public final class AtomicFiles {
     /** Replaces {@code target} by {@code text} in UTF-8. */
     public static void write(Path target, String text) {
         write(target, out -> writeFully(out, StandardCharsets.UTF_8.encode(text)));
+    }
+
+    /**
+     * Renames a file or directory in one step and flushes the directory that holds it. A file that has the name {@code target} is replaced.
+     *
+     * @throws CheckpointException when the file system has no atomic renames
+     * @throws IOException when renaming fails, for example because {@code target} is a directory
+     */
+    public static void rename(Path source, Path target) throws IOException {
+        Path absolute = target.toAbsolutePath();
+        try {
+            Files.move(source, absolute, StandardCopyOption.ATOMIC_MOVE);
+        } catch (AtomicMoveNotSupportedException notAtomic) {
+            throw new CheckpointException("[write] expected a file system with atomic renames, given " + absolute.getParent(), notAtomic);
+        }
+        flush(absolute.getParent());
     }
 
     static void writeFully(FileChannel out, ByteBuffer bytes) throws IOException {

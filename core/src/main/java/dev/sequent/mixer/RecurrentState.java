@@ -35,8 +35,12 @@ public final class RecurrentState implements MixerState {
 
     private List<Tensor> zeros() {
         List<Tensor> fresh = new ArrayList<>();
-        for (Slot s : layout) {
-            fresh.add(Tensor.zeros(spec.device(), s.dtype(), s.shape().with(0, batch).toArray()).own());
+        // a scope of its own: when memory runs out half-way, nothing stays behind
+        try (Scope _ = Scope.open()) {
+            for (Slot s : layout) {
+                fresh.add(Tensor.zeros(spec.device(), s.dtype(), s.shape().with(0, batch).toArray()));
+            }
+            fresh.forEach(Tensor::own);
         }
         return List.copyOf(fresh);
     }
@@ -58,11 +62,14 @@ public final class RecurrentState implements MixerState {
     public void replace(List<Tensor> next, long tokens) {
         List<Tensor> previous = tensors();
         List<Tensor> owned = new ArrayList<>();
-        for (int i = 0; i < layout.size(); i++) {
-            Tensor t = next.get(i);
-            t.expect("state " + layout.get(i).name(), layout.get(i).shape().with(0, t.dim(0)).toArray());
-            // a compact copy: a view would keep the whole sequence's activations alive
-            owned.add(t == previous.get(i) ? t.alias().own() : Scope.returning(t::contiguous).own());
+        try (Scope _ = Scope.open()) {
+            for (int i = 0; i < layout.size(); i++) {
+                Tensor t = next.get(i);
+                t.expect("state " + layout.get(i).name(), layout.get(i).shape().with(0, t.dim(0)).toArray());
+                // a compact copy: a view would keep the whole sequence's activations alive
+                owned.add(t == previous.get(i) ? t.alias() : Scope.returning(t::contiguous).alias());
+            }
+            owned.forEach(Tensor::own);
         }
         previous.forEach(Tensor::close);
         tensors = List.copyOf(owned);
@@ -83,7 +90,12 @@ public final class RecurrentState implements MixerState {
     @Override
     public RecurrentState fork() {
         RecurrentState copy = new RecurrentState(layout, spec);
-        copy.replace(tensors(), position);
+        try {
+            copy.replace(tensors(), position);
+        } catch (RuntimeException | Error failure) {
+            copy.close();
+            throw failure;
+        }
         return copy;
     }
 

@@ -42,20 +42,30 @@ public final class LanguageModel extends Layer {
     private final Norm finalNorm;
     private final Linear head;
 
-    /** A model with fresh parameters. */
+    /**
+     * A model with fresh parameters. When it cannot be made, for example for lack of memory, nothing of it stays behind.
+     *
+     * @throws dev.sequent.type.OutOfDeviceMemoryException when the parameters do not fit on the device
+     */
     public LanguageModel(LanguageModelConfig config, Init init) {
         this.config = config;
         this.device = init.device();
         double std = config.initializer_range();
-        this.embeddings = child("embeddings", new Embedding(init, std, config.vocab_size(), config.hidden_size()));
-        this.positions = config.max_position_embeddings() == 0 ? null
-                : child("position_embeddings", new Embedding(init, std, config.max_position_embeddings(), config.hidden_size()));
-        for (int i = 0; i < config.layers().size(); i++) {
-            blocks.add(child("layers." + i, new Block(config, config.layers().get(i), init)));
+        Init own = init.remembering();
+        try {
+            this.embeddings = child("embeddings", new Embedding(own, std, config.vocab_size(), config.hidden_size()));
+            this.positions = config.max_position_embeddings() == 0 ? null
+                    : child("position_embeddings", new Embedding(own, std, config.max_position_embeddings(), config.hidden_size()));
+            for (int i = 0; i < config.layers().size(); i++) {
+                blocks.add(child("layers." + i, new Block(config, config.layers().get(i), own)));
+            }
+            this.finalNorm = child("norm_f", config.createNorm(own));
+            this.head = config.tie_word_embeddings() ? null
+                    : child("lm_head", Linear.normal(own, std, config.hidden_size(), config.vocab_size(), false));
+        } catch (RuntimeException | Error failure) {
+            own.discard();
+            throw failure;
         }
-        this.finalNorm = child("norm_f", config.createNorm(init));
-        this.head = config.tie_word_embeddings() ? null
-                : child("lm_head", Linear.normal(init, std, config.hidden_size(), config.vocab_size(), false));
     }
 
     /** What the model was made from. */
@@ -123,7 +133,12 @@ public final class LanguageModel extends Layer {
     /** States of all layers that have seen nothing; the caller closes them. */
     public ModelState newState(StateSpec spec) {
         List<MixerState> states = new ArrayList<>();
-        blocks.forEach(b -> states.add(b.mixer().newState(spec)));
+        try {
+            blocks.forEach(b -> states.add(b.mixer().newState(spec)));
+        } catch (RuntimeException | Error failure) {
+            states.forEach(MixerState::close);
+            throw failure;
+        }
         return new ModelState(states, spec.batch());
     }
 

@@ -37,8 +37,9 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
         if (!norm.equals("rms") && !norm.equals("layer")) {
             throw new ConfigException("model", "norm rms or layer", "'" + norm + "'");
         }
-        if (!(norm_eps > 0) || max_position_embeddings < 0 || !(dropout >= 0 && dropout < 1) || !(initializer_range > 0)) {
-            throw new ConfigException("model", "norm_eps > 0, max_position_embeddings >= 0, 0 <= dropout < 1 and initializer_range > 0",
+        if (!(norm_eps > 0 && norm_eps < Double.POSITIVE_INFINITY) || max_position_embeddings < 0 || !(dropout >= 0 && dropout < 1)
+                || !(initializer_range > 0 && initializer_range < Double.POSITIVE_INFINITY)) {
+            throw new ConfigException("model", "finite norm_eps > 0, max_position_embeddings >= 0, 0 <= dropout < 1 and initializer_range > 0",
                     norm_eps + ", " + max_position_embeddings + ", " + dropout + ", " + initializer_range);
         }
     }
@@ -99,10 +100,12 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
         for (Object item : list) {
             ConfigReader l = new ConfigReader("layer", object("layers", item));
             Map<String, Object> mixer = new LinkedHashMap<>(object("mixer", l.raw("mixer")));
-            Object name = mixer.remove("type");
+            if (!(mixer.remove("type") instanceof String name)) {
+                throw new ConfigException("layer", "the mixer's kind under 'type'", String.valueOf(item));
+            }
             MlpConfig mlp = l.has("mlp") ? MlpConfig.parse(object("mlp", l.raw("mlp"))) : null;
             l.done();
-            layers.add(new LayerSpec(Mixers.parse(String.valueOf(name), mixer), mlp));
+            layers.add(new LayerSpec(Mixers.parse(name, mixer), mlp));
         }
         LanguageModelConfig c = new LanguageModelConfig(r.integer("vocab_size", 0), r.integer("hidden_size", 0), layers, r.text("norm", "rms"),
                 r.number("norm_eps", 1e-5), r.flag("tie_word_embeddings", true), r.integer("max_position_embeddings", 0), r.number("dropout", 0),

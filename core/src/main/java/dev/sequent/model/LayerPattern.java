@@ -16,8 +16,18 @@ import java.util.TreeMap;
 public final class LayerPattern {
     private LayerPattern() {}
 
-    /** One layer per letter. A number after a letter or a parenthesis repeats it: {@code (M3A)2} is {@code MMMAMMMA}. Blanks are ignored. */
+    /**
+     * One layer per letter. A number after a letter or a parenthesis repeats it: {@code (M3A)2} is {@code MMMAMMMA}. Blanks are ignored.
+     *
+     * @param letters what each letter stands for; digits, parentheses and blanks cannot be letters
+     * @throws ConfigException for a letter that stands for nothing, unbalanced parentheses, no layer, or more than 10,000
+     */
     public static List<LayerSpec> parse(String pattern, Map<Character, LayerSpec> letters) {
+        for (char c : letters.keySet()) {
+            if (c == '(' || c == ')' || Character.isDigit(c) || Character.isWhitespace(c)) {
+                throw new ConfigException("layer pattern", "letters other than digits, parentheses and blanks", "'" + c + "'");
+            }
+        }
         Parser parser = new Parser(pattern, letters);
         List<LayerSpec> layers = parser.sequence(0);
         if (layers.isEmpty()) {
@@ -45,6 +55,7 @@ public final class LayerPattern {
 
     private static final class Parser {
         private static final int MAX_LAYERS = 10_000;
+        private static final int MAX_DEPTH = 100;
         private final String text;
         private final Map<Character, LayerSpec> letters;
         private int at;
@@ -56,29 +67,12 @@ public final class LayerPattern {
 
         List<LayerSpec> sequence(int depth) {
             List<LayerSpec> out = new ArrayList<>();
-            while (at < text.length()) {
-                char c = text.charAt(at);
-                List<LayerSpec> item;
-                if (c == ')') {
-                    if (depth == 0) {
-                        throw error("balanced parentheses");
-                    }
-                    return out;
-                }
-                at++;
-                if (Character.isWhitespace(c)) {
-                    continue;
-                } else if (c == '(') {
-                    item = sequence(depth + 1);
-                    if (at >= text.length()) {
-                        throw error("balanced parentheses");
-                    }
+            while (at < text.length() && text.charAt(at) != ')') {
+                if (Character.isWhitespace(text.charAt(at))) {
                     at++;
-                } else if (letters.containsKey(c)) {
-                    item = List.of(letters.get(c));
-                } else {
-                    throw error("letters among " + new TreeMap<>(letters).keySet() + " and parentheses");
+                    continue;
                 }
+                List<LayerSpec> item = item(depth);
                 int times = count();
                 for (int i = 0; i < times; i++) {
                     out.addAll(item);
@@ -87,15 +81,44 @@ public final class LayerPattern {
                     }
                 }
             }
+            boolean closing = at < text.length();
+            if (closing != depth > 0) {
+                throw error("balanced parentheses");
+            }
             return out;
+        }
+
+        private List<LayerSpec> item(int depth) {
+            char c = text.charAt(at);
+            if (c == '(') {
+                if (depth == MAX_DEPTH) {
+                    throw error("at most " + MAX_DEPTH + " parentheses inside each other");
+                }
+                at++;
+                List<LayerSpec> inner = sequence(depth + 1);
+                at++;
+                return inner;
+            }
+            if (!letters.containsKey(c)) {
+                throw error("letters among " + new TreeMap<>(letters).keySet() + ", parentheses and counts after them");
+            }
+            at++;
+            return List.of(letters.get(c));
         }
 
         private int count() {
             int start = at;
-            while (at < text.length() && Character.isDigit(text.charAt(at)) && at - start < 6) {
+            while (at < text.length() && text.charAt(at) >= '0' && text.charAt(at) <= '9') {
                 at++;
             }
-            return start == at ? 1 : Integer.parseInt(text.substring(start, at));
+            if (start == at) {
+                return 1;
+            }
+            int times = at - start > 6 ? 0 : Integer.parseInt(text.substring(start, at));
+            if (times < 1) {
+                throw error("a count in [1, " + MAX_LAYERS + "]");
+            }
+            return times;
         }
 
         private ConfigException error(String expected) {

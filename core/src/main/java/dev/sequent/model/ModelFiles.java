@@ -2,15 +2,20 @@ package dev.sequent.model;
 
 import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
+import dev.sequent.io.StoredTensor;
 import dev.sequent.io.TensorFiles;
 import dev.sequent.io.WeightStore;
 import dev.sequent.nn.Init;
 import dev.sequent.nn.Parameter;
 import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.CheckpointException;
+import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -22,6 +27,8 @@ public final class ModelFiles {
     public static final String CONFIG = "config.json";
 
     private static final long MAX_CONFIG_BYTES = 1 << 24;
+    private static final long SLACK = 2;
+    private static final long MIN_VALUES = 1 << 20;
 
     private ModelFiles() {}
 
@@ -29,7 +36,7 @@ public final class ModelFiles {
     public static void save(LanguageModel model, Path directory) {
         try {
             Files.createDirectories(directory);
-        } catch (java.io.IOException e) {
+        } catch (IOException e) {
             throw new CheckpointException("[save] expected a directory that can be created, given " + directory + " (" + e + ")", e);
         }
         Map<String, Tensor> tensors = new LinkedHashMap<>();
@@ -58,27 +65,63 @@ public final class ModelFiles {
     public static LanguageModel load(Path directory, Device device, DType dtype) {
         LanguageModelConfig config = config(directory);
         try (WeightStore store = WeightStore.open(directory)) {
-            LanguageModel model = new LanguageModel(config, new Init(device, dtype, new dev.sequent.tensor.Rng(0)));
+            LanguageModel model = create(config, store, new Init(device, dtype, new Rng(0)));
             try {
                 assign(model, store);
                 return model;
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error failure) {
                 model.close();
-                throw e;
+                throw failure;
             }
         }
     }
 
-    /** Replaces all parameters of {@code model} by the tensors of {@code store}: the same names, the same shapes, converted to the parameters' dtypes. */
-    public static void assign(LanguageModel model, WeightStore store) {
+    /**
+     * A model of the size that the stored tensors have: a configuration that claims to be much larger is refused before its memory is taken.
+     */
+    private static LanguageModel create(LanguageModelConfig config, WeightStore store, Init init) {
+        require(store, "embeddings.weight", config.vocab_size(), config.hidden_size());
+        if (config.max_position_embeddings() > 0) {
+            require(store, "position_embeddings.weight", config.max_position_embeddings(), config.hidden_size());
+        }
+        long values = 0;
+        for (StoredTensor t : store.tensors()) {
+            values = Math.addExact(values, t.shape().size());
+        }
+        try {
+            // room for values that are computed on the way; small differences are told by name and shape afterwards
+            return new LanguageModel(config, init.remembering(SLACK * values + MIN_VALUES));
+        } catch (ConfigException tooLarge) {
+            throw new CheckpointException("[load] expected a configuration that fits the " + values + " stored values, given one that does not ("
+                    + tooLarge.getMessage() + ")", tooLarge);
+        }
+    }
+
+    private static void require(WeightStore store, String name, long... shape) {
+        if (!store.tensor(name).shape().equals(Shape.of(shape))) {
+            throw new CheckpointException("load", name + " of shape " + Shape.of(shape) + ", as configured", store.tensor(name).shape().toString());
+        }
+    }
+
+    /**
+     * Requires that {@code store} has exactly the parameters of {@code model}: the same names, the same shapes.
+     *
+     * @throws CheckpointException when it does not
+     */
+    public static void requireFit(LanguageModel model, WeightStore store) {
         Map<String, Parameter> parameters = model.namedParameters();
         store.requireExactly(parameters.keySet());
-        parameters.forEach((name, p) -> {
-            if (!store.tensor(name).shape().equals(p.value().shape())) {
-                throw new CheckpointException("load", name + " of shape " + p.value().shape(), store.tensor(name).shape().toString());
-            }
-        });
-        parameters.forEach((name, p) -> {
+        parameters.forEach((name, p) -> require(store, name, p.value().shape().toArray()));
+    }
+
+    /**
+     * Replaces all parameters of {@code model} by the tensors of {@code store}: the same names, the same shapes, converted to the parameters' dtypes.
+     *
+     * @throws CheckpointException when they do not fit; the model is then unchanged
+     */
+    public static void assign(LanguageModel model, WeightStore store) {
+        requireFit(model, store);
+        model.namedParameters().forEach((name, p) -> {
             try (Scope _ = Scope.open()) {
                 p.set(TensorFiles.load(store, name, model.device(), p.value().dtype()));
             }

@@ -1,6 +1,7 @@
 package dev.sequent.model;
 
 import dev.sequent.mixer.MixerState;
+import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -39,7 +40,12 @@ public final class ModelState implements AutoCloseable {
     /** An independent copy. */
     public ModelState fork() {
         List<MixerState> copies = new ArrayList<>();
-        layers.forEach(s -> copies.add(s.fork()));
+        try {
+            layers.forEach(s -> copies.add(s.fork()));
+        } catch (RuntimeException | Error failure) {
+            copies.forEach(MixerState::close);
+            throw failure;
+        }
         ModelState copy = new ModelState(copies, tokens.length);
         copy.tokens = tokens.clone();
         return copy;
@@ -47,6 +53,11 @@ public final class ModelState implements AutoCloseable {
 
     /** Row b becomes what row {@code rows[b]} was. */
     public void reorder(int[] rows) {
+        for (int row : rows) {
+            if (row < 0 || row >= tokens.length) {
+                throw new ShapeException("reorder", "rows in [0, " + tokens.length + ")", row + "");
+            }
+        }
         layers.forEach(s -> s.reorder(rows));
         tokens = Arrays.stream(rows).map(r -> tokens[r]).toArray();
     }

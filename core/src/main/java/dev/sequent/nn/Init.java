@@ -4,30 +4,103 @@ import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Supplier;
 
 /**
  * Where and how new parameters are made: device, element type and the random stream they are drawn from. Initial values are
  * drawn in F32 (or F64) and then converted, so that a model has the same values in every dtype up to rounding.
  *
- * @param device where parameters live
- * @param dtype element type of parameters that are not kept in F32
- * @param rng the stream; one stream for the whole model makes it reproducible from one seed
+ * <p>One stream for the whole model makes it reproducible from one seed. Used by one thread.
  */
-public record Init(Device device, DType dtype, Rng rng) {
+public final class Init {
+    private final Device device;
+    private final DType dtype;
+    private final Rng rng;
+    /** What has been made, or null where nobody wants to know. */
+    private final Ledger ledger;
+
+    /** Tensors that have been made, and how many values they may still grow to. */
+    private static final class Ledger {
+        final List<Tensor> made = new ArrayList<>();
+        long left;
+
+        Ledger(long left) {
+            this.left = left;
+        }
+    }
+
+    private Init(Device device, DType dtype, Rng rng, Ledger ledger) {
+        this.device = device;
+        this.dtype = dtype;
+        this.rng = rng;
+        this.ledger = ledger;
+    }
+
+    /** Parameters of type {@code dtype}, where they are not kept in F32, from the stream {@code rng}. */
+    public Init(Device device, DType dtype, Rng rng) {
+        this(device, dtype, rng, null);
+    }
+
     /** F32 parameters from the stream of {@code seed}. */
     public Init(Device device, long seed) {
         this(device, DType.F32, new Rng(seed));
     }
 
+    /** Where parameters live. */
+    public Device device() {
+        return device;
+    }
+
+    /** Element type of parameters that are not kept in F32. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** The stream. */
+    public Rng rng() {
+        return rng;
+    }
+
+    /** The same device and stream for parameters of another type. */
+    public Init withDType(DType other) {
+        return new Init(device, other, rng, ledger);
+    }
+
+    /**
+     * The same, but remembering what it makes, for {@link #discard}, and refusing to make more than {@code limit} values in all. A tensor is refused before
+     * its memory is taken, which makes this a guard against configurations that are not to be trusted.
+     */
+    public Init remembering(long limit) {
+        return new Init(device, dtype, rng, new Ledger(limit));
+    }
+
+    /** {@link #remembering(long)} with the limit of this Init, if it has one. */
+    public Init remembering() {
+        return remembering(ledger == null ? Long.MAX_VALUE : ledger.left);
+    }
+
+    /** Releases everything that an Init from {@link #remembering} has made: for constructors that fail half-way, for example for lack of memory. */
+    public void discard() {
+        if (ledger != null) {
+            ledger.made.forEach(Tensor::close);
+            ledger.made.clear();
+        }
+    }
+
     /** Normal values. */
     public Tensor normal(double std, long... shape) {
+        admit(Shape.of(shape).size());
         return make(() -> rng.normal(device, wide(), 0, std, shape));
     }
 
     /** Uniform values in [low, high). */
     public Tensor uniform(double low, double high, long... shape) {
+        admit(Shape.of(shape).size());
         return make(() -> rng.uniform(device, wide(), low, high, shape));
     }
 
@@ -39,12 +112,28 @@ public record Init(Device device, DType dtype, Rng rng) {
 
     /** Equal values. */
     public Tensor constant(double value, long... shape) {
+        admit(Shape.of(shape).size());
         return make(() -> Tensor.full(device, dtype, value, shape));
     }
 
     /** Any computed value, converted to the parameters' dtype. */
     public Tensor make(Supplier<Tensor> value) {
-        return Scope.returning(() -> value.get().cast(dtype).contiguous());
+        Tensor tensor = Scope.returning(() -> {
+            Tensor computed = value.get();
+            admit(computed.size());
+            return computed.cast(dtype).contiguous();
+        });
+        if (ledger != null) {
+            ledger.made.add(tensor);
+            ledger.left -= tensor.size();
+        }
+        return tensor;
+    }
+
+    private void admit(long values) {
+        if (ledger != null && values > ledger.left) {
+            throw new ConfigException("init", "parameters that take at most " + ledger.left + " further values", values + "");
+        }
     }
 
     private DType wide() {

@@ -3,6 +3,7 @@ package dev.sequent.nn;
 import dev.sequent.autograd.Variable;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DTypeException;
+import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.ShapeException;
 import java.util.EnumSet;
 import java.util.Set;
@@ -23,7 +24,7 @@ public final class Parameter implements Variable, AutoCloseable {
     }
 
     private final String name;
-    private final Set<Flag> flags;
+    private volatile Set<Flag> flags;
     private Tensor value;
 
     Parameter(String name, Tensor value, Flag... flags) {
@@ -37,14 +38,32 @@ public final class Parameter implements Variable, AutoCloseable {
         return name;
     }
 
+    /**
+     * The current value.
+     *
+     * @throws ReleasedTensorException when the layer has been closed
+     */
     @Override
     public Tensor value() {
+        if (value.isReleased()) {
+            throw new ReleasedTensorException("parameter " + name, "an open layer", "one that has been closed");
+        }
         return value;
     }
 
     /** Whether a flag is set. */
     public boolean has(Flag flag) {
         return flags.contains(flag);
+    }
+
+    /**
+     * Sets {@link Flag#FROZEN}, for fine-tuning of a part of a model. Optimizers and trainers that are made afterwards leave this parameter alone, and
+     * no derivative is computed for it.
+     */
+    public void freeze() {
+        Set<Flag> more = EnumSet.of(Flag.FROZEN);
+        more.addAll(flags);
+        flags = Set.copyOf(more);
     }
 
     /** Replaces the value by one of equal shape and dtype, which this parameter then owns. */

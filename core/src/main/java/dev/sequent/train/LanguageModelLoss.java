@@ -6,9 +6,10 @@ import dev.sequent.model.LanguageModel;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.train.data.TokenBatch;
+import dev.sequent.type.DataException;
 
 /** The training objective of a language model: mean cross-entropy of the next token, in nats. */
-final class LanguageModelLoss {
+public final class LanguageModelLoss {
     private LanguageModelLoss() {}
 
     /**
@@ -16,8 +17,10 @@ final class LanguageModelLoss {
      *
      * @param dropout stream of dropout, or null in evaluation
      * @param recompute whether blocks are computed again in the backward pass
+     * @return a scalar
+     * @throws DataException when an input or target is outside the model's vocabulary
      */
-    static Tensor of(LanguageModel model, TokenBatch batch, Rng dropout, boolean recompute) {
+    public static Tensor of(LanguageModel model, TokenBatch batch, Rng dropout, boolean recompute) {
         SequenceInfo info = SequenceInfo.of(batch.batch(), batch.time());
         if (batch.documents() != null) {
             info = info.withDocuments(batch.documents());
@@ -25,8 +28,17 @@ final class LanguageModelLoss {
         if (dropout != null) {
             info = info.withDropout(dropout);
         }
+        requireTargets(batch.targets(), model.config().vocab_size());
         Tensor hidden = model.hidden(model.ids(batch.inputs(), batch.batch(), batch.time()), info, recompute);
         Tensor logits = model.logits(hidden);
         return CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
+    }
+
+    private static void requireTargets(int[] targets, int vocabulary) {
+        for (int target : targets) {
+            if (target >= vocabulary) {
+                throw new DataException("targets", "token ids below " + vocabulary, target + "");
+            }
+        }
     }
 }

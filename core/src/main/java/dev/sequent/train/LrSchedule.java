@@ -10,6 +10,7 @@ public interface LrSchedule {
 
     /** Always the same. */
     static LrSchedule constant(double rate) {
+        check(rate, 0, 0, 0, 0);
         return step -> rate;
     }
 
@@ -17,7 +18,7 @@ public interface LrSchedule {
      * Linear warm-up from 0 to {@code peak}, then half a cosine down to {@code floor} at {@code steps}, where it stays (Loshchilov and Hutter 2016).
      */
     static LrSchedule warmupCosine(double peak, double floor, long warmup, long steps) {
-        check(warmup, steps);
+        check(peak, floor, warmup, 0, steps);
         return step -> {
             if (step < warmup) {
                 return peak * (step + 1) / warmup;
@@ -32,7 +33,7 @@ public interface LrSchedule {
      * "MiniCPM").
      */
     static LrSchedule warmupStableDecay(double peak, double floor, long warmup, long decay, long steps) {
-        check(warmup + decay, steps);
+        check(peak, floor, warmup, decay, steps);
         return step -> {
             if (step < warmup) {
                 return peak * (step + 1) / warmup;
@@ -42,9 +43,12 @@ public interface LrSchedule {
         };
     }
 
-    private static void check(long phases, long steps) {
-        if (phases < 0 || phases > steps) {
-            throw new ConfigException("schedule", "phases of at most " + steps + " steps together", phases + "");
+    private static void check(double peak, double floor, long warmup, long decay, long steps) {
+        if (!(peak >= 0 && peak < Double.POSITIVE_INFINITY) || !(floor >= 0 && floor < Double.POSITIVE_INFINITY)) {
+            throw new ConfigException("schedule", "finite learning rates of at least 0", peak + " and " + floor);
+        }
+        if (warmup < 0 || decay < 0 || warmup > steps || decay > steps - warmup) {
+            throw new ConfigException("schedule", "phases of at least 0 and together at most " + steps + " steps", warmup + " and " + decay);
         }
     }
 }

@@ -5,6 +5,7 @@ import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.AutogradException;
 import dev.sequent.type.CheckpointException;
+import dev.sequent.type.ReleasedTensorException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,6 +16,7 @@ abstract class MomentOptimizer implements Optimizer {
     private final Map<String, Parameter> parameters = new LinkedHashMap<>();
     private final Map<String, List<Tensor>> moments = new LinkedHashMap<>();
     private long steps;
+    private boolean closed;
 
     /** An optimizer of those of the parameters, given by checkpoint name, that are not frozen. */
     MomentOptimizer(Map<String, Parameter> named, String... momentNames) {
@@ -23,12 +25,17 @@ abstract class MomentOptimizer implements Optimizer {
                 parameters.put(name, p);
             }
         });
-        for (String moment : momentNames) {
-            List<Tensor> tensors = new ArrayList<>();
-            for (Parameter p : parameters.values()) {
-                tensors.add(Tensor.zeros(p.value().device(), p.value().dtype(), p.value().shape().toArray()).own());
+        try {
+            for (String moment : momentNames) {
+                List<Tensor> tensors = new ArrayList<>();
+                moments.put(moment, tensors);
+                for (Parameter p : parameters.values()) {
+                    tensors.add(Tensor.zeros(p.value().device(), p.value().dtype(), p.value().shape().toArray()).own());
+                }
             }
-            moments.put(moment, tensors);
+        } catch (RuntimeException | Error failure) {
+            moments.values().forEach(tensors -> tensors.forEach(Tensor::close));
+            throw failure;
         }
     }
 
@@ -39,6 +46,7 @@ abstract class MomentOptimizer implements Optimizer {
 
     @Override
     public final void step(Map<Parameter, Tensor> gradients, double learningRate, double gradientScale) {
+        requireOpen();
         List<Parameter> list = new ArrayList<>(parameters.values());
         List<Tensor> matching = new ArrayList<>(list.size());
         parameters.forEach((name, p) -> {
@@ -51,6 +59,15 @@ abstract class MomentOptimizer implements Optimizer {
         steps++;
         try (Scope _ = Scope.open()) {
             update(list, matching, learningRate, gradientScale);
+        } catch (RuntimeException | Error failure) {
+            steps--;
+            throw failure;
+        }
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new ReleasedTensorException("optimizer", "an open optimizer", "one that has been closed");
         }
     }
 
@@ -68,6 +85,7 @@ abstract class MomentOptimizer implements Optimizer {
 
     @Override
     public final Map<String, Tensor> state() {
+        requireOpen();
         Map<String, Tensor> state = new LinkedHashMap<>();
         moments.forEach((moment, tensors) -> {
             int i = 0;
@@ -96,6 +114,7 @@ abstract class MomentOptimizer implements Optimizer {
 
     @Override
     public final void close() {
+        closed = true;
         moments.values().forEach(tensors -> tensors.forEach(Tensor::close));
     }
 }

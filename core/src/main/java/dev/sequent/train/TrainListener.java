@@ -25,8 +25,20 @@ public interface TrainListener {
      */
     record Validation(long step, double loss, long tokens, double seconds) {}
 
+    /**
+     * How far a validation has come.
+     *
+     * @param step training steps done
+     * @param batches validation batches done
+     * @param tokens validation tokens done
+     */
+    record Validating(long step, long batches, long tokens) {}
+
     /** After every step. */
     default void step(Step step) {}
+
+    /** After every batch of a validation. */
+    default void validating(Validating progress) {}
 
     /** After every validation. */
     default void validation(Validation validation) {}

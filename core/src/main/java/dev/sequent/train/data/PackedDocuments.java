@@ -80,6 +80,11 @@ public final class PackedDocuments implements BatchSource {
     }
 
     @Override
+    public int vocabularySize() {
+        return tokens.vocabularySize();
+    }
+
+    @Override
     public TokenBatch batch(long index) {
         long epoch = Math.floorDiv(index, batchesPerEpoch());
         long first = Math.floorMod(index, batchesPerEpoch()) * batch;

@@ -35,6 +35,11 @@ public final class RandomWindows implements BatchSource {
     }
 
     @Override
+    public int vocabularySize() {
+        return tokens.vocabularySize();
+    }
+
+    @Override
     public TokenBatch batch(long index) {
         int[] inputs = new int[batch * time];
         int[] targets = new int[batch * time];

@@ -38,6 +38,11 @@ public final class SequentialBatches implements BatchSource, Iterable<TokenBatch
     }
 
     @Override
+    public int vocabularySize() {
+        return tokens.vocabularySize();
+    }
+
+    @Override
     public TokenBatch batch(long index) {
         if (index < 0 || index >= count()) {
             throw new DataException("batches", "an index in [0, " + count() + ")", index + "");

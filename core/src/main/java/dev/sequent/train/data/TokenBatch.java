@@ -10,7 +10,7 @@ import dev.sequent.type.ShapeException;
  * @param batch     B, number of rows
  * @param time      T, tokens in a row
  * @param inputs    B T ids
- * @param targets   B T ids that follow the inputs; {@value #IGNORE} where there is nothing to predict
+ * @param targets   B T ids that follow the inputs; {@value #IGNORE}, or another negative number, where there is nothing to predict
  * @param documents B T document numbers, counted from 0 in each row, -1 on padding; null when every row is one document without padding
  */
 public record TokenBatch(int batch, int time, int[] inputs, int[] targets, int[] documents) {
@@ -30,7 +30,7 @@ public record TokenBatch(int batch, int time, int[] inputs, int[] targets, int[]
     public int targetCount() {
         int n = 0;
         for (int target : targets) {
-            n += target == IGNORE ? 0 : 1;
+            n += target < 0 ? 0 : 1;
         }
         return n;
     }

@@ -76,7 +76,7 @@ public final class Mamba extends RecurrentMixer {
         this.inner = config.inner(width);
         this.rank = config.rank(width);
         int states = config.state_size();
-        Init wide = new Init(init.device(), wide(init.dtype()), init.rng());
+        Init wide = init.withDType(wide(init.dtype()));
         inProj = child("in_proj", new Linear(init, width, 2L * inner, config.use_bias()));
         conv1d = child("conv1d", new ShortConv(init, inner, config.conv_kernel(), config.use_conv_bias()));
         xProj = child("x_proj", new Linear(init, inner, rank + 2L * states, false));

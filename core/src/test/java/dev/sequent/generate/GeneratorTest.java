@@ -1,0 +1,295 @@
+package dev.sequent.generate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.sequent.io.CharTokenizer;
+import dev.sequent.io.Tokenizer;
+import dev.sequent.mixer.LeakyIntegrator;
+import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.model.LanguageModel;
+import dev.sequent.model.LanguageModelConfig;
+import dev.sequent.model.LayerSpec;
+import dev.sequent.model.ModelState;
+import dev.sequent.model.ToyModels;
+import dev.sequent.nn.Init;
+import dev.sequent.nn.Parameter;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Rng;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.CapacityException;
+import dev.sequent.type.ConfigException;
+import dev.sequent.type.DType;
+import dev.sequent.type.DataException;
+import dev.sequent.type.OutOfDeviceMemoryException;
+import dev.sequent.type.ReleasedTensorException;
+import dev.sequent.type.ShapeException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** Generation: batches, chunks, stops, seeds, limits, bad input. On the reference backend in F64, where different orders of sums do not change a choice. */
+class GeneratorTest {
+    private static final TokenListener QUIET = (row, id) -> true;
+    private static final int[][] PROMPTS = {{1, 2, 3, 5, 8, 0, 1}, {7}, {4, 4, 9}, {12, 11, 10, 9, 8}};
+
+    private Device device;
+    private LanguageModel model;
+
+    @BeforeEach
+    void open() {
+        device = Device.open("reference");
+        model = wild(ToyModels.rich());
+    }
+
+    /** A model with large random parameters, so that the most likely token is far ahead and depends on the context. */
+    private LanguageModel wild(LanguageModelConfig config) {
+        LanguageModel made = new LanguageModel(config, new Init(device, DType.F64, new Rng(3)));
+        Rng rng = new Rng(4);
+        try (Scope _ = Scope.open()) {
+            for (Parameter p : made.parameters()) {
+                Tensor noise = rng.normal(device, DType.F64, 0, 0.7, p.value().shape().toArray());
+                p.value().write(p.value().add(noise), new long[p.value().rank()]);
+            }
+        }
+        return made;
+    }
+
+    @AfterEach
+    void close() {
+        model.close();
+        assertThat(device.memory().liveHandles()).as("live tensors after the test").isZero();
+        device.close();
+    }
+
+    private static Generator.Request greedy(int tokens) {
+        return new Generator.Request(tokens, Sampling.greedy(), Set.of());
+    }
+
+    /** Greedy generation by running the whole sequence again for every token. */
+    private int[] naive(int[] prompt, int tokens) {
+        int[] ids = prompt;
+        for (int n = 0; n < tokens; n++) {
+            try (Scope _ = Scope.open()) {
+                Tensor logits = model.forward(model.ids(ids, 1, ids.length), SequenceInfo.of(1, ids.length));
+                int next = (int) logits.select(1, ids.length - 1).argmax(-1).toLongs()[0];
+                ids = Arrays.copyOf(ids, ids.length + 1);
+                ids[ids.length - 1] = next;
+            }
+        }
+        return Arrays.copyOfRange(ids, prompt.length, ids.length);
+    }
+
+    @Test
+    void greedyEqualsRunningTheWholeSequenceForEveryToken() {
+        for (int[] prompt : PROMPTS) {
+            assertThat(new Generator(model).generate(new int[][] {prompt}, greedy(9), QUIET)[0]).isEqualTo(naive(prompt, 9));
+        }
+    }
+
+    @Test
+    void aBatchEqualsEachPromptAlone() {
+        int[][] together = new Generator(model).generate(PROMPTS, greedy(9), QUIET);
+        for (int b = 0; b < PROMPTS.length; b++) {
+            assertThat(together[b]).as("row " + b).isEqualTo(naive(PROMPTS[b], 9));
+        }
+        assertThat(Arrays.stream(together).map(Arrays::toString).distinct().count()).as("different rows").isGreaterThan(1);
+    }
+
+    @Test
+    void howAPromptIsCutDoesNotMatter() {
+        int[][] whole = new Generator(model).generate(PROMPTS, greedy(6), QUIET);
+        for (int chunk : new int[] {1, 2, 3, 6, 7, 8}) {
+            assertThat(new Generator(model, chunk).generate(PROMPTS, greedy(6), QUIET)).as("chunks of " + chunk).isEqualTo(whole);
+        }
+    }
+
+    @Test
+    void aStopTokenIsTheLastOfItsRow() {
+        int[][] free = new Generator(model).generate(PROMPTS, greedy(9), QUIET);
+        int stop = free[0][4];
+        int[][] stopped = new Generator(model).generate(PROMPTS, new Generator.Request(9, Sampling.greedy(), Set.of(stop)), QUIET);
+        for (int b = 0; b < PROMPTS.length; b++) {
+            int end = 0;
+            while (end < 9 && free[b][end] != stop) {
+                end++;
+            }
+            assertThat(stopped[b]).as("row " + b).isEqualTo(Arrays.copyOf(free[b], Math.min(9, end + 1)));
+        }
+    }
+
+    @Test
+    void aListenerStopsItsRowOnly() {
+        List<String> heard = new ArrayList<>();
+        int[][] free = new Generator(model).generate(PROMPTS, greedy(6), QUIET);
+        int[][] stopped = new Generator(model).generate(PROMPTS, greedy(6), (row, id) -> {
+            heard.add(row + ":" + id);
+            return row != 2 || heard.stream().filter(h -> h.startsWith("2:")).count() < 3;
+        });
+        assertThat(stopped[2]).isEqualTo(Arrays.copyOf(free[2], 3));
+        assertThat(stopped[0]).isEqualTo(free[0]);
+        assertThat(stopped[3]).isEqualTo(free[3]);
+        assertThat(heard.subList(0, 4)).containsExactly("0:" + free[0][0], "1:" + free[1][0], "2:" + free[2][0], "3:" + free[3][0]);
+        assertThat(heard).hasSize(6 + 6 + 3 + 6);
+        assertThat(new Generator(model).generate(PROMPTS, greedy(6), (row, id) -> false)).hasDimensions(4, 1);
+    }
+
+    @Test
+    void anExceptionOfTheListenerPassesAndNothingIsLeft() {
+        long before = device.memory().liveHandles();
+        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, greedy(6), (row, id) -> {
+            throw new IllegalStateException("enough");
+        })).hasMessage("enough");
+        assertThat(device.memory().liveHandles()).isEqualTo(before);
+    }
+
+    @Test
+    void theSameSeedGivesTheSameTokensAndRowsDiffer() {
+        Generator generator = new Generator(model);
+        int[][] same = {{3, 1}, {3, 1}, {3, 1}};
+        Generator.Request first = new Generator.Request(12, Sampling.temperature(3, 5), Set.of());
+        int[][] tokens = generator.generate(same, first, QUIET);
+        assertThat(generator.generate(same, first, QUIET)).isEqualTo(tokens);
+        assertThat(tokens[1]).isNotEqualTo(tokens[0]);
+        assertThat(tokens[2]).isNotEqualTo(tokens[1]);
+        assertThat(generator.generate(same, new Generator.Request(12, Sampling.temperature(3, 6), Set.of()), QUIET)).isNotEqualTo(tokens);
+        assertThat(generator.generate(new int[][] {same[0]}, first, QUIET)[0]).as("the first row does not depend on others").isEqualTo(tokens[0]);
+    }
+
+    @Test
+    void nothingIsGeneratedWhenNothingIsAskedFor() {
+        assertThat(new Generator(model).generate(PROMPTS, greedy(0), QUIET)).hasDimensions(4, 0);
+    }
+
+    @Test
+    void badPromptsAreDataErrors() {
+        Generator generator = new Generator(model);
+        assertThatThrownBy(() -> generator.generate(new int[0][], greedy(3), QUIET)).isInstanceOf(DataException.class).hasMessageContaining("no prompt");
+        assertThatThrownBy(() -> generator.generate(new int[][] {{1}, {}}, greedy(3), QUIET)).isInstanceOf(DataException.class)
+                .hasMessageContaining("empty prompt");
+        for (int bad : new int[] {-1, 13, Integer.MAX_VALUE}) {
+            assertThatThrownBy(() -> generator.generate(new int[][] {{1, bad}}, greedy(3), QUIET)).isInstanceOf(DataException.class)
+                    .hasMessageContaining("[0, 13)").hasMessageContaining(bad + "");
+        }
+        assertThatThrownBy(() -> new Generator(model, 0)).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> greedy(-1)).isInstanceOf(ConfigException.class);
+    }
+
+    @Test
+    void moreTokensThanLearnedPositionsAreRefusedAtOnce() {
+        Generator generator = new Generator(model);
+        int[][] prompts = {new int[20], {1}};
+        List<Integer> heard = new ArrayList<>();
+        assertThat(generator.generate(prompts, greedy(5), QUIET)[0]).as("24 positions: the last token is not fed").hasSize(5);
+        assertThatThrownBy(() -> generator.generate(prompts, greedy(6), (row, id) -> heard.add(id))).isInstanceOf(CapacityException.class)
+                .hasMessageContaining("24");
+        assertThat(heard).isEmpty();
+        assertThatThrownBy(() -> generator.generate(prompts, greedy(Integer.MAX_VALUE), QUIET)).isInstanceOf(CapacityException.class);
+        try (Scope _ = Scope.open()) {
+            assertThatThrownBy(() -> model.forward(model.ids(new int[25], 1, 25), SequenceInfo.of(1, 25))).isInstanceOf(CapacityException.class);
+        }
+    }
+
+    @Test
+    void logitsThatAreNotFiniteAreAnError() {
+        Parameter weight = model.namedParameters().get("norm_f.weight");
+        try (Scope _ = Scope.open()) {
+            weight.value().write(Tensor.full(device, DType.F64, Double.NaN, 8), 0);
+        }
+        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(DataException.class).hasMessageContaining("finite");
+    }
+
+    @Test
+    void aClosedModelSaysSo() {
+        LanguageModel other = wild(ToyModels.config());
+        Generator generator = new Generator(other);
+        other.close();
+        assertThatThrownBy(() -> generator.generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(ReleasedTensorException.class).hasMessageContaining("closed");
+    }
+
+    @Test
+    void statesThatDoNotFitIntoMemoryLeaveNothingBehind() {
+        try (Device small = Device.open("cpu", Map.of("threads", "1", "memoryLimit", "200000"));
+                LanguageModel tiny = ToyModels.create(ToyModels.config(), small)) {
+            long before = small.memory().liveHandles();
+            int[][] many = new int[4000][];
+            Arrays.fill(many, new int[] {1});
+            assertThatThrownBy(() -> new Generator(tiny).generate(many, greedy(2), QUIET)).isInstanceOf(OutOfDeviceMemoryException.class);
+            assertThat(small.memory().liveHandles()).isEqualTo(before);
+            assertThat(new Generator(tiny).generate(PROMPTS, greedy(2), QUIET)).hasDimensions(4, 2);
+        }
+    }
+
+    @Test
+    void textIsTheTokensOfTheModelInTheTokenizersLetters() {
+        Tokenizer letters = CharTokenizer.of("abcdefghij");
+        StringBuilder heard = new StringBuilder();
+        String text = new Generator(model).text(letters, "bad", 12, Sampling.temperature(4, 1), heard::append);
+        assertThat(text).hasSize(12).matches("[a-j]*").isEqualTo(heard.toString());
+        assertThatThrownBy(() -> new Generator(model).text(letters, "", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class);
+        assertThatThrownBy(() -> new Generator(model).text(letters, "xyz", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class);
+        Tokenizer more = CharTokenizer.of("abcdefghijklmn");
+        assertThatThrownBy(() -> new Generator(model).text(more, "a", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class)
+                .hasMessageContaining("14").hasMessageContaining("13");
+    }
+
+    @Test
+    void textEndsBeforeAStopToken() {
+        Tokenizer letters = CharTokenizer.of("abcdefghijklm");
+        String free = new Generator(model).text(letters, "cab", 9, Sampling.greedy(), piece -> { });
+        char stop = free.charAt(5);
+        String stopped = new Generator(model).text(letters, "cab", new Generator.Request(9, Sampling.greedy(), Set.of(letters.encode(stop + "")[0])), piece -> { });
+        assertThat(stopped).isEqualTo(free.substring(0, free.indexOf(stop)));
+    }
+
+    @Test
+    void statesForkReorderAndReset() {
+        try (Scope _ = Scope.open(); ModelState state = model.newState(new StateSpec(2, 8, DType.F64, device))) {
+            int[] ids = {1, 2, 3, 4, 5, 6};
+            double[] first = model.prefill(model.ids(ids, 2, 3), SequenceInfo.of(2, 3), state).toDoubles();
+            assertThat(state.tokens()).containsExactly(3, 3);
+            try (ModelState copy = state.fork()) {
+                Tensor next = model.ids(new int[] {7, 8}, 2, 1);
+                double[] ahead = model.step(next, state).toDoubles();
+                copy.reorder(new int[] {1, 0, 1});
+                assertThat(copy.tokens()).containsExactly(3, 3, 3);
+                double[] swapped = model.step(model.ids(new int[] {8, 7, 8}, 3, 1), copy).toDoubles();
+                assertThat(Arrays.copyOfRange(swapped, 0, 13)).isEqualTo(Arrays.copyOfRange(ahead, 13, 26));
+                assertThat(Arrays.copyOfRange(swapped, 13, 26)).isEqualTo(Arrays.copyOfRange(ahead, 0, 13));
+                assertThat(copy.bytes()).isEqualTo(state.bytes() / 2 * 3);
+                assertThatThrownBy(() -> copy.reorder(new int[] {3})).isInstanceOf(ShapeException.class);
+            }
+            state.reset();
+            assertThat(state.tokens()).containsExactly(0, 0);
+            assertThat(model.prefill(model.ids(ids, 2, 3), SequenceInfo.of(2, 3), state).toDoubles()).isEqualTo(first);
+            assertThatThrownBy(() -> model.step(model.ids(new int[] {1}, 1, 1), state)).isInstanceOf(ShapeException.class);
+        }
+    }
+
+    @Test
+    void aClosedStateSaysSo() {
+        try (Scope _ = Scope.open()) {
+            ModelState state = model.newState(new StateSpec(1, 8, DType.F64, device));
+            state.close();
+            assertThatThrownBy(() -> model.step(model.ids(new int[] {1}, 1, 1), state)).isInstanceOf(ReleasedTensorException.class)
+                    .hasMessageContaining("closed");
+        }
+    }
+
+    @Test
+    void costCountsTheStatesBytes() {
+        LanguageModelConfig config = LanguageModelConfig.of(13, 8, List.of(LayerSpec.of(new LeakyIntegrator.Config(1)), LayerSpec.of(new LeakyIntegrator.Config(2))));
+        StateSpec spec = new StateSpec(3, 8, DType.F64, device);
+        try (LanguageModel plain = wild(config); ModelState state = plain.newState(spec)) {
+            assertThat(plain.cost(spec).bytesAt(5) * 3).isEqualTo(state.bytes());
+            assertThat(plain.cost(spec).parameterBytes()).isEqualTo(8 * plain.parameterCount());
+        }
+    }
+}

@@ -450,7 +450,8 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run("scatterAdd", () -> indexing.scatterAdd(live("scatterAdd", x), axis, live("scatterAdd", index), live("scatterAdd", source)));
+        return run("scatterAdd",
+                () -> indexing.scatterAdd(live("scatterAdd", x), axis, live("scatterAdd", index), live("scatterAdd", source)));
     }
 
     @Override

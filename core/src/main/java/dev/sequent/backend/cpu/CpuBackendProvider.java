@@ -75,8 +75,8 @@ public final class CpuBackendProvider implements BackendProvider {
             return new ScalarKernels("option vector=off");
         }
         if (!hasVectorModule()) {
-            log.log(System.Logger.Level.WARNING, "The CPU backend runs on scalar kernels, many times slower than its vector kernels, because "
-                    + "the module " + VECTOR_MODULE + " is missing. Start Java with --add-modules " + VECTOR_MODULE + ".");
+            log.log(System.Logger.Level.WARNING, "The CPU backend runs on scalar kernels, many times slower than its vector "
+                    + "kernels, because the module " + VECTOR_MODULE + " is missing. Start Java with --add-modules " + VECTOR_MODULE + ".");
             return new ScalarKernels("no module " + VECTOR_MODULE);
         }
         // The classes of the vector kernels must not be touched before this point.

@@ -21,7 +21,8 @@ final class NativeMemory {
     private static final MethodHandle FREE = find("free", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG));
     /** Null where the operating system has no such call. */
     private static final MethodHandle MADVISE = System.getProperty("os.name").startsWith("Linux")
-            ? find("madvise", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT))
+            ? find("madvise", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG,
+                    ValueLayout.JAVA_INT))
             : null;
 
     /**

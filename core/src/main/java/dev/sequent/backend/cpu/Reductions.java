@@ -410,7 +410,8 @@ final class Reductions {
                 for (long i = 1; i < n; i++) {
                     long previous = y.offset() + at;
                     at += step;
-                    machine.kernels().binary(combine, y.memory(), previous, x.memory(), x.offset() + at, y.memory(), y.offset() + at, count);
+                    machine.kernels().binary(combine, y.memory(), previous, x.memory(), x.offset() + at,
+                            y.memory(), y.offset() + at, count);
                 }
             }
         });

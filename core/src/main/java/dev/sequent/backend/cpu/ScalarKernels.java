@@ -9,7 +9,10 @@ import dev.sequent.type.DType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** The kernels as plain loops in double precision: what runs where the vector module is absent, and what the vector kernels are tested against. */
+/**
+ * The kernels as plain loops in double precision: what runs where the vector module is absent, and what the vector kernels are
+ * tested against.
+ */
 final class ScalarKernels implements Kernels {
     private static final ValueLayout.OfFloat F = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort H = ValueLayout.JAVA_SHORT_UNALIGNED;

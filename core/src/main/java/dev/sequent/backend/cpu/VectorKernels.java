@@ -44,7 +44,8 @@ final class VectorKernels implements Kernels {
     private static final long RESULT = LANES * 8L;
 
     /** Room for the rest of a row that does not fill a vector, padded to one. */
-    private final ThreadLocal<MemorySegment> edge = ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(LANES * 12L, NativeMemory.ALIGNMENT));
+    private final ThreadLocal<MemorySegment> edge = ThreadLocal.withInitial(
+            () -> Arena.ofAuto().allocate(LANES * 12L, NativeMemory.ALIGNMENT));
     private final ThreadLocal<float[]> tile = ThreadLocal.withInitial(() -> new float[LANES * LANES]);
     private final ScalarKernels scalar = new ScalarKernels("no vector form");
 

@@ -239,7 +239,10 @@ final class VectorMath {
         return p.mul(x);
     }
 
-    /** erfc for x from 1 on: e^-q(x), q of degree 7 fitted to -log erfc on [1, 4] with a relative error of 3.3e-7 in erfc; beyond 4, below 2e-8. */
+    /**
+     * erfc for x from 1 on: e^-q(x), q of degree 7 fitted to -log erfc on [1, 4] with a relative error of 3.3e-7 in erfc; beyond 4,
+     * below 2e-8.
+     */
     private static FloatVector erfcLarge(FloatVector x) {
         FloatVector a = x.blend(4f, x.compare(VectorOperators.GT, 4f));
         FloatVector q = a.fma(FloatVector.broadcast(S, 1.3345455e-05f), FloatVector.broadcast(S, -0.00031818918f));

@@ -128,8 +128,10 @@ final class VectorReduce {
         }
         if (i < n) {
             VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector a = FloatVector.fromMemorySegment(S, s0, i * 4L, ORDER, m).add(FloatVector.fromMemorySegment(S, s1, i * 4L, ORDER, m));
-            FloatVector b = FloatVector.fromMemorySegment(S, s2, i * 4L, ORDER, m).add(FloatVector.fromMemorySegment(S, s3, i * 4L, ORDER, m));
+            FloatVector a = FloatVector.fromMemorySegment(S, s0, i * 4L, ORDER, m)
+                    .add(FloatVector.fromMemorySegment(S, s1, i * 4L, ORDER, m));
+            FloatVector b = FloatVector.fromMemorySegment(S, s2, i * 4L, ORDER, m)
+                    .add(FloatVector.fromMemorySegment(S, s3, i * 4L, ORDER, m));
             FloatVector.fromMemorySegment(S, t, i * 4L, ORDER, m).add(a.add(b)).intoMemorySegment(t, i * 4L, ORDER, m);
         }
     }

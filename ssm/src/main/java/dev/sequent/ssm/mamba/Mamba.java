@@ -1,6 +1,7 @@
 package dev.sequent.ssm.mamba;
 
 import dev.sequent.autograd.Split;
+import dev.sequent.autograd.Split;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;

@@ -7,7 +7,7 @@ import org.apache.commons.math3.linear.RealMatrix;
 /**
  * The HiPPO-LegS matrices (Gu et al. 2020) and the spectrum of their normal part (Gu, Goel and Re 2021), in double precision.
  *
- * <p>A[n,k] = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 for n < k; B[n] = sqrt(2n+1); P[n] = sqrt(n+1/2). A + P P^T = -1/2 I + S with a skew-symmetric S,
+ * <p>A[n,k] = -sqrt((2n+1)(2k+1)) for n &gt; k, -(n+1) for n = k, 0 for n &lt; k; B[n] = sqrt(2n+1); P[n] = sqrt(n+1/2). A + P P^T = -1/2 I + S with a skew-symmetric S,
  * whose eigenvalues are purely imaginary and come in conjugate pairs.
  */
 public final class Hippo {

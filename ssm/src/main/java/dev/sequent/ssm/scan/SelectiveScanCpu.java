@@ -28,7 +28,7 @@ public final class SelectiveScanCpu {
     /** Tasks for every thread: few, because neighbouring blocks in one task mean longer runs through memory; enough to balance the load. */
     private static final int TASKS_PER_THREAD = 3;
     /** Number of blocks from which on the gradients of B and C are first summed over two blocks. */
-    private static final int MANY_BLOCKS = 64;
+    private static final int MANY_BLOCKS = 32;
     /** Elements of the state below which a single token is not worth waking other threads. */
     private static final int PARALLEL_STEP = 1 << 16;
 
@@ -296,13 +296,13 @@ public final class SelectiveScanCpu {
         ScanShape shape = in.shape();
         int blocks = blocks(shape);
         int tasks = shape.batch() * blocks;
-        if ((long) shape.batch() * shape.channels() * shape.states() < PARALLEL_STEP) {
-            for (int task = 0; task < tasks; task++) {
+        // the pool also sets the treatment of denormals, which decaying states reach
+        int share = (long) shape.batch() * shape.channels() * shape.states() < PARALLEL_STEP ? tasks : 1;
+        pool.forEach(tasks / share, first -> {
+            for (int task = first * share; task < (first + 1) * share; task++) {
                 stepBlock(in, y, finalState, task / blocks, task % blocks);
             }
-        } else {
-            pool.forEach(tasks, task -> stepBlock(in, y, finalState, task / blocks, task % blocks));
-        }
+        });
     }
 
     private void stepBlock(ScanInputs in, ScanRows y, MemorySegment finalState, int batch, int block) {

@@ -10,6 +10,9 @@ import java.util.Optional;
 
 /** {@link SelectiveScanKernel} on tensors in host memory, by {@link SelectiveScanCpu}. */
 final class SelectiveScanHost implements SelectiveScanKernel {
+    /** Tiles of 32 rows are indexed by int. */
+    private static final long LARGEST_STRIDE = 1 << 24;
+
     private final HostTensors host;
     private final SelectiveScanCpu kernel;
 
@@ -28,16 +31,19 @@ final class SelectiveScanHost implements SelectiveScanKernel {
         if (x.u().size() == 0 || x.a().size() == 0) {
             return Optional.of("takes at least one element, given " + x.u().shape() + " and " + x.a().shape());
         }
+        if (x.u().dim(2) > LARGEST_STRIDE) {
+            return Optional.of("takes at most " + LARGEST_STRIDE + " channels, given " + x.u().dim(2));
+        }
         return HostTensors.refusal(x.u());
     }
 
-    /** Rows of a tensor where they lie; of a dense copy if their elements are not neighbours. */
+    /** Rows of a tensor where they lie; of a dense copy if their elements are not neighbours or their distance is beyond the kernel's arithmetic. */
     private ScanRows rows(Tensor x) {
         if (x == null) {
             return null;
         }
         HostMemory.View view = host.view(x);
-        if (view.strides()[2] != 1) {
+        if (view.strides()[2] != 1 || view.strides()[1] > LARGEST_STRIDE) {
             return ScanRows.contiguous(host.read(x.contiguous()), (int) x.dim(1), (int) x.dim(2));
         }
         return new ScanRows(view.segment(), view.strides()[0], view.strides()[1]);

@@ -13,7 +13,8 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The loops of the selective scan in the Vector API: lanes are channels, a block has four vectors of them.
  *
- * <p>The two exponentials are written out where they are used, because the compiler does not inline helpers into loops of this size.
+ * <p>The exponentials are written out where they are used, and loops that use them have two or four vectors to a turn: the compiler inlines neither
+ * helpers into loops of this size nor methods of this size into their callers, and where it does for smaller ones the loops run at a quarter of the speed.
  * <ul>
  * <li>exp(step A) in the recurrences is 2^u with u = step (log2(e) A) = k + f, k the nearest integer (added and subtracted as
  *     {@link #MAGIC}, in one fused operation with the product, so that f has no rounding error but its own), and a minimax polynomial
@@ -66,37 +67,81 @@ final class VectorScanTiles implements ScanTiles {
 
     @Override
     public float prepare(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride) {
-        return softplus ? prepareSoftplus(s, rows, delta, deltaStride, u, uStride) : preparePlain(s, rows, delta, deltaStride, u, uStride);
+        if (softplus) {
+            softplusSteps(s, rows, delta, deltaStride);
+        } else {
+            plainSteps(s, rows, delta, deltaStride);
+        }
+        return drives(s, rows, u, uStride);
     }
 
-    private static float preparePlain(ScanScratch s, int rows, MemorySegment delta, long deltaStride, MemorySegment u, long uStride) {
+    private static void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
         MemorySegment step = s.step.asSlice(0, rows * W * 4L);
-        MemorySegment drive = s.drive.asSlice(0, rows * W * 4L);
-        MemorySegment bias = s.bias.asSlice(0, W * 4L);
-        IntVector largest = IntVector.zero(SI);
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += L) {
-                FloatVector d = load(delta, t * deltaStride + j).add(load(bias, j));
-                largest = largest.max(d.reinterpretAsInts().and(MAGNITUDE));
-                d.intoMemorySegment(step, (t * W + j) * 4L, LE);
-                d.mul(load(u, t * uStride + j)).intoMemorySegment(drive, (t * W + j) * 4L, LE);
+        for (int j = 0; j < W; j += L) {
+            FloatVector bias = load(s.bias, j);
+            for (int t = 0; t < rows; t++) {
+                load(delta, t * deltaStride + j).add(bias).intoMemorySegment(step, (t * W + j) * 4L, LE);
             }
         }
-        return Float.intBitsToFloat(largest.reduceLanes(VectorOperators.MAX));
     }
 
-    private static float prepareSoftplus(ScanScratch s, int rows, MemorySegment delta, long deltaStride, MemorySegment u, long uStride) {
+    private static void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+        final FloatVector magic = FloatVector.broadcast(S, MAGIC);
+        final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
+        final FloatVector one = FloatVector.broadcast(S, 1f);
+        final FloatVector c1 = FloatVector.broadcast(S, C1);
+        final FloatVector c2 = FloatVector.broadcast(S, C2);
+        final FloatVector c3 = FloatVector.broadcast(S, C3);
+        final FloatVector c4 = FloatVector.broadcast(S, C4);
+        final FloatVector c5 = FloatVector.broadcast(S, C5);
+        final FloatVector c6 = FloatVector.broadcast(S, C6);
+        final FloatVector a1 = FloatVector.broadcast(S, A1);
+        final FloatVector a2 = FloatVector.broadcast(S, A2);
+        final FloatVector a3 = FloatVector.broadcast(S, A3);
+        final FloatVector a4 = FloatVector.broadcast(S, A4);
+        final FloatVector two = FloatVector.broadcast(S, 2f);
+        MemorySegment source = delta.asSlice(0, ((rows - 1) * deltaStride + W) * 4);
+        MemorySegment step = s.step.asSlice(0, rows * W * 4L);
+        MemorySegment bias = s.bias.asSlice(0, W * 4L);
+        int stride = (int) deltaStride;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * stride + j;
+                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
+                FloatVector p0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
+                FloatVector m0 = p0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k0 = m0.fma(scale, magic);
+                FloatVector f0 = m0.fma(scale, magic.sub(k0));
+                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                        .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector q0 = e0.div(e0.add(two));
+                FloatVector s0 = q0.mul(q0);
+                FloatVector l0 = s0.fma(a4, a3).fma(s0, a2).fma(s0, a1).fma(s0, two);
+                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
+                FloatVector p1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
+                FloatVector m1 = p1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k1 = m1.fma(scale, magic);
+                FloatVector f1 = m1.fma(scale, magic.sub(k1));
+                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                        .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector q1 = e1.div(e1.add(two));
+                FloatVector s1 = q1.mul(q1);
+                FloatVector l1 = s1.fma(a4, a3).fma(s1, a2).fma(s1, a1).fma(s1, two);
+                // (x + |x|) / 2 is max(x, 0), and keeps a NaN
+                q0.fma(l0, x0.add(p0).mul(0.5f)).intoMemorySegment(step, (t * W + j) * 4L, LE);
+                q1.fma(l1, x1.add(p1).mul(0.5f)).intoMemorySegment(step, (t * W + j + L) * 4L, LE);
+            }
+        }
+    }
+
+    private static float drives(ScanScratch s, int rows, MemorySegment u, long uStride) {
         MemorySegment step = s.step.asSlice(0, rows * W * 4L);
         MemorySegment drive = s.drive.asSlice(0, rows * W * 4L);
-        MemorySegment bias = s.bias.asSlice(0, W * 4L);
         IntVector largest = IntVector.zero(SI);
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < W; j += L) {
-                FloatVector x = load(delta, t * deltaStride + j).add(load(bias, j));
-                FloatVector magnitude = x.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
-                FloatVector d = softplus(x, magnitude, expNegative(magnitude));
+                FloatVector d = load(step, t * W + j);
                 largest = largest.max(d.reinterpretAsInts().and(MAGNITUDE));
-                d.intoMemorySegment(step, (t * W + j) * 4L, LE);
                 d.mul(load(u, t * uStride + j)).intoMemorySegment(drive, (t * W + j) * 4L, LE);
             }
         }
@@ -105,33 +150,6 @@ final class VectorScanTiles implements ScanTiles {
 
     private static FloatVector load(MemorySegment source, long index) {
         return FloatVector.fromMemorySegment(S, source, index * 4L, LE);
-    }
-
-    /** exp(-x) for x of at least 0. */
-    private static FloatVector expNegative(FloatVector x) {
-        FloatVector bounded = x.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
-        FloatVector k = bounded.fma(FloatVector.broadcast(S, -LOG2E), FloatVector.broadcast(S, MAGIC));
-        FloatVector f = bounded.fma(FloatVector.broadcast(S, -LOG2E), FloatVector.broadcast(S, MAGIC).sub(k));
-        FloatVector p = f.fma(FloatVector.broadcast(S, C6), FloatVector.broadcast(S, C5)).fma(f, FloatVector.broadcast(S, C4))
-                .fma(f, FloatVector.broadcast(S, C3)).fma(f, FloatVector.broadcast(S, C2)).fma(f, FloatVector.broadcast(S, C1))
-                .fma(f, FloatVector.broadcast(S, 1f));
-        return p.reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-    }
-
-    /** log(1 + e^x), given |x| and e = e^-|x|. */
-    private static FloatVector softplus(FloatVector x, FloatVector magnitude, FloatVector e) {
-        FloatVector q = e.div(e.add(2f));
-        FloatVector t = q.mul(q);
-        FloatVector p = t.fma(FloatVector.broadcast(S, A4), FloatVector.broadcast(S, A3)).fma(t, FloatVector.broadcast(S, A2))
-                .fma(t, FloatVector.broadcast(S, A1)).fma(t, FloatVector.broadcast(S, 2f));
-        // (x + |x|) / 2 is max(x, 0), and keeps a NaN
-        return q.fma(p, x.add(magnitude).mul(0.5f));
-    }
-
-    /** 1 / (1 + e^-x), given e = e^-|x|. */
-    private static FloatVector sigmoid(FloatVector x, FloatVector e) {
-        FloatVector one = FloatVector.broadcast(S, 1f);
-        return e.blend(one, x.compare(VectorOperators.GE, 0f)).div(e.add(1f));
     }
 
     @Override
@@ -267,23 +285,62 @@ final class VectorScanTiles implements ScanTiles {
     @Override
     public void finish(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment z, long zStride,
             MemorySegment y, long yStride) {
+        finishPlain(s, from, to, u, uStride, z == null ? y : s.out, z == null ? yStride : W);
+        if (z != null) {
+            finishGated(s, from, to, z, zStride, y, yStride);
+        }
+    }
+
+    /** out + D u. */
+    private static void finishPlain(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment y, long yStride) {
         MemorySegment out = s.out.asSlice(0, to * W * 4L);
         MemorySegment skip = s.skip.asSlice(0, W * 4L);
-        if (z == null) {
-            for (int t = from; t < to; t++) {
-                for (int j = 0; j < W; j += L) {
-                    FloatVector value = load(u, t * uStride + j).fma(load(skip, j), load(out, t * W + j));
-                    value.intoMemorySegment(y, (t * yStride + j) * 4L, LE);
-                }
-            }
-            return;
-        }
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j += L) {
                 FloatVector value = load(u, t * uStride + j).fma(load(skip, j), load(out, t * W + j));
-                FloatVector gate = load(z, t * zStride + j);
-                FloatVector e = expNegative(gate.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats());
-                value.mul(gate.mul(sigmoid(gate, e))).intoMemorySegment(y, (t * yStride + j) * 4L, LE);
+                value.intoMemorySegment(y, (t * yStride + j) * 4L, LE);
+            }
+        }
+    }
+
+    /** out SiLU(z). */
+    private static void finishGated(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride) {
+        final FloatVector magic = FloatVector.broadcast(S, MAGIC);
+        final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
+        final FloatVector one = FloatVector.broadcast(S, 1f);
+        final FloatVector c1 = FloatVector.broadcast(S, C1);
+        final FloatVector c2 = FloatVector.broadcast(S, C2);
+        final FloatVector c3 = FloatVector.broadcast(S, C3);
+        final FloatVector c4 = FloatVector.broadcast(S, C4);
+        final FloatVector c5 = FloatVector.broadcast(S, C5);
+        final FloatVector c6 = FloatVector.broadcast(S, C6);
+        MemorySegment out = s.out.asSlice(0, to * W * 4L);
+        MemorySegment gates = z.asSlice(0, ((to - 1) * zStride + W) * 4);
+        MemorySegment target = y.asSlice(0, ((to - 1) * yStride + W) * 4);
+        int stride = (int) zStride;
+        int targetStride = (int) yStride;
+        for (int t = from; t < to; t++) {
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * stride + j;
+                int w = t * targetStride + j;
+                FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k0 = m0.fma(scale, magic);
+                FloatVector f0 = m0.fma(scale, magic.sub(k0));
+                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                        .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
+                FloatVector x1 = FloatVector.fromMemorySegment(S, gates, (r + L) * 4L, LE);
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k1 = m1.fma(scale, magic);
+                FloatVector f1 = m1.fma(scale, magic.sub(k1));
+                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                        .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
+                FloatVector v0 = FloatVector.fromMemorySegment(S, out, (t * W + j) * 4L, LE);
+                v0.mul(x0.mul(p0)).intoMemorySegment(target, w * 4L, LE);
+                FloatVector v1 = FloatVector.fromMemorySegment(S, out, (t * W + j + L) * 4L, LE);
+                v1.mul(x1.mul(p1)).intoMemorySegment(target, (w + L) * 4L, LE);
             }
         }
     }
@@ -305,40 +362,102 @@ final class VectorScanTiles implements ScanTiles {
         return largest;
     }
 
+    /** Derivative of the step size by delta: the logistic function, or 1. */
     private static void slopes(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride) {
+        if (softplus) {
+            softplusSlopes(s, rows, delta, deltaStride);
+        } else {
+            for (int i = 0; i < rows * W; i += L) {
+                FloatVector.broadcast(S, 1f).intoMemorySegment(s.slope, i * 4L, LE);
+            }
+        }
+    }
+
+    private static void softplusSlopes(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+        final FloatVector magic = FloatVector.broadcast(S, MAGIC);
+        final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
+        final FloatVector one = FloatVector.broadcast(S, 1f);
+        final FloatVector c1 = FloatVector.broadcast(S, C1);
+        final FloatVector c2 = FloatVector.broadcast(S, C2);
+        final FloatVector c3 = FloatVector.broadcast(S, C3);
+        final FloatVector c4 = FloatVector.broadcast(S, C4);
+        final FloatVector c5 = FloatVector.broadcast(S, C5);
+        final FloatVector c6 = FloatVector.broadcast(S, C6);
+        MemorySegment source = delta.asSlice(0, ((rows - 1) * deltaStride + W) * 4);
         MemorySegment slope = s.slope.asSlice(0, rows * W * 4L);
         MemorySegment bias = s.bias.asSlice(0, W * 4L);
-        if (!softplus) {
-            for (int i = 0; i < rows * W; i += L) {
-                FloatVector.broadcast(S, 1f).intoMemorySegment(slope, i * 4L, LE);
-            }
-            return;
-        }
+        int stride = (int) deltaStride;
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += L) {
-                FloatVector x = load(delta, t * deltaStride + j).add(load(bias, j));
-                FloatVector e = expNegative(x.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats());
-                sigmoid(x, e).intoMemorySegment(slope, (t * W + j) * 4L, LE);
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * stride + j;
+                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k0 = m0.fma(scale, magic);
+                FloatVector f0 = m0.fma(scale, magic.sub(k0));
+                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                        .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
+                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k1 = m1.fma(scale, magic);
+                FloatVector f1 = m1.fma(scale, magic.sub(k1));
+                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                        .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
+                p0.intoMemorySegment(slope, (t * W + j) * 4L, LE);
+                p1.intoMemorySegment(slope, (t * W + j + L) * 4L, LE);
             }
         }
     }
 
     /** SiLU(z) = z p with p the logistic function, and SiLU'(z) = p (1 + z (1 - p)). */
     private static void gates(ScanScratch s, int rows, MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
+        final FloatVector magic = FloatVector.broadcast(S, MAGIC);
+        final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
+        final FloatVector one = FloatVector.broadcast(S, 1f);
+        final FloatVector c1 = FloatVector.broadcast(S, C1);
+        final FloatVector c2 = FloatVector.broadcast(S, C2);
+        final FloatVector c3 = FloatVector.broadcast(S, C3);
+        final FloatVector c4 = FloatVector.broadcast(S, C4);
+        final FloatVector c5 = FloatVector.broadcast(S, C5);
+        final FloatVector c6 = FloatVector.broadcast(S, C6);
+        MemorySegment gates = z.asSlice(0, ((rows - 1) * zStride + W) * 4);
+        MemorySegment source = dy.asSlice(0, ((rows - 1) * dyStride + W) * 4);
         MemorySegment grad = s.grad.asSlice(0, rows * W * 4L);
         MemorySegment gateGrad = s.gateGrad.asSlice(0, rows * W * 4L);
-        FloatVector one = FloatVector.broadcast(S, 1f);
+        int stride = (int) zStride;
+        int sourceStride = (int) dyStride;
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += L) {
-                FloatVector gate = load(z, t * zStride + j);
-                FloatVector g = load(dy, t * dyStride + j);
-                FloatVector e = expNegative(gate.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats());
-                FloatVector scale = one.div(e.add(1f));
-                VectorMask<Float> positive = gate.compare(VectorOperators.GE, 0f);
-                FloatVector p = e.blend(one, positive).mul(scale);
-                FloatVector complement = one.blend(e, positive).mul(scale);
-                g.mul(gate.mul(p)).intoMemorySegment(grad, (t * W + j) * 4L, LE);
-                g.mul(p.mul(gate.fma(complement, one))).intoMemorySegment(gateGrad, (t * W + j) * 4L, LE);
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * stride + j;
+                int q = t * sourceStride + j;
+                int w = t * W + j;
+                FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k0 = m0.fma(scale, magic);
+                FloatVector f0 = m0.fma(scale, magic.sub(k0));
+                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                        .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector n0 = one.div(e0.add(one));
+                VectorMask<Float> b0 = x0.compare(VectorOperators.GE, 0f);
+                FloatVector p0 = e0.blend(one, b0).mul(n0);
+                FloatVector o0 = one.blend(e0, b0).mul(n0);
+                FloatVector x1 = FloatVector.fromMemorySegment(S, gates, (r + L) * 4L, LE);
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector k1 = m1.fma(scale, magic);
+                FloatVector f1 = m1.fma(scale, magic.sub(k1));
+                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                        .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector n1 = one.div(e1.add(one));
+                VectorMask<Float> b1 = x1.compare(VectorOperators.GE, 0f);
+                FloatVector p1 = e1.blend(one, b1).mul(n1);
+                FloatVector o1 = one.blend(e1, b1).mul(n1);
+                FloatVector g0 = FloatVector.fromMemorySegment(S, source, q * 4L, LE);
+                g0.mul(x0.mul(p0)).intoMemorySegment(grad, w * 4L, LE);
+                g0.mul(p0.mul(x0.fma(o0, one))).intoMemorySegment(gateGrad, w * 4L, LE);
+                FloatVector g1 = FloatVector.fromMemorySegment(S, source, (q + L) * 4L, LE);
+                g1.mul(x1.mul(p1)).intoMemorySegment(grad, (w + L) * 4L, LE);
+                g1.mul(p1.mul(x1.fma(o1, one))).intoMemorySegment(gateGrad, (w + L) * 4L, LE);
             }
         }
     }
@@ -598,40 +717,72 @@ final class VectorScanTiles implements ScanTiles {
     @Override
     public void finishBackward(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
             MemorySegment dDelta, long dDeltaStride, MemorySegment dz, long dzStride) {
-        for (int j = 0; j < W; j += L) {
-            inputGradients(s, from, to, j, u, uStride, du, duStride, dDelta, dDeltaStride);
-            if (dz != null) {
-                gateGradients(s, from, to, j, u, uStride, dz, dzStride);
-            }
+        if (dz != null) {
+            gateGradients(s, from, to, u, uStride, dz, dzStride);
         }
+        inputGradients(s, from, to, u, uStride, du, duStride, dDelta, dDeltaStride);
     }
 
-    private static void inputGradients(ScanScratch s, int from, int to, int j, MemorySegment u, long uStride, MemorySegment du, long duStride,
+    private static void inputGradients(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
             MemorySegment dDelta, long dDeltaStride) {
-        FloatVector skip = load(s.skip, j);
-        FloatVector skipGrad = load(s.skipGrad, j);
-        FloatVector biasGrad = load(s.biasGrad, j);
         FloatVector ln2 = FloatVector.broadcast(S, LN2);
-        for (int t = from; t < to; t++) {
-            FloatVector x = load(u, t * uStride + j);
-            FloatVector g = load(s.grad, t * W + j);
-            FloatVector w = load(s.driveGrad, t * W + j);
-            // the scratch holds log2(e) A, hence ln(2)
-            FloatVector d = load(s.stepGrad, t * W + j).fma(ln2, x.mul(w)).mul(load(s.slope, t * W + j));
-            w.fma(load(s.step, t * W + j), g.mul(skip)).intoMemorySegment(du, (t * duStride + j) * 4L, LE);
-            d.intoMemorySegment(dDelta, (t * dDeltaStride + j) * 4L, LE);
-            skipGrad = g.fma(x, skipGrad);
-            biasGrad = biasGrad.add(d);
+        MemorySegment input = u.asSlice(0, ((to - 1) * uStride + W) * 4);
+        MemorySegment inputGrad = du.asSlice(0, ((to - 1) * duStride + W) * 4);
+        MemorySegment deltaGrad = dDelta.asSlice(0, ((to - 1) * dDeltaStride + W) * 4);
+        MemorySegment step = s.step.asSlice(0, to * W * 4L);
+        MemorySegment slope = s.slope.asSlice(0, to * W * 4L);
+        MemorySegment grad = s.grad.asSlice(0, to * W * 4L);
+        MemorySegment driveGrad = s.driveGrad.asSlice(0, to * W * 4L);
+        MemorySegment stepGrad = s.stepGrad.asSlice(0, to * W * 4L);
+        int stride = (int) uStride;
+        int inputStride = (int) duStride;
+        int deltaStride = (int) dDeltaStride;
+        for (int j = 0; j < W; j += 2 * L) {
+            FloatVector skip0 = load(s.skip, j);
+            FloatVector skipGrad0 = load(s.skipGrad, j);
+            FloatVector biasGrad0 = load(s.biasGrad, j);
+            FloatVector skip1 = load(s.skip, j + L);
+            FloatVector skipGrad1 = load(s.skipGrad, j + L);
+            FloatVector biasGrad1 = load(s.biasGrad, j + L);
+            for (int t = from; t < to; t++) {
+                int i = t * W + j;
+                int r = t * stride + j;
+                FloatVector x0 = FloatVector.fromMemorySegment(S, input, r * 4L, LE);
+                FloatVector g0 = FloatVector.fromMemorySegment(S, grad, i * 4L, LE);
+                FloatVector w0 = FloatVector.fromMemorySegment(S, driveGrad, i * 4L, LE);
+                FloatVector x1 = FloatVector.fromMemorySegment(S, input, (r + L) * 4L, LE);
+                FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (i + L) * 4L, LE);
+                FloatVector w1 = FloatVector.fromMemorySegment(S, driveGrad, (i + L) * 4L, LE);
+                // the scratch holds log2(e) A, hence ln(2)
+                FloatVector d0 = FloatVector.fromMemorySegment(S, stepGrad, i * 4L, LE).fma(ln2, x0.mul(w0)).mul(FloatVector.fromMemorySegment(S, slope, i * 4L, LE));
+                FloatVector v0 = w0.fma(FloatVector.fromMemorySegment(S, step, i * 4L, LE), g0.mul(skip0));
+                v0.intoMemorySegment(inputGrad, (t * inputStride + j) * 4L, LE);
+                d0.intoMemorySegment(deltaGrad, (t * deltaStride + j) * 4L, LE);
+                skipGrad0 = g0.fma(x0, skipGrad0);
+                biasGrad0 = biasGrad0.add(d0);
+                FloatVector d1 = FloatVector.fromMemorySegment(S, stepGrad, (i + L) * 4L, LE).fma(ln2, x1.mul(w1)).mul(FloatVector.fromMemorySegment(S, slope, (i + L) * 4L, LE));
+                FloatVector v1 = w1.fma(FloatVector.fromMemorySegment(S, step, (i + L) * 4L, LE), g1.mul(skip1));
+                v1.intoMemorySegment(inputGrad, (t * inputStride + j + L) * 4L, LE);
+                d1.intoMemorySegment(deltaGrad, (t * deltaStride + j + L) * 4L, LE);
+                skipGrad1 = g1.fma(x1, skipGrad1);
+                biasGrad1 = biasGrad1.add(d1);
+            }
+            skipGrad0.intoMemorySegment(s.skipGrad, j * 4L, LE);
+            biasGrad0.intoMemorySegment(s.biasGrad, j * 4L, LE);
+            skipGrad1.intoMemorySegment(s.skipGrad, (j + L) * 4L, LE);
+            biasGrad1.intoMemorySegment(s.biasGrad, (j + L) * 4L, LE);
         }
-        skipGrad.intoMemorySegment(s.skipGrad, j * 4L, LE);
-        biasGrad.intoMemorySegment(s.biasGrad, j * 4L, LE);
     }
 
-    private static void gateGradients(ScanScratch s, int from, int to, int j, MemorySegment u, long uStride, MemorySegment dz, long dzStride) {
-        FloatVector skip = load(s.skip, j);
+    private static void gateGradients(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment dz, long dzStride) {
+        MemorySegment out = s.out.asSlice(0, to * W * 4L);
+        MemorySegment gateGrad = s.gateGrad.asSlice(0, to * W * 4L);
+        MemorySegment skip = s.skip.asSlice(0, W * 4L);
         for (int t = from; t < to; t++) {
-            FloatVector value = load(u, t * uStride + j).fma(skip, load(s.out, t * W + j));
-            value.mul(load(s.gateGrad, t * W + j)).intoMemorySegment(dz, (t * dzStride + j) * 4L, LE);
+            for (int j = 0; j < W; j += L) {
+                FloatVector value = load(u, t * uStride + j).fma(load(skip, j), load(out, t * W + j));
+                value.mul(load(gateGrad, t * W + j)).intoMemorySegment(dz, (t * dzStride + j) * 4L, LE);
+            }
         }
     }
 

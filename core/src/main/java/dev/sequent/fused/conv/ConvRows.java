@@ -17,6 +17,11 @@ record ConvRows(MemorySegment segment, long batchStride, long tokenStride) {
         return (batch * batchStride + token * tokenStride + channel) * Float.BYTES;
     }
 
+    /** This tensor from one element on. */
+    MemorySegment from(int batch, int token, int channel) {
+        return segment.asSlice(offset(batch, token, channel));
+    }
+
     void load(int batch, int token, int channel, int columns, MemorySegment target, long at) {
         MemorySegment.copy(segment, offset(batch, token, channel), target, at, (long) columns * Float.BYTES);
     }

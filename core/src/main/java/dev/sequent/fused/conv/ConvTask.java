@@ -21,6 +21,7 @@ final class ConvTask {
     private final MemorySegment window;
     private final MemorySegment windowGrad;
     private final MemorySegment out;
+    private final MemorySegment sums;
     private final MemorySegment taps;
     private final MemorySegment bias;
     private final MemorySegment tapGrad;
@@ -34,6 +35,7 @@ final class ConvTask {
         this.window = rows(ROWS + count - 1);
         this.windowGrad = rows(ROWS + count - 1);
         this.out = rows(ROWS);
+        this.sums = rows(ROWS);
         this.taps = rows(count);
         this.bias = rows(1);
         this.tapGrad = rows(count);
@@ -56,14 +58,54 @@ final class ConvTask {
             return flags != null && (flags[batch * tokens + token] & flag) != 0;
         }
 
-        void load(ConvRows source, int token, MemorySegment target, int row) {
-            source.load(batch, token, channel, columns, target, row * ROW_BYTES);
-        }
-
-        void store(MemorySegment source, int row, ConvRows target, int token) {
-            if (target != null) {
-                target.store(batch, token, channel, columns, source, row * ROW_BYTES);
+        /** Tokens from {@code token} on that carry no flag, at most {@code limit}. */
+        int plainTokens(int token, int limit) {
+            int end = Math.min(tokens, token + limit);
+            int t = flags == null ? end : token;
+            while (t < end && flags[batch * tokens + t] == 0) {
+                t++;
             }
+            return t - token;
+        }
+    }
+
+    private void load(Job job, ConvRows source, int token, int rows, MemorySegment target, int row) {
+        if (job.columns() == WIDTH) {
+            tiles.move(rows, source.from(job.batch(), token, job.channel()), source.tokenStride(), target.asSlice(row * ROW_BYTES), WIDTH);
+        } else {
+            for (int i = 0; i < rows; i++) {
+                source.load(job.batch(), token + i, job.channel(), job.columns(), target, (row + i) * ROW_BYTES);
+            }
+        }
+    }
+
+    private void store(Job job, MemorySegment source, int row, int rows, ConvRows target, int token) {
+        if (target != null && job.columns() == WIDTH) {
+            tiles.move(rows, source.asSlice(row * ROW_BYTES), WIDTH, target.from(job.batch(), token, job.channel()), target.tokenStride());
+        } else if (target != null) {
+            for (int i = 0; i < rows; i++) {
+                target.store(job.batch(), token + i, job.channel(), job.columns(), source, (row + i) * ROW_BYTES);
+            }
+        }
+    }
+
+    /** Number of rows from {@code row} on, below {@code end}, whose inputs were neighbours. */
+    private int neighbours(int row, int end) {
+        int i = row + 1;
+        while (i < end && origin[row] >= 0 && origin[i] == origin[i - 1] + 1) {
+            i++;
+        }
+        return i - row;
+    }
+
+    /** Adds plain tokens to the window. */
+    private void append(Job job, int token, int rows, boolean backward) {
+        load(job, job.x(), token, rows, window, count - 1 + fill);
+        if (backward) {
+            load(job, job.dy(), token, rows, out, fill);
+        }
+        for (int i = 0; i < rows; i++) {
+            origin[count - 1 + fill++] = token + i;
         }
     }
 
@@ -80,38 +122,39 @@ final class ConvTask {
         for (int i = 0; i < count - 1; i++) {
             origin[i] = job.initialState() == null ? NOWHERE : -1 - i;
             if (job.initialState() != null) {
-                job.load(job.initialState(), i, window, i);
+                load(job, job.initialState(), i, 1, window, i);
             }
         }
     }
 
     void forward(Job job, MemorySegment weight, MemorySegment biases) {
         pack(job, weight, biases);
-        for (int t = 0; t < job.tokens(); t++) {
+        for (int t = 0; t < job.tokens();) {
             if (job.has(t, CausalConv.RESET)) {
                 flushForward(job);
                 window.asSlice(0, (count - 1) * ROW_BYTES).fill((byte) 0);
             }
             if (job.has(t, CausalConv.SKIP)) {
                 job.y().zero(job.batch(), t, job.channel(), job.columns());
+                t++;
             } else {
-                job.load(job.x(), t, window, count - 1 + fill);
-                origin[count - 1 + fill++] = t;
-                if (fill == ROWS) {
-                    flushForward(job);
-                }
+                int rows = Math.max(1, job.plainTokens(t, ROWS - fill));
+                append(job, t, rows, false);
+                t += rows;
+            }
+            if (fill == ROWS) {
+                flushForward(job);
             }
         }
         flushForward(job);
-        for (int i = 0; i < count - 1; i++) {
-            job.store(window, i, job.finalState(), i);
-        }
+        store(job, window, 0, count - 1, job.finalState(), 0);
     }
 
     private void flushForward(Job job) {
         tiles.forward(fill, count, job.silu(), window, taps, bias, out);
-        for (int i = 0; i < fill; i++) {
-            job.store(out, i, job.y(), origin[count - 1 + i]);
+        for (int i = 0, rows; i < fill; i += rows) {
+            rows = neighbours(count - 1 + i, count - 1 + fill);
+            store(job, out, i, rows, job.y(), origin[count - 1 + i]);
         }
         shift(window);
         fill = 0;
@@ -128,7 +171,7 @@ final class ConvTask {
         for (MemorySegment s : new MemorySegment[] {windowGrad, tapGrad, biasGrad}) {
             s.fill((byte) 0);
         }
-        for (int t = 0; t < job.tokens(); t++) {
+        for (int t = 0; t < job.tokens();) {
             if (job.has(t, CausalConv.RESET)) {
                 flushBackward(job);
                 emit(job, count - 1);
@@ -138,13 +181,14 @@ final class ConvTask {
             }
             if (job.has(t, CausalConv.SKIP)) {
                 job.dx().zero(job.batch(), t, job.channel(), job.columns());
+                t++;
             } else {
-                job.load(job.x(), t, window, count - 1 + fill);
-                job.load(job.dy(), t, out, fill);
-                origin[count - 1 + fill++] = t;
-                if (fill == ROWS) {
-                    flushBackward(job);
-                }
+                int rows = Math.max(1, job.plainTokens(t, ROWS - fill));
+                append(job, t, rows, true);
+                t += rows;
+            }
+            if (fill == ROWS) {
+                flushBackward(job);
             }
         }
         flushBackward(job);
@@ -161,7 +205,7 @@ final class ConvTask {
     }
 
     private void flushBackward(Job job) {
-        tiles.activationGradient(fill, count, job.silu(), window, taps, bias, out, biasGrad);
+        tiles.activationGradient(fill, count, job.silu(), window, taps, bias, sums, out, biasGrad);
         tiles.backward(fill, count, window, taps, out, windowGrad, tapGrad);
         emit(job, fill);
         shift(window);
@@ -172,12 +216,13 @@ final class ConvTask {
     }
 
     /** Brings the first rows of the window's gradient, which no later token changes, to where their inputs came from. */
-    private void emit(Job job, int rows) {
-        for (int i = 0; i < rows; i++) {
+    private void emit(Job job, int end) {
+        for (int i = 0, rows; i < end; i += rows) {
+            rows = neighbours(i, end);
             if (origin[i] >= 0) {
-                job.store(windowGrad, i, job.dx(), origin[i]);
+                store(job, windowGrad, i, rows, job.dx(), origin[i]);
             } else if (origin[i] != NOWHERE) {
-                job.store(windowGrad, i, job.dInitialState(), -1 - origin[i]);
+                store(job, windowGrad, i, rows, job.dInitialState(), -1 - origin[i]);
             }
         }
     }

@@ -21,6 +21,13 @@ final class ConvTilesScalar implements ConvTiles {
     }
 
     @Override
+    public void move(int rows, MemorySegment source, long sourceStride, MemorySegment target, long targetStride) {
+        for (int i = 0; i < rows; i++) {
+            MemorySegment.copy(source, i * sourceStride * Float.BYTES, target, i * targetStride * Float.BYTES, (long) WIDTH * Float.BYTES);
+        }
+    }
+
+    @Override
     public void forward(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment out) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < WIDTH; j++) {
@@ -31,8 +38,8 @@ final class ConvTilesScalar implements ConvTiles {
     }
 
     @Override
-    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment grad,
-            MemorySegment biasGrad) {
+    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment sums,
+            MemorySegment grad, MemorySegment biasGrad) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < WIDTH; j++) {
                 float g = at(grad, i * WIDTH + j);

@@ -29,10 +29,12 @@ import java.util.Arrays;
  * the vector module is present; {@link ScalarGemm} is its replacement.
  */
 final class JavaGemm implements Gemm {
-    /** Most elements of k in a panel: a panel of B then takes 96 KB with 512-bit vectors. */
-    private static final int BLOCK_K = 768;
-    /** Rows of A that a task holds packed: 1.2 MB, which leaves some of a second-level cache of 2 MB to B and C. */
-    private static final int BLOCK_ROWS = 384;
+    /** Most elements of k in a panel: a panel of B then takes 96 KB with 512-bit vectors, 24 KB with 256-bit vectors. */
+    private static final int BLOCK_K = LANES >= 16 ? 768 : 384;
+    /** Rows of A that a task holds packed: 590 KB or 295 KB, to stay in a second-level cache of 1 MB or 512 KB. */
+    private static final int BLOCK_ROWS = 192;
+    /** Rows of A that are packed together: long enough pieces of its rows when they are stored as columns. */
+    private static final int PACK_ROWS = 8 * ROWS;
     /** Columns of B that are packed at a time in a tall product. */
     private static final int BLOCK_COLUMNS = 2048;
     /** Columns of B that are packed together: long enough pieces of its rows when they are stored. */
@@ -51,7 +53,7 @@ final class JavaGemm implements Gemm {
     /** Most rows of a thin product. */
     private static final int THIN_ROWS = 8;
     /** Thin products with fewer multiplications stay on the calling thread: they wait for memory, so little work takes long. */
-    private static final long THIN_WORK = 1 << 16;
+    private static final long THIN_WORK = 1 << 17;
     /** Columns of a task of a thin product: long enough pieces of stored rows, and a result that stays in the first cache. */
     private static final int THIN_COLUMNS = 256;
     private static final int MOST_THIN_COLUMNS = 1024;
@@ -289,14 +291,18 @@ final class JavaGemm implements Gemm {
             sharedA = scratch.get().a(superK / blockK * rowPanels * aStride);
             for (fromK = 0; fromK < k; fromK = toK) {
                 toK = Math.min(k, fromK + superK);
-                loop(Phase.PACK_A, ceilDiv(toK - fromK, blockK));
+                loop(Phase.PACK_A, ceilDiv(toK - fromK, blockK) * ceilDiv(m, PACK_ROWS));
                 loop(Phase.FLAT, tasks);
             }
         }
 
         private void packSharedA(int task) {
-            int from = fromK + task * blockK;
-            packA(0, m, from, Math.min(toK, from + blockK), sharedA, task * rowPanels * aStride);
+            int parts = ceilDiv(m, PACK_ROWS);
+            int block = task / parts;
+            int row = task % parts * PACK_ROWS;
+            int from = fromK + block * blockK;
+            packA(row, Math.min(PACK_ROWS, m - row), from, Math.min(toK, from + blockK), sharedA,
+                    (block * rowPanels + row / ROWS) * aStride);
         }
 
         private void flatTask(Scratch own, int task) {

@@ -144,7 +144,10 @@ final class Dnnl {
         }
     }
 
-    /** Makes everything that the calling thread starts run in that thread alone. */
+    /**
+     * Makes oneDNN run in the calling thread alone whenever that calls it. The setting belongs to the thread and to this OpenMP runtime,
+     * so other users of the same runtime see it in this thread too.
+     */
     void useOneThread() {
         try {
             setThreads.invokeExact(1);

@@ -59,6 +59,6 @@ public final class Sgd extends MomentOptimizer {
     }
 
     private SgdStep factors(double learningRate, double decay, double scale) {
-        return new SgdStep((float) learningRate, (float) settings.momentum, (float) decay, settings.nesterov, (float) scale);
+        return new SgdStep(learningRate, settings.momentum, decay, settings.nesterov, scale);
     }
 }

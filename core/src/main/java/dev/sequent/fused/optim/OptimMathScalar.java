@@ -8,27 +8,38 @@ import java.lang.foreign.MemorySegment;
 final class OptimMathScalar implements OptimMath {
     @Override
     public void adamw(AdamWStep c, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, long at, int n) {
+        float rate1 = (float) (1 - c.beta1());
+        float rate2 = (float) (1 - c.beta2());
+        float eps = (float) c.eps();
+        float keep = (float) c.keep();
+        float step = (float) c.step();
+        float root = (float) c.root();
+        float scale = (float) c.scale();
         for (long i = at; i < at + n; i++) {
-            float gv = g.getAtIndex(JAVA_FLOAT, i) * c.scale();
+            float gv = g.getAtIndex(JAVA_FLOAT, i) * scale;
             float mv = m.getAtIndex(JAVA_FLOAT, i);
             float vv = v.getAtIndex(JAVA_FLOAT, i);
-            mv += (1 - c.beta1()) * (gv - mv);
-            vv += (1 - c.beta2()) * (gv * gv - vv);
+            mv += rate1 * (gv - mv);
+            vv += rate2 * (gv * gv - vv);
             m.setAtIndex(JAVA_FLOAT, i, mv);
             v.setAtIndex(JAVA_FLOAT, i, vv);
-            float update = c.step() * mv / (c.root() * (float) Math.sqrt(vv) + c.eps());
-            p.setAtIndex(JAVA_FLOAT, i, c.keep() * p.getAtIndex(JAVA_FLOAT, i) - update);
+            float update = step * mv / (root * (float) Math.sqrt(vv) + eps);
+            p.setAtIndex(JAVA_FLOAT, i, keep * p.getAtIndex(JAVA_FLOAT, i) - update);
         }
     }
 
     @Override
     public void sgd(SgdStep c, MemorySegment p, MemorySegment g, MemorySegment b, long at, int n) {
+        float rate = (float) c.learningRate();
+        float momentum = (float) c.momentum();
+        float decay = (float) c.decay();
+        float scale = (float) c.scale();
         for (long i = at; i < at + n; i++) {
             float pv = p.getAtIndex(JAVA_FLOAT, i);
-            float gv = c.scale() * g.getAtIndex(JAVA_FLOAT, i) + c.decay() * pv;
-            float bv = c.momentum() * b.getAtIndex(JAVA_FLOAT, i) + gv;
+            float gv = scale * g.getAtIndex(JAVA_FLOAT, i) + decay * pv;
+            float bv = momentum * b.getAtIndex(JAVA_FLOAT, i) + gv;
             b.setAtIndex(JAVA_FLOAT, i, bv);
-            p.setAtIndex(JAVA_FLOAT, i, pv - c.learningRate() * (c.nesterov() ? gv + c.momentum() * bv : bv));
+            p.setAtIndex(JAVA_FLOAT, i, pv - rate * (c.nesterov() ? gv + momentum * bv : bv));
         }
     }
 

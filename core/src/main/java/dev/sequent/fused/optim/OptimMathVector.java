@@ -31,13 +31,13 @@ final class OptimMathVector implements OptimMath {
         MemorySegment g = row(gs, at, n);
         MemorySegment m = row(ms, at, n);
         MemorySegment v = row(vs, at, n);
-        FloatVector rate1 = FloatVector.broadcast(S, 1 - c.beta1());
-        FloatVector rate2 = FloatVector.broadcast(S, 1 - c.beta2());
-        FloatVector keep = FloatVector.broadcast(S, c.keep());
-        float scale = c.scale();
-        float step = -c.step();
-        float root = c.root();
-        float eps = c.eps();
+        FloatVector rate1 = FloatVector.broadcast(S, (float) (1 - c.beta1()));
+        FloatVector rate2 = FloatVector.broadcast(S, (float) (1 - c.beta2()));
+        FloatVector keep = FloatVector.broadcast(S, (float) c.keep());
+        float scale = (float) c.scale();
+        float step = (float) -c.step();
+        float root = (float) c.root();
+        float eps = (float) c.eps();
         int i = 0;
         for (; i <= n - LANES; i += LANES) {
             long o = (long) i << 2;
@@ -71,13 +71,13 @@ final class OptimMathVector implements OptimMath {
         MemorySegment p = row(ps, at, n);
         MemorySegment g = row(gs, at, n);
         MemorySegment b = row(bs, at, n);
-        FloatVector momentum = FloatVector.broadcast(S, c.momentum());
-        FloatVector decay = FloatVector.broadcast(S, c.decay());
-        FloatVector rate = FloatVector.broadcast(S, -c.learningRate());
+        FloatVector momentum = FloatVector.broadcast(S, (float) c.momentum());
+        FloatVector decay = FloatVector.broadcast(S, (float) c.decay());
+        FloatVector rate = FloatVector.broadcast(S, (float) -c.learningRate());
         // the step is along a gv + k bv: the velocity itself, or Nesterov's look ahead
         float a = c.nesterov() ? 1 : 0;
-        float k = c.nesterov() ? c.momentum() : 1;
-        float scale = c.scale();
+        float k = c.nesterov() ? (float) c.momentum() : 1;
+        float scale = (float) c.scale();
         int i = 0;
         for (; i <= n - LANES; i += LANES) {
             long o = (long) i << 2;

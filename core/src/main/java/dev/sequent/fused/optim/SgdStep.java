@@ -10,4 +10,4 @@ package dev.sequent.fused.optim;
  * @param nesterov whether the step looks ahead along the velocity
  * @param scale factor of the gradient
  */
-public record SgdStep(float learningRate, float momentum, float decay, boolean nesterov, float scale) {}
+public record SgdStep(double learningRate, double momentum, double decay, boolean nesterov, double scale) {}

@@ -82,12 +82,9 @@ public final class S4d extends RecurrentMixer {
         return java.util.Arrays.stream(x).map(Math::log).toArray();
     }
 
+    /** The same values for every channel. */
     private Tensor rows(Init init, double[] values) {
-        float[] all = new float[width * values.length];
-        for (int i = 0; i < all.length; i++) {
-            all[i] = (float) values[i % values.length];
-        }
-        return init.make(() -> Tensor.of(init.device(), all, width, values.length));
+        return init.make(() -> Tensor.of(init.device(), values, 1, values.length).broadcastTo(Shape.of(width, values.length)));
     }
 
     /** Complex normal numbers of variance 1, times B of the spectrum. */

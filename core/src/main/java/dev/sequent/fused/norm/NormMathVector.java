@@ -116,13 +116,22 @@ final class NormMathVector implements NormMath {
             z.fma(minusSlope, d).mul(factor).intoMemorySegment(dx, o, LITTLE_ENDIAN);
         }
         if (i < n) {
-            long o = (long) i << 2;
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector gv = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, m);
-            FloatVector z = FloatVector.fromMemorySegment(S, x, o, LITTLE_ENDIAN, m).sub(shift).mul(factor);
-            FloatVector d = gv.mul(FloatVector.fromMemorySegment(S, w, o, LITTLE_ENDIAN, m)).sub(offset);
-            gv.fma(z, FloatVector.fromMemorySegment(S, dw, o, LITTLE_ENDIAN, m)).intoMemorySegment(dw, o, LITTLE_ENDIAN, m);
-            z.fma(minusSlope, d).mul(factor).intoMemorySegment(dx, o, LITTLE_ENDIAN, m);
+            gradientTail(g, w, x, shift, factor, offset, slope, dx, dw, i, n);
         }
+    }
+
+    /**
+     * The last, incomplete vector of {@link #gradient}. A method of its own: with both parts in one the C1 compiler runs out of registers on some runs, and
+     * the method then never reaches C2.
+     */
+    private static void gradientTail(MemorySegment g, MemorySegment w, MemorySegment x, float shift, float factor, float offset, float slope,
+            MemorySegment dx, MemorySegment dw, int i, int n) {
+        long o = (long) i << 2;
+        VectorMask<Float> m = S.indexInRange(i, n);
+        FloatVector gv = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, m);
+        FloatVector z = FloatVector.fromMemorySegment(S, x, o, LITTLE_ENDIAN, m).sub(shift).mul(factor);
+        FloatVector d = gv.mul(FloatVector.fromMemorySegment(S, w, o, LITTLE_ENDIAN, m)).sub(offset);
+        gv.fma(z, FloatVector.fromMemorySegment(S, dw, o, LITTLE_ENDIAN, m)).intoMemorySegment(dw, o, LITTLE_ENDIAN, m);
+        z.fma(FloatVector.broadcast(S, -slope), d).mul(factor).intoMemorySegment(dx, o, LITTLE_ENDIAN, m);
     }
 }

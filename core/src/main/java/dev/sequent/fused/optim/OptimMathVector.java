@@ -52,18 +52,23 @@ final class OptimMathVector implements OptimMath {
             FloatVector.fromMemorySegment(S, p, o, LITTLE_ENDIAN).fma(keep, update).intoMemorySegment(p, o, LITTLE_ENDIAN);
         }
         if (i < n) {
-            long o = (long) i << 2;
-            VectorMask<Float> k = S.indexInRange(i, n);
-            FloatVector gv = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, k).mul(scale);
-            FloatVector mv = FloatVector.fromMemorySegment(S, m, o, LITTLE_ENDIAN, k);
-            FloatVector vv = FloatVector.fromMemorySegment(S, v, o, LITTLE_ENDIAN, k);
-            mv = gv.sub(mv).fma(rate1, mv);
-            vv = gv.mul(gv).sub(vv).fma(rate2, vv);
-            mv.intoMemorySegment(m, o, LITTLE_ENDIAN, k);
-            vv.intoMemorySegment(v, o, LITTLE_ENDIAN, k);
-            FloatVector update = mv.mul(step).div(vv.sqrt().fma(root, eps));
-            FloatVector.fromMemorySegment(S, p, o, LITTLE_ENDIAN, k).fma(keep, update).intoMemorySegment(p, o, LITTLE_ENDIAN, k);
+            adamwTail(c, p, g, m, v, i, n);
         }
+    }
+
+    /** The last, incomplete vector of {@link #adamw}; a method of its own, since C1 cannot compile a method with both parts in it. */
+    private static void adamwTail(AdamWStep c, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, int i, int n) {
+        long o = (long) i << 2;
+        VectorMask<Float> k = S.indexInRange(i, n);
+        FloatVector gv = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, k).mul((float) c.scale());
+        FloatVector mv = FloatVector.fromMemorySegment(S, m, o, LITTLE_ENDIAN, k);
+        FloatVector vv = FloatVector.fromMemorySegment(S, v, o, LITTLE_ENDIAN, k);
+        mv = gv.sub(mv).fma(FloatVector.broadcast(S, (float) (1 - c.beta1())), mv);
+        vv = gv.mul(gv).sub(vv).fma(FloatVector.broadcast(S, (float) (1 - c.beta2())), vv);
+        mv.intoMemorySegment(m, o, LITTLE_ENDIAN, k);
+        vv.intoMemorySegment(v, o, LITTLE_ENDIAN, k);
+        FloatVector update = mv.mul((float) -c.step()).div(vv.sqrt().fma((float) c.root(), (float) c.eps()));
+        FloatVector.fromMemorySegment(S, p, o, LITTLE_ENDIAN, k).fma(FloatVector.broadcast(S, (float) c.keep()), update).intoMemorySegment(p, o, LITTLE_ENDIAN, k);
     }
 
     @Override

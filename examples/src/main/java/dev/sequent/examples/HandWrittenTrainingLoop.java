@@ -35,8 +35,8 @@ public final class HandWrittenTrainingLoop {
 
     /** Trains a small hybrid on the text {@code args[0]} for {@code args[1]} steps and prints its loss. */
     public static void main(String[] args) {
-        int B = 12;
-        int T = 64;
+        int B = 8;
+        int T = 32;
         long steps = Long.parseLong(args[1]);
         String text = TextFiles.read(Path.of(args[0]));
         TokenDataset tokens = TokenDataset.of(CharTokenizer.of(text), text);
@@ -44,7 +44,7 @@ public final class HandWrittenTrainingLoop {
         LrSchedule schedule = LrSchedule.warmupCosine(2e-3, 2e-4, steps / 20, steps);
 
         try (Device device = Device.openBest();
-                LanguageModel model = new LanguageModel(ModelKind.HYBRID.config(new Sizes(64, 3, 4, 16, 0, null), tokens.vocabularySize()), new Init(device, 1));
+                LanguageModel model = new LanguageModel(ModelKind.HYBRID.config(new Sizes(32, 3, 4, 8, 0, null), tokens.vocabularySize()), new Init(device, 1));
                 AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults())) {
             for (long step = 0; step < steps; step++) {
                 try (Scope _ = Scope.open()) { // everything that a step makes is gone when it ends

@@ -19,6 +19,10 @@ public final class Lessons {
         lessons.put(4, new Lesson("how to find a wrong derivative", Lesson04GradientCheck::run));
         lessons.put(5, new Lesson("who owns a tensor, and how a loop keeps its memory constant", Lesson05Memory::run));
         lessons.put(6, new Lesson("one recurrence in three forms: loop, convolution, matrix", Lesson06RecurrenceByHand::run));
+        lessons.put(7, new Lesson("S4D: many damped oscillations, trained as a convolution, run as a recurrence", Lesson07S4D::run));
+        lessons.put(8, new Lesson("the selective scan: every token chooses what the state keeps", Lesson08SelectiveScan::run));
+        lessons.put(9, new Lesson("attention: exact lookup by content, and what it costs", Lesson09Attention::run));
+        lessons.put(10, new Lesson("a hybrid is a string of letters", Lesson10Hybrid::run));
         return lessons;
     }
 

@@ -61,7 +61,7 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--batch", paramLabel = "B", defaultValue = "12", description = "rows per step (default: ${DEFAULT-VALUE})")
     private int batch;
 
-    @Option(names = "--steps", paramLabel = "N", defaultValue = "2000", description = "optimizer steps (default: ${DEFAULT-VALUE})")
+    @Option(names = "--steps", paramLabel = "N", defaultValue = "1500", description = "optimizer steps (default: ${DEFAULT-VALUE})")
     private long steps;
 
     @Option(names = "--learning-rate", paramLabel = "R", defaultValue = "0.002",
@@ -71,7 +71,7 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "N", defaultValue = "1337", description = "the same seed gives the same losses (default: ${DEFAULT-VALUE})")
     private long seed;
 
-    @Option(names = "--eval-every", paramLabel = "N", defaultValue = "200",
+    @Option(names = "--eval-every", paramLabel = "N", defaultValue = "150",
             description = "steps between validations and checkpoints (default: ${DEFAULT-VALUE})")
     private long evalEvery;
 

@@ -2,18 +2,19 @@ package dev.sequent.examples.lessons;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
+import dev.sequent.examples.Captured;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class LessonsTest {
+    private static final Map<Integer, String> OUTPUTS = new ConcurrentHashMap<>();
+
     /** What each lesson must print; its last comment promises this to the reader. */
     private static final Map<Integer, List<String>> PROMISES = Map.of(
             1, List.of("10 x + x = [11.0, 22.0, 33.0, 44.0, 55.0, 66.0]",
@@ -48,7 +49,20 @@ class LessonsTest {
                     "matrix      0.50000  0.40000  0.32000  1.25600  0.50480  0.40384",
                     "state carried over:          0.50480  0.40384",
                     "state forgotten (WRONG):     -0.50000 -0.40000",
-                    "a = 0.999: an input has faded to 1/e after  999.5 steps"));
+                    "a = 0.999: an input has faded to 1/e after  999.5 steps"),
+            7, List.of("one real state            1.00  0.96  0.92  0.89  0.85  0.82  0.79",
+                    "eight complex states      0.00  0.00  0.00  0.00  0.85  0.00  0.00",
+                    "the state has 256 bytes after 32 tokens"),
+            8, List.of("equal step sizes, y       3.00  2.10  4.77  2.76  6.01 11.21",
+                    "step size 10 at the 4, y  0.00  0.00  4.00  4.00  4.00  4.00"),
+            9, List.of("looked up: 20.0",
+                    "without a mask, another last token changes earlier outputs: true",
+                    "with the mask it changes them by exactly 0",
+                    "attention, 4 heads                   2048 kB        65536 kB      2097152 kB",
+                    "attention, 1 key head                 512 kB        16384 kB       524288 kB",
+                    "Mamba, 16 states                       38 kB           38 kB           38 kB"),
+            10, List.of("(M4AM3)4 has 32 layers, 4 of them attention",
+                    "wrong: [layer pattern] expected letters among [A, M] and parentheses, given 'MMX' at position 3"));
 
     static Stream<Integer> numbers() {
         return Lessons.all().keySet().stream();
@@ -73,6 +87,37 @@ class LessonsTest {
     }
 
     @Test
+    void stateSpaceLayerNeedsFittingStepSizes() {
+        String output = output(7);
+        assertThat(numberAfter(output, "recurrence differ by at most")).isLessThan(1e-5);
+        assertThat(numberAfter(output, "all step sizes 5:")).isGreaterThan(0.8);
+        assertThat(numberAfter(output, "step sizes 0.001 to 0.1:")).isLessThan(0.5);
+    }
+
+    @Test
+    void selectionLearnsWhatTimeInvarianceCannot() {
+        String output = output(8);
+        assertThat(numberAfter(output, "in two pieces differ by at most")).isLessThan(1e-5);
+        assertThat(numberAfter(output, "the same for all tokens:  error")).isGreaterThan(0.4);
+        assertThat(numberAfter(output, "which selects:          error")).isLessThan(0.3);
+    }
+
+    @Test
+    void attentionLooksUpAndItsCacheAgrees() {
+        assertThat(numberAfter(output(9), "whole sequence and cache differ by at most")).isLessThan(1e-5);
+    }
+
+    @Test
+    void everyPatternLearnsTheSong() {
+        String output = output(10);
+        for (String pattern : List.of("MMM", "AAA", "MMA")) {
+            String line = output.lines().filter(l -> l.startsWith(pattern + ": ")).findFirst().orElseThrow();
+            assertThat(numberAfter(line, "loss")).isLessThan(1);
+        }
+        assertThat(output.lines().filter(l -> l.startsWith("     Row, row, row your boat"))).hasSize(3);
+    }
+
+    @Test
     void wrongLoopHoldsMoreThanOneTensorAStep() {
         assertThat(numberAfter(output(5), "wrong: one scope around 100 steps holds")).isGreaterThan(100);
     }
@@ -83,20 +128,16 @@ class LessonsTest {
         assertThat(list.lines().filter(l -> l.matches("  \\d\\d  .*"))).hasSize(Lessons.all().size());
     }
 
+    /** Every lesson runs once, whichever test asks for it first. */
     private static String output(int number) {
-        return capture(() -> Lessons.main(new String[] {String.format("%02d", number)}));
+        return OUTPUTS.computeIfAbsent(number, n -> capture(() -> Lessons.main(new String[] {String.format("%02d", n)})));
     }
 
     private static String capture(Runnable program) {
-        PrintStream before = System.out;
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
-        try {
+        return Captured.of(() -> {
             program.run();
-        } finally {
-            System.setOut(before);
-        }
-        return bytes.toString(StandardCharsets.UTF_8);
+            return 0;
+        }).out();
     }
 
     /** The first number after {@code label} on its line. */

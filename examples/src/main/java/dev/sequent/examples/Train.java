@@ -55,10 +55,10 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--dropout", paramLabel = "P", defaultValue = "0", description = "dropout probability (default: ${DEFAULT-VALUE})")
     private double dropout;
 
-    @Option(names = "--context", paramLabel = "T", defaultValue = "64", description = "tokens per row (default: ${DEFAULT-VALUE})")
+    @Option(names = "--context", paramLabel = "T", defaultValue = "256", description = "tokens per row (default: ${DEFAULT-VALUE})")
     private int context;
 
-    @Option(names = "--batch", paramLabel = "B", defaultValue = "12", description = "rows per step (default: ${DEFAULT-VALUE})")
+    @Option(names = "--batch", paramLabel = "B", defaultValue = "4", description = "rows per step (default: ${DEFAULT-VALUE})")
     private int batch;
 
     @Option(names = "--steps", paramLabel = "N", defaultValue = "1500", description = "optimizer steps (default: ${DEFAULT-VALUE})")
@@ -75,7 +75,7 @@ public final class Train implements Callable<Integer> {
             description = "steps between validations and checkpoints (default: ${DEFAULT-VALUE})")
     private long evalEvery;
 
-    @Option(names = "--sample-tokens", paramLabel = "N", defaultValue = "300", description = "length of the samples (default: ${DEFAULT-VALUE})")
+    @Option(names = "--sample-tokens", paramLabel = "N", defaultValue = "200", description = "length of the samples (default: ${DEFAULT-VALUE})")
     private int sampleTokens;
 
     @Option(names = "--out", paramLabel = "DIR", defaultValue = "runs/latest",

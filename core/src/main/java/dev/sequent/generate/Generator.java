@@ -26,8 +26,8 @@ import java.util.function.Consumer;
  * String text = new Generator(model).text(tokenizer, "Once upon a time", 200, Sampling.temperature(0.8, 1), System.out::print);
  * }</pre>
  *
- * <p>Prompts of different lengths form one batch: they are padded on the left, and padding is invisible to every mixer. Thread-safe: every call
- * makes states of its own.
+ * <p>Prompts of different lengths form one batch: they are padded on the left, and padding is invisible to every mixer. Thread-safe: every
+ * call makes states of its own.
  */
 public final class Generator {
     private static final int DEFAULT_CHUNK = 2048;
@@ -88,9 +88,11 @@ public final class Generator {
         int longest = Arrays.stream(prompts).mapToInt(p -> p.length).max().orElseThrow();
         int capacity = capacity(longest, request.maxTokens());
         return Autograd.noGrad(() -> {
-            try (Scope _ = Scope.open(); ModelState state = model.newState(new StateSpec(prompts.length, capacity, stateType, model.device()))) {
+            StateSpec spec = new StateSpec(prompts.length, capacity, stateType, model.device());
+            try (Scope _ = Scope.open(); ModelState state = model.newState(spec)) {
                 Tensor logits = feed(prompts, longest, state);
-                return request.maxTokens() == 0 ? new int[prompts.length][0] : new Run(prompts, request, listener, usable).loop(logits, state);
+                boolean nothing = request.maxTokens() == 0;
+                return nothing ? new int[prompts.length][0] : new Run(prompts, request, listener, usable).loop(logits, state);
             }
         });
     }
@@ -101,8 +103,8 @@ public final class Generator {
         int learned = model.config().max_position_embeddings();
         long limit = learned == 0 ? Integer.MAX_VALUE - 16 : learned;
         if (needed > limit) {
-            throw new CapacityException("generate", "at most " + limit + " tokens of prompt and continuation" + (learned == 0 ? "" : ", the model's"
-                    + " max_position_embeddings"), longest + " and " + maxTokens);
+            String whose = learned == 0 ? "" : ", the model's max_position_embeddings";
+            throw new CapacityException("generate", "at most " + limit + " tokens of prompt and continuation" + whose, longest + " and " + maxTokens);
         }
         return (int) needed;
     }
@@ -205,7 +207,8 @@ public final class Generator {
     public String text(Tokenizer tokenizer, String prompt, Request request, Consumer<String> onText) {
         int vocabulary = tokenizer.vocabularySize();
         if (vocabulary > model.config().vocab_size()) {
-            throw new DataException("generate", "a tokenizer of at most " + model.config().vocab_size() + " ids, the model's vocabulary", vocabulary + " ids");
+            throw new DataException("generate", "a tokenizer of at most " + model.config().vocab_size() + " ids, the model's vocabulary",
+                    vocabulary + " ids");
         }
         TokenDecoder decoder = tokenizer.decoder();
         StringBuilder text = new StringBuilder();

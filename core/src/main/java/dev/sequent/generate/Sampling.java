@@ -9,15 +9,18 @@ import dev.sequent.type.ConfigException;
  * @param top_k keeps the k most likely tokens; 0 keeps all
  * @param top_p keeps the fewest most likely tokens whose probabilities add up to at least p (Holtzman et al. 2019); 1 keeps all
  * @param min_p keeps tokens at least p times as likely as the most likely one (Nguyen et al. 2024); 0 keeps all
- * @param repetition_penalty divides positive and multiplies negative logits of tokens that have occurred (Keskar et al. 2019); 1 changes nothing
+ * @param repetition_penalty divides positive and multiplies negative logits of tokens that have occurred (Keskar et al. 2019); 1
+ *     changes nothing
  * @param seed of the random choice; the same seed gives the same tokens
  */
 public record Sampling(double temperature, int top_k, double top_p, double min_p, double repetition_penalty, long seed) {
     /** Checks the values. */
     public Sampling {
         boolean finite = Double.isFinite(temperature) && Double.isFinite(repetition_penalty);
-        if (!finite || temperature < 0 || top_k < 0 || !(top_p > 0 && top_p <= 1) || !(min_p >= 0 && min_p <= 1) || repetition_penalty <= 0) {
-            throw new ConfigException("sampling", "finite temperature >= 0, top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1 and repetition_penalty > 0",
+        boolean cuts = top_k >= 0 && top_p > 0 && top_p <= 1 && min_p >= 0 && min_p <= 1;
+        if (!finite || !cuts || temperature < 0 || repetition_penalty <= 0) {
+            throw new ConfigException("sampling",
+                    "finite temperature >= 0, top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1 and repetition_penalty > 0",
                     temperature + ", " + top_k + ", " + top_p + ", " + min_p + ", " + repetition_penalty);
         }
     }

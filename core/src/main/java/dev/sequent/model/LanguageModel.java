@@ -30,8 +30,8 @@ import java.util.function.UnaryOperator;
  * }</pre>
  *
  * <p>Parameter names: {@code embeddings.weight}, {@code position_embeddings.weight}, {@code layers.N.norm}, {@code layers.N.mixer},
- * {@code layers.N.mlp_norm}, {@code layers.N.mlp}, {@code norm_f}, {@code lm_head.weight}. Running a model does not change it: threads may share it, each
- * with states of its own.
+ * {@code layers.N.mlp_norm}, {@code layers.N.mlp}, {@code norm_f}, {@code lm_head.weight}. Running a model does not change it: threads may
+ * share it, each with states of its own.
  */
 public final class LanguageModel extends Layer {
     private final LanguageModelConfig config;
@@ -124,7 +124,8 @@ public final class LanguageModel extends Layer {
         int[] at = info.positions(offset);
         for (int p : at) {
             if (p >= config.max_position_embeddings()) {
-                throw new CapacityException("positions", "at most max_position_embeddings = " + config.max_position_embeddings() + " tokens", "position " + p);
+                throw new CapacityException("positions", "at most max_position_embeddings = " + config.max_position_embeddings() + " tokens",
+                        "position " + p);
             }
         }
         return x.add(positions.forward(Tensor.of(device, at, info.batch(), info.time())));

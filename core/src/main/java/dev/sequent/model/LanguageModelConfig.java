@@ -25,8 +25,8 @@ import java.util.Map;
  * @param dropout probability for embeddings and residual branches in training
  * @param initializer_range standard deviation of embeddings and feed-forward weights
  */
-public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpec> layers, String norm, double norm_eps, boolean tie_word_embeddings,
-        int max_position_embeddings, double dropout, double initializer_range) {
+public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpec> layers, String norm, double norm_eps,
+        boolean tie_word_embeddings, int max_position_embeddings, double dropout, double initializer_range) {
     /** Checks the values. */
     public LanguageModelConfig {
         layers = List.copyOf(layers);
@@ -39,7 +39,8 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
         }
         if (!(norm_eps > 0 && norm_eps < Double.POSITIVE_INFINITY) || max_position_embeddings < 0 || !(dropout >= 0 && dropout < 1)
                 || !(initializer_range > 0 && initializer_range < Double.POSITIVE_INFINITY)) {
-            throw new ConfigException("model", "finite norm_eps > 0, max_position_embeddings >= 0, 0 <= dropout < 1 and initializer_range > 0",
+            throw new ConfigException("model",
+                    "finite norm_eps > 0, max_position_embeddings >= 0, 0 <= dropout < 1 and initializer_range > 0",
                     norm_eps + ", " + max_position_embeddings + ", " + dropout + ", " + initializer_range);
         }
     }
@@ -51,7 +52,8 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
 
     /** The same with another dropout probability. */
     public LanguageModelConfig withDropout(double p) {
-        return new LanguageModelConfig(vocab_size, hidden_size, layers, norm, norm_eps, tie_word_embeddings, max_position_embeddings, p, initializer_range);
+        return new LanguageModelConfig(vocab_size, hidden_size, layers, norm, norm_eps, tie_word_embeddings, max_position_embeddings, p,
+                initializer_range);
     }
 
     Norm createNorm(Init init) {
@@ -107,9 +109,9 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
             l.done();
             layers.add(new LayerSpec(Mixers.parse(name, mixer), mlp));
         }
-        LanguageModelConfig c = new LanguageModelConfig(r.integer("vocab_size", 0), r.integer("hidden_size", 0), layers, r.text("norm", "rms"),
-                r.number("norm_eps", 1e-5), r.flag("tie_word_embeddings", true), r.integer("max_position_embeddings", 0), r.number("dropout", 0),
-                r.number("initializer_range", 0.02));
+        LanguageModelConfig c = new LanguageModelConfig(r.integer("vocab_size", 0), r.integer("hidden_size", 0), layers,
+                r.text("norm", "rms"), r.number("norm_eps", 1e-5), r.flag("tie_word_embeddings", true),
+                r.integer("max_position_embeddings", 0), r.number("dropout", 0), r.number("initializer_range", 0.02));
         r.done();
         return c;
     }

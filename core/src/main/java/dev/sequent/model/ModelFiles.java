@@ -77,7 +77,8 @@ public final class ModelFiles {
     }
 
     /**
-     * A model of the size that the stored tensors have: a configuration that claims to be much larger is refused before its memory is taken.
+     * A model of the size that the stored tensors have: a configuration that claims to be much larger is refused before its memory is
+     * taken.
      */
     private static LanguageModel create(LanguageModelConfig config, WeightStore store, Init init) {
         require(store, "embeddings.weight", config.vocab_size(), config.hidden_size());
@@ -92,14 +93,15 @@ public final class ModelFiles {
             // room for values that are computed on the way; small differences are told by name and shape afterwards
             return new LanguageModel(config, init.remembering(SLACK * values + MIN_VALUES));
         } catch (ConfigException tooLarge) {
-            throw new CheckpointException("[load] expected a configuration that fits the " + values + " stored values, given one that does not ("
-                    + tooLarge.getMessage() + ")", tooLarge);
+            throw new CheckpointException("[load] expected a configuration that fits the " + values
+                    + " stored values, given one that does not (" + tooLarge.getMessage() + ")", tooLarge);
         }
     }
 
     private static void require(WeightStore store, String name, long... shape) {
         if (!store.tensor(name).shape().equals(Shape.of(shape))) {
-            throw new CheckpointException("load", name + " of shape " + Shape.of(shape) + ", as configured", store.tensor(name).shape().toString());
+            throw new CheckpointException("load", name + " of shape " + Shape.of(shape) + ", as configured",
+                    store.tensor(name).shape().toString());
         }
     }
 
@@ -115,7 +117,8 @@ public final class ModelFiles {
     }
 
     /**
-     * Replaces all parameters of {@code model} by the tensors of {@code store}: the same names, the same shapes, converted to the parameters' dtypes.
+     * Replaces all parameters of {@code model} by the tensors of {@code store}: the same names, the same shapes, converted to the
+     * parameters' dtypes.
      *
      * @throws CheckpointException when they do not fit; the model is then unchanged
      */

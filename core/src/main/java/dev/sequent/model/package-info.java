@@ -1,9 +1,10 @@
 /**
- * Language models as lists of layers: {@link dev.sequent.model.LanguageModel}, made from a {@link dev.sequent.model.LanguageModelConfig}. A hybrid is
- * data: {@link dev.sequent.model.LayerPattern} writes down which layer stands where, and {@link dev.sequent.model.ModelFiles} stores a model.
+ * Language models as lists of layers: {@link dev.sequent.model.LanguageModel}, made from a {@link dev.sequent.model.LanguageModelConfig}. A
+ * hybrid is data: {@link dev.sequent.model.LayerPattern} writes down which layer stands where, and {@link dev.sequent.model.ModelFiles}
+ * stores a model.
  *
- * <p>Invariants: a model does not know which mixers it holds; its configuration round-trips through JSON; running it does not change it. Training
- * and generation live in packages of their own.
+ * <p>Invariants: a model does not know which mixers it holds; its configuration round-trips through JSON; running it does not change it.
+ * Training and generation live in packages of their own.
  *
  * <pre>{@code
  * List<LayerSpec> layers = LayerPattern.parse("MMMA", Map.of('M', LayerSpec.of(mamba), 'A', new LayerSpec(attention, MlpConfig.gated(512))));

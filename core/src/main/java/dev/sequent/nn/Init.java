@@ -72,8 +72,8 @@ public final class Init {
     }
 
     /**
-     * The same, but remembering what it makes, for {@link #discard}, and refusing to make more than {@code limit} values in all. A tensor is refused before
-     * its memory is taken, which makes this a guard against configurations that are not to be trusted.
+     * The same, but remembering what it makes, for {@link #discard}, and refusing to make more than {@code limit} values in all. A tensor
+     * is refused before its memory is taken, which makes this a guard against configurations that are not to be trusted.
      */
     public Init remembering(long limit) {
         return new Init(device, dtype, rng, new Ledger(limit));
@@ -84,7 +84,10 @@ public final class Init {
         return remembering(ledger == null ? Long.MAX_VALUE : ledger.left);
     }
 
-    /** Releases everything that an Init from {@link #remembering} has made: for constructors that fail half-way, for example for lack of memory. */
+    /**
+     * Releases everything that an Init from {@link #remembering} has made: for constructors that fail half-way, for example for lack of
+     * memory.
+     */
     public void discard() {
         if (ledger != null) {
             ledger.made.forEach(Tensor::close);

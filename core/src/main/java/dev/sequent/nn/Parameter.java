@@ -57,8 +57,8 @@ public final class Parameter implements Variable, AutoCloseable {
     }
 
     /**
-     * Sets {@link Flag#FROZEN}, for fine-tuning of a part of a model. Optimizers and trainers that are made afterwards leave this parameter alone, and
-     * no derivative is computed for it.
+     * Sets {@link Flag#FROZEN}, for fine-tuning of a part of a model. Optimizers and trainers that are made afterwards leave this parameter
+     * alone, and no derivative is computed for it.
      */
     public void freeze() {
         Set<Flag> more = EnumSet.of(Flag.FROZEN);

@@ -24,11 +24,11 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Stored states of a training run: a directory {@code step-N} per checkpoint with the model ({@code config.json}, {@code model.safetensors}), the
- * optimizer's moments ({@code optimizer.safetensors}) and the run's position and provenance ({@code run.json}).
+ * Stored states of a training run: a directory {@code step-N} per checkpoint with the model ({@code config.json},
+ * {@code model.safetensors}), the optimizer's moments ({@code optimizer.safetensors}) and the run's position and provenance ({@code run.json}).
  *
- * <p>A checkpoint is written under a temporary name, flushed to the disk and renamed when it is complete, so a run that is killed while saving leaves
- * the previous checkpoint as the latest. Used by one thread and one run at a time.
+ * <p>A checkpoint is written under a temporary name, flushed to the disk and renamed when it is complete, so a run that is killed while
+ * saving leaves the previous checkpoint as the latest. Used by one thread and one run at a time.
  */
 public final class Checkpoints {
     private static final Pattern NAME = Pattern.compile("step-(0|[1-9]\\d{0,17})");
@@ -81,7 +81,8 @@ public final class Checkpoints {
         return target;
     }
 
-    private static Map<String, Object> record(LanguageModel model, Optimizer optimizer, Trainer.Position position, Map<String, Object> provenance) {
+    private static Map<String, Object> record(LanguageModel model, Optimizer optimizer, Trainer.Position position,
+            Map<String, Object> provenance) {
         Map<String, Object> run = new LinkedHashMap<>();
         run.put("step", position.step());
         run.put("tokens", position.tokens());
@@ -154,7 +155,8 @@ public final class Checkpoints {
         state.forEach((name, tensor) -> {
             StoredTensor stored = moments.tensor(name);
             if (!stored.shape().equals(tensor.shape()) || stored.dtype() != tensor.dtype()) {
-                throw new CheckpointException("checkpoint", name + " as " + tensor.dtype() + " " + tensor.shape(), stored.dtype() + " " + stored.shape());
+                throw new CheckpointException("checkpoint", name + " as " + tensor.dtype() + " " + tensor.shape(),
+                        stored.dtype() + " " + stored.shape());
             }
         });
     }

@@ -15,7 +15,8 @@ public interface LrSchedule {
     }
 
     /**
-     * Linear warm-up from 0 to {@code peak}, then half a cosine down to {@code floor} at {@code steps}, where it stays (Loshchilov and Hutter 2016).
+     * Linear warm-up from 0 to {@code peak}, then half a cosine down to {@code floor} at {@code steps}, where it stays (Loshchilov and
+     * Hutter 2016).
      */
     static LrSchedule warmupCosine(double peak, double floor, long warmup, long steps) {
         check(peak, floor, warmup, 0, steps);
@@ -29,8 +30,8 @@ public interface LrSchedule {
     }
 
     /**
-     * Linear warm-up to {@code peak}, a constant stretch, then a linear descent to {@code floor} over the last {@code decay} steps (Hu et al. 2024,
-     * "MiniCPM").
+     * Linear warm-up to {@code peak}, a constant stretch, then a linear descent to {@code floor} over the last {@code decay} steps (Hu et
+     * al. 2024, "MiniCPM").
      */
     static LrSchedule warmupStableDecay(double peak, double floor, long warmup, long decay, long steps) {
         check(peak, floor, warmup, decay, steps);

@@ -14,8 +14,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Writes every step and validation as a line of a file, JSON objects for {@code *.jsonl} and comma-separated values for {@code *.csv}. Numbers are
- * written such that they read back as the same values; every line is flushed. Used by one thread.
+ * Writes every step and validation as a line of a file, JSON objects for {@code *.jsonl} and comma-separated values for {@code *.csv}.
+ * Numbers are written such that they read back as the same values; every line is flushed. Used by one thread.
  */
 public final class MetricsWriter implements TrainListener, AutoCloseable {
     private static final String HEADER = "kind,step,loss,learning_rate,gradient_norm,tokens,seconds";
@@ -30,7 +30,8 @@ public final class MetricsWriter implements TrainListener, AutoCloseable {
     }
 
     /**
-     * Appends to {@code file} for a run that is resumed after {@code step} steps: lines about later steps, which that run is about to repeat, are removed.
+     * Appends to {@code file} for a run that is resumed after {@code step} steps: lines about later steps, which that run is about to
+     * repeat, are removed.
      *
      * @throws DataException when the file cannot be written, or holds something else than metrics
      */

@@ -7,8 +7,8 @@ import java.util.Map;
 /**
  * Moves parameters along their gradients. Owns its moments; used by one thread.
  *
- * <p>Parameters flagged {@link Parameter.Flag#NO_DECAY} get no weight decay, {@link Parameter.Flag#FROZEN} ones are left alone. The values of parameters
- * change in place, so tensors that alias them change too.
+ * <p>Parameters flagged {@link Parameter.Flag#NO_DECAY} get no weight decay, {@link Parameter.Flag#FROZEN} ones are left alone. The values
+ * of parameters change in place, so tensors that alias them change too.
  */
 public interface Optimizer extends AutoCloseable {
     /**
@@ -23,7 +23,10 @@ public interface Optimizer extends AutoCloseable {
     /** Updates done so far. */
     long steps();
 
-    /** The optimizer's tensors under names that begin with a moment's name, as in {@code exp_avg.layers.0.norm.weight}; they stay owned by the optimizer. */
+    /**
+     * The optimizer's tensors under names that begin with a moment's name, as in {@code exp_avg.layers.0.norm.weight}; they stay owned by
+     * the optimizer.
+     */
     Map<String, Tensor> state();
 
     /**

@@ -23,9 +23,10 @@ import java.util.List;
  * trainer.run();
  * }</pre>
  *
- * <p>A run is a function of its seed: batches are chosen by index and dropout draws from a counter-based stream, so a run that is resumed from
- * {@link #position} repeats the uninterrupted one to the bit. A step that fails (out of memory, a bad batch, a loss that is not finite) leaves parameters,
- * optimizer and position as they were before it. Owns nothing: model and optimizer are closed by whoever opened them. Used by one thread.
+ * <p>A run is a function of its seed: batches are chosen by index and dropout draws from a counter-based stream, so a run that is resumed
+ * from {@link #position} repeats the uninterrupted one to the bit. A step that fails (out of memory, a bad batch, a loss that is not
+ * finite) leaves parameters, optimizer and position as they were before it. Owns nothing: model and optimizer are closed by whoever opened
+ * them. Used by one thread.
  */
 public final class Trainer {
     /** Keeps the dropout stream apart from other uses of the seed. */
@@ -124,7 +125,10 @@ public final class Trainer {
         return this;
     }
 
-    /** Where a run stands (steps done, tokens learned from, numbers drawn for dropout): what it takes, besides model and optimizer, to resume it exactly. */
+    /**
+     * Where a run stands (steps done, tokens learned from, numbers drawn for dropout): what it takes, besides model and optimizer, to
+     * resume it exactly.
+     */
     public record Position(long step, long tokens, long dropoutPosition) {}
 
     /** Where this run stands. */
@@ -152,7 +156,8 @@ public final class Trainer {
     /** Trains until {@code last} steps have been done in all. */
     public void runUntil(long last) {
         if (settings.validateEvery() > 0 && validation == null) {
-            throw new ConfigException("train", "validation batches, since validateEvery is " + settings.validateEvery(), "none: call validateOn");
+            throw new ConfigException("train", "validation batches, since validateEvery is " + settings.validateEvery(),
+                    "none: call validateOn");
         }
         while (step < Math.min(last, settings.steps())) {
             TrainListener.Step done = step();
@@ -195,8 +200,8 @@ public final class Trainer {
 
     private void requireFinite(String what, double value) {
         if (!Double.isFinite(value)) {
-            throw new DivergenceException("train", "a finite " + what, value + " in step " + (step + 1) + "; the parameters are those of step " + step
-                    + ": lower the learning rate, warm up longer or clip harder");
+            throw new DivergenceException("train", "a finite " + what, value + " in step " + (step + 1)
+                    + "; the parameters are those of step " + step + ": lower the learning rate, warm up longer or clip harder");
         }
     }
 

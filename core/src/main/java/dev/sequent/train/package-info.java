@@ -1,9 +1,9 @@
 /**
- * Training of language models. {@link dev.sequent.train.Trainer} is the loop; what it wires stands alone: optimizers, schedules, gradient clipping and
- * accumulation, listeners, checkpoints, and batches in {@code dev.sequent.train.data}.
+ * Training of language models. {@link dev.sequent.train.Trainer} is the loop; what it wires stands alone: optimizers, schedules, gradient
+ * clipping and accumulation, listeners, checkpoints, and batches in {@code dev.sequent.train.data}.
  *
- * <p>Invariants: a run is a function of its seed; a run resumed from a checkpoint repeats the uninterrupted one to the bit; nothing here knows an
- * architecture; the library prints nothing unless a listener is given a stream.
+ * <p>Invariants: a run is a function of its seed; a run resumed from a checkpoint repeats the uninterrupted one to the bit; nothing here
+ * knows an architecture; the library prints nothing unless a listener is given a stream.
  *
  * <pre>{@code
  * try (Optimizer optimizer = new AdamW(model.parameters(), AdamW.Settings.defaults())) {

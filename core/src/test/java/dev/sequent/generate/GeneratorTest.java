@@ -35,7 +35,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Generation: batches, chunks, stops, seeds, limits, bad input. On the reference backend in F64, where different orders of sums do not change a choice. */
+/**
+ * Generation: batches, chunks, stops, seeds, limits, bad input. On the reference backend in F64, where different orders of sums do not
+ * change a choice.
+ */
 class GeneratorTest {
     private static final TokenListener QUIET = (row, id) -> true;
     private static final int[][] PROMPTS = {{1, 2, 3, 5, 8, 0, 1}, {7}, {4, 4, 9}, {12, 11, 10, 9, 8}};

@@ -71,7 +71,10 @@ class SamplerTest {
         }
     }
 
-    /** Draws from a fresh history every time and compares counts with the formula: within five standard deviations, and never where it says 0. */
+    /**
+     * Draws from a fresh history every time and compares counts with the formula: within five standard deviations, and never where it says
+     * 0.
+     */
     private static void matches(Sampling rules, float[] logits, List<Integer> seen) {
         double[] p = expected(rules, logits, seen);
         int[] counts = new int[logits.length];

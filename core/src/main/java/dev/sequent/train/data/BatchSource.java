@@ -9,7 +9,9 @@ public interface BatchSource {
     /** Batch {@code index}, counted from 0. */
     TokenBatch batch(long index);
 
-    /** Number of different ids that batches may hold, so that a model with a smaller vocabulary is refused at once; 0 where it is not known. */
+    /**
+     * Number of different ids that batches may hold, so that a model with a smaller vocabulary is refused at once; 0 where it is not known.
+     */
     default int vocabularySize() {
         return 0;
     }

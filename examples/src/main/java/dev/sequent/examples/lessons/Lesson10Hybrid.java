@@ -97,6 +97,6 @@ public final class Lesson10Hybrid {
     //
     //     mvn -q -Plessons process-classes -Dlesson=10
     //
-    // You should see three models from one program, all with a loss well below 1 and a song that goes on nearly as it should; the state of the first does not grow, that
+    // You should see three models from one program, all with a loss well below 1, and how each goes on with the song; the state of the first does not grow, that
     // of the second becomes 768 MB, and that of the hybrid a third of it. To train such models on a novel: mvn -q -Ptrain process-classes.
 }

@@ -1,10 +1,12 @@
 package dev.sequent.transformer.attention;
 
 import dev.sequent.spi.Parallel;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** Tiled attention with the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. Thread-safe. */
 final class PanelAttention implements RawAttention {
     private final Parallel parallel;
+    private final AtomicLong calls = new AtomicLong();
     private final ThreadLocal<PanelScratch> scratch = new ThreadLocal<>();
     private final ThreadLocal<DecodeAttention.Scratch> decodeScratch = ThreadLocal.withInitial(DecodeAttention.Scratch::new);
     private final ThreadLocal<float[]> partialScratch = new ThreadLocal<>();
@@ -27,10 +29,12 @@ final class PanelAttention implements RawAttention {
         }
         int heads = sizes.batch() * sizes.heads();
         int blocks = PanelForward.blocks(sizes);
+        long id = calls.getAndIncrement();
         parallel.forEach(heads * blocks, task -> {
-            int head = task % heads;
-            int block = blocks - 1 - task / heads;
-            PanelForward.block(call, head / sizes.heads(), head % sizes.heads(), block * PanelScratch.BLOCK, scratch(sizes.width()));
+            // all blocks of a head one after the other, because its keys then stay in cache, and the small ones last
+            int head = task / blocks;
+            int block = blocks - 1 - task % blocks;
+            PanelForward.block(call, id, head / sizes.heads(), head % sizes.heads(), block * PanelScratch.BLOCK, scratch(sizes.width()));
         });
     }
 

@@ -82,8 +82,16 @@ final class PanelBackward {
     static void task(AttentionCall call, AttentionGradients gradients, int row, int group, int chunk, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         HeadsView dq = queryGradient(call, gradients, chunk);
+        s.release();
         for (int h = 0; h < sizes.headsPerGroup(); h++) {
             Rows.clear(dq, row, group * sizes.headsPerGroup() + h, sizes.queries(), sizes.width());
+        }
+        if (keepsRows(sizes, s)) {
+            s.firstRows.reserve(sizes.headsPerGroup() * sizes.queries());
+            s.secondRows.reserve(sizes.headsPerGroup() * sizes.queries());
+            for (int h = 0; h < sizes.headsPerGroup(); h++) {
+                loadRows(call, gradients, row, group * sizes.headsPerGroup() + h, 0, sizes.queries(), h * sizes.queries(), s);
+            }
         }
         int end = Math.min(sizes.keys(), (chunk + 1) * chunkKeys(sizes));
         for (int k0 = chunk * chunkKeys(sizes); k0 < end; k0 += BLOCK) {
@@ -139,6 +147,18 @@ final class PanelBackward {
         }
     }
 
+    /** Whether a task loads the rows of all its queries once, because several blocks of keys read them. */
+    private static boolean keepsRows(AttentionSizes sizes, PanelScratch s) {
+        return chunkKeys(sizes) > BLOCK && (long) sizes.headsPerGroup() * sizes.queries() * s.width <= PanelScratch.MOST_FLOATS;
+    }
+
+    /** Brings queries and result gradients into row tiles, from row {@code to} on. */
+    private static void loadRows(AttentionCall call, AttentionGradients gradients, int row, int head, int q0, int queries, int to, PanelScratch s) {
+        int width = call.sizes().width();
+        Rows.load(call.q(), row, q0, head, queries, width, call.scale() * Softmax.LOG2_E, s.firstRows, to);
+        Rows.load(gradients.dout(), row, q0, head, queries, width, 1f, s.secondRows, to);
+    }
+
     /** A tile of queries against one block of keys. */
     private static void tile(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int head, int q0, int queries, int k0,
             int keys, PanelScratch s) {
@@ -146,8 +166,10 @@ final class PanelBackward {
         if (call.mask().meeting(sizes, row, q0, q0 + queries, k0, k0 + keys) == Meeting.NONE) {
             return;
         }
-        Rows.load(call.q(), row, q0, head, queries, sizes.width(), call.scale() * Softmax.LOG2_E, s.firstRows);
-        Rows.load(gradients.dout(), row, q0, head, queries, sizes.width(), 1f, s.secondRows);
+        int rows = keepsRows(sizes, s) ? head % sizes.headsPerGroup() * sizes.queries() + q0 : 0;
+        if (!keepsRows(sizes, s)) {
+            loadRows(call, gradients, row, head, q0, queries, 0, s);
+        }
         for (int i = 0; i < queries; i++) {
             long at = call.lseIndex(row, head, q0 + i) * Float.BYTES;
             float lse = call.lse().get(FLOAT, at);
@@ -155,13 +177,13 @@ final class PanelBackward {
             s.sum[i] = gradients.workspace().get(FLOAT, at);
         }
         for (int p = 0; p * PANEL < keys; p++) {
-            panel(call, row, q0, queries, k0 + p * PANEL, Math.min(PANEL, keys - p * PANEL), p, s);
+            panel(call, row, q0, queries, rows, k0 + p * PANEL, Math.min(PANEL, keys - p * PANEL), p, s);
         }
         queryRows(call, dq, row, head, q0, queries, k0, keys, s);
     }
 
     /** A tile of queries against one panel of keys: scores, their gradient, and what they add to dk and dv. */
-    private static void panel(AttentionCall call, int row, int q0, int queries, int k, int keys, int p, PanelScratch s) {
+    private static void panel(AttentionCall call, int row, int q0, int queries, int rows, int k, int keys, int p, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         int from = Math.max(0, mask.firstQuery(sizes, row, k) - q0);
@@ -176,9 +198,8 @@ final class PanelBackward {
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
             for (int i = start; i < to; i += Tiles.ROWS) {
-                int rows = PanelScratch.rowTile(d) + i * Tiles.COLUMNS;
-                Tiles.dots(columns, s.firstRows, rows, s.firstPanels, s.panel(p, d), s.scores, at + i * PANEL, d > 0);
-                Tiles.dots(columns, s.secondRows, rows, s.secondPanels, s.panel(p, d), s.products, at + i * PANEL, d > 0);
+                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(rows + i, d), s.firstPanels, s.panel(p, d), s.scores, at + i * PANEL, d > 0);
+                Tiles.dots(columns, s.secondRows.data(), s.secondRows.at(rows + i, d), s.secondPanels, s.panel(p, d), s.products, at + i * PANEL, d > 0);
             }
         }
         mask(call, row, q0, start, to, k, keys, at, meeting, s.scores);
@@ -189,9 +210,8 @@ final class PanelBackward {
         clearRows(s.products, p, to, queries);
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
-            int rows = PanelScratch.rowTile(d) + start * Tiles.COLUMNS;
-            Tiles.outer(columns, count, s.firstRows, rows, s.products, first, s.firstSums, s.panel(p, d));
-            Tiles.outer(columns, count, s.secondRows, rows, s.scores, first, s.secondSums, s.panel(p, d));
+            Tiles.outer(columns, count, s.firstRows.data(), s.firstRows.at(rows + start, d), s.products, first, s.firstSums, s.panel(p, d));
+            Tiles.outer(columns, count, s.secondRows.data(), s.secondRows.at(rows + start, d), s.scores, first, s.secondSums, s.panel(p, d));
         }
     }
 
@@ -241,7 +261,7 @@ final class PanelBackward {
                 for (int j = from; j < to; j += PANEL - j % PANEL) {
                     int lanes = Math.min(to - j, PANEL - j % PANEL);
                     int scores = j / PANEL * PanelScratch.SCORES + i * PANEL + j % PANEL;
-                    Tiles.product(columns, lanes, s.products, scores, s.blockRows, PanelScratch.rowTile(d) + j * Tiles.COLUMNS, s.queryRows, 0, j > from);
+                    Tiles.product(columns, lanes, s.products, scores, s.blockRows.data(), s.blockRows.at(j, d), s.queryRows, 0, j > from);
                 }
                 Rows.add(s.queryRows, count, d, columns, call.scale(), dq, row, q0 + i, head);
             }

@@ -21,8 +21,12 @@ final class PanelForward {
         return Math.ceilDiv(sizes.queries(), PanelScratch.BLOCK);
     }
 
-    /** Computes the block of queries that starts at {@code q0}. */
-    static void block(AttentionCall call, int row, int head, int q0, PanelScratch s) {
+    /**
+     * Computes the block of queries that starts at {@code q0}.
+     *
+     * @param id a number of this call, by which threads recognise what they have loaded for it
+     */
+    static void block(AttentionCall call, long id, int row, int head, int q0, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         int count = Math.min(PanelScratch.BLOCK, sizes.queries() - q0);
         int width = sizes.width();
@@ -36,31 +40,55 @@ final class PanelForward {
         AttentionMask mask = call.mask();
         int end = mask.endKey(sizes, row, q0 + count - 1);
         for (int k0 = mask.firstKey(sizes, row, q0); k0 < end; k0 += PanelScratch.ROWS) {
-            tile(call, row, head, q0, count, k0, Math.min(PanelScratch.ROWS, end - k0), s);
+            tile(call, id, row, head, q0, count, k0, Math.min(PanelScratch.ROWS, end - k0), s);
         }
         store(call, row, head, q0, count, s);
     }
 
-    private static void tile(AttentionCall call, int row, int head, int q0, int count, int k0, int keys, PanelScratch s) {
+    private static void tile(AttentionCall call, long id, int row, int head, int q0, int count, int k0, int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         if (mask.meeting(sizes, row, q0, q0 + count, k0, k0 + keys) == Meeting.NONE) {
             return;
         }
-        int group = head / sizes.headsPerGroup();
-        Rows.load(call.k(), row, k0, group, keys, sizes.width(), 1f, s.firstRows);
-        Rows.load(call.v(), row, k0, group, keys, sizes.width(), 1f, s.secondRows);
-        if (mask.hasDocuments()) {
+        int first = load(call, id, row, head / sizes.headsPerGroup(), k0, keys, s);
+        for (int p = 0; p * PANEL < count; p++) {
+            panel(call, row, q0, Math.min(PANEL, count - p * PANEL), k0, keys, first, p, s);
+        }
+    }
+
+    /** Brings keys and values into row tiles and returns the row of key {@code k0}. A head that is read more than once is brought as a whole. */
+    private static int load(AttentionCall call, long id, int row, int group, int k0, int keys, PanelScratch s) {
+        AttentionSizes sizes = call.sizes();
+        boolean reused = blocks(sizes) * sizes.headsPerGroup() > 1;
+        if (!reused || (long) sizes.keys() * s.width > PanelScratch.MOST_FLOATS) {
+            s.release();
+            loadRows(call, row, group, k0, keys, s);
+            return 0;
+        }
+        int head = row * sizes.groups() + group;
+        if (!s.holds(id, head)) {
+            s.release();
+            s.firstRows.reserve(sizes.keys());
+            s.secondRows.reserve(sizes.keys());
+            loadRows(call, row, group, 0, sizes.keys(), s);
+            s.hold(id, head);
+        }
+        return k0;
+    }
+
+    private static void loadRows(AttentionCall call, int row, int group, int k0, int keys, PanelScratch s) {
+        Rows.load(call.k(), row, k0, group, keys, call.sizes().width(), 1f, s.firstRows);
+        Rows.load(call.v(), row, k0, group, keys, call.sizes().width(), 1f, s.secondRows);
+        if (call.mask().hasDocuments()) {
             Rows.clearPadding(call, row, k0, keys, s.firstRows);
             Rows.clearPadding(call, row, k0, keys, s.secondRows);
-        }
-        for (int p = 0; p * PANEL < count; p++) {
-            panel(call, row, q0, Math.min(PANEL, count - p * PANEL), k0, keys, p, s);
         }
     }
 
     /** One panel of queries against one tile of keys. */
-    private static void panel(AttentionCall call, int row, int q0, int queries, int k0, int keys, int p, PanelScratch s) {
+    private static void panel(AttentionCall call, int row, int q0, int queries, int k0, int keys, int first, int p,
+            PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         int q = q0 + p * PANEL;
@@ -73,23 +101,23 @@ final class PanelForward {
         if (meeting == Meeting.NONE) {
             return;
         }
-        scores(sizes.width(), from - from % Tiles.ROWS, to, p, s);
+        scores(sizes.width(), first, from - from % Tiles.ROWS, to, p, s);
         mask(call, row, q, queries, k0, from, to, meeting, s.scores);
         if (Softmax.advance(to - from, s.scores, from * PANEL, s.maximum, s.sum, s.alpha, p * PANEL)) {
             Softmax.rescale(sizes.width(), s.firstSums, s.panel(p, 0), s.alpha, p * PANEL);
         }
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
-            int rows = PanelScratch.rowTile(d) + from * Tiles.COLUMNS;
-            Tiles.outer(columns, to - from, s.secondRows, rows, s.scores, from * PANEL, s.firstSums, s.panel(p, d));
+            int rows = s.secondRows.at(first + from, d);
+            Tiles.outer(columns, to - from, s.secondRows.data(), rows, s.scores, from * PANEL, s.firstSums, s.panel(p, d));
         }
     }
 
-    private static void scores(int width, int from, int to, int p, PanelScratch s) {
+    private static void scores(int width, int first, int from, int to, int p, PanelScratch s) {
         for (int d = 0; d < width; d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, width - d);
             for (int j = from; j < to; j += Tiles.ROWS) {
-                Tiles.dots(columns, s.firstRows, PanelScratch.rowTile(d) + j * Tiles.COLUMNS, s.firstPanels, s.panel(p, d), s.scores, j * PANEL, d > 0);
+                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(first + j, d), s.firstPanels, s.panel(p, d), s.scores, j * PANEL, d > 0);
             }
         }
     }

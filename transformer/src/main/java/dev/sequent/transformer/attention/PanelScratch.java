@@ -11,21 +11,23 @@ final class PanelScratch {
     /** Rows of a tile: keys in the forward pass, queries in the backward pass. A multiple of {@link Tiles#ROWS}. */
     static final int ROWS = 120;
 
-    /** Floats of a row tile of {@link #ROWS} or {@link #BLOCK} rows. */
-    private static final int ROW_TILE = Math.max(ROWS, BLOCK) * Tiles.COLUMNS;
-
     /** Floats of a tile of scores, {@link #ROWS} rows of one panel. */
     static final int SCORES = ROWS * Tiles.PANEL;
+
+    /** Most floats that a thread keeps of the passing rows of one kind; longer sequences are loaded tile by tile. */
+    static final int MOST_FLOATS = 1 << 21;
+
+    private static final long NOTHING = -1;
 
     /** Largest P. */
     final int width;
 
-    /** Row tiles that pass by: keys and values in the forward pass, queries and result gradients in the backward pass. */
-    final float[] firstRows;
-    final float[] secondRows;
+    /** Rows that pass by: keys and values in the forward pass, queries and result gradients in the backward pass. */
+    final RowTiles firstRows;
+    final RowTiles secondRows;
 
     /** The block's own rows: queries in the forward pass, keys in the backward pass. */
-    final float[] blockRows;
+    final RowTiles blockRows;
 
     /** Panels of the block: queries in the forward pass, keys and values in the backward pass. */
     final float[] firstPanels;
@@ -49,21 +51,35 @@ final class PanelScratch {
     final float[] sum = new float[Math.max(ROWS, BLOCK)];
     final float[] alpha = new float[Math.max(ROWS, BLOCK)];
 
+    private long heldCall = NOTHING;
+    private int heldHead;
+
     PanelScratch(int width) {
         int tiles = Math.ceilDiv(width, Tiles.COLUMNS);
         this.width = tiles * Tiles.COLUMNS;
-        firstRows = new float[tiles * ROW_TILE];
-        secondRows = new float[tiles * ROW_TILE];
-        blockRows = new float[tiles * ROW_TILE];
+        firstRows = new RowTiles(width, ROWS);
+        secondRows = new RowTiles(width, ROWS);
+        blockRows = new RowTiles(width, BLOCK);
         firstPanels = new float[BLOCK * this.width];
         secondPanels = new float[BLOCK * this.width];
         firstSums = new float[BLOCK * this.width];
         secondSums = new float[BLOCK * this.width];
     }
 
-    /** Start of the row tile that holds channel {@code d}, a multiple of {@link Tiles#COLUMNS}. */
-    static int rowTile(int d) {
-        return d / Tiles.COLUMNS * ROW_TILE;
+    /** Notes that the passing rows are all keys and values of a head of a forward call. */
+    void hold(long call, int head) {
+        heldCall = call;
+        heldHead = head;
+    }
+
+    /** Whether {@link #hold} was called so, and nothing else has been loaded since. */
+    boolean holds(long call, int head) {
+        return heldCall == call && heldHead == head;
+    }
+
+    /** Notes that the passing rows are something else. */
+    void release() {
+        heldCall = NOTHING;
     }
 
     /** Start of a panel's row {@code d} in {@link #firstPanels} and its like. */

@@ -28,12 +28,17 @@ final class Rows {
     }
 
     /** Copies rows of one head into row tiles, multiplied by {@code factor}. */
-    static void load(HeadsView view, int row, int token, int head, int count, int width, float factor, float[] tiles) {
+    static void load(HeadsView view, int row, int token, int head, int count, int width, float factor, RowTiles tiles) {
+        load(view, row, token, head, count, width, factor, tiles, 0);
+    }
+
+    /** Copies rows of one head into row tiles, from row {@code to} on, multiplied by {@code factor}. */
+    static void load(HeadsView view, int row, int token, int head, int count, int width, float factor, RowTiles tiles, int to) {
         for (int d = 0; d < width; d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, width - d);
             for (int r = 0; r < count; r++) {
                 long at = (view.index(row, token + r, head) + d) * Float.BYTES;
-                loadRow(view.memory().asSlice(at, columns * 4L), columns, factor, tiles, PanelScratch.rowTile(d) + r * Tiles.COLUMNS);
+                loadRow(view.memory().asSlice(at, columns * 4L), columns, factor, tiles.data(), tiles.at(to + r, d));
             }
         }
     }
@@ -50,23 +55,23 @@ final class Rows {
     }
 
     /** Sets the tile rows of padding keys to zero, so that whatever lies there cannot reach a result. */
-    static void clearPadding(AttentionCall call, int row, int token, int count, float[] tiles) {
+    static void clearPadding(AttentionCall call, int row, int token, int count, RowTiles tiles) {
         int width = call.sizes().width();
         for (int r = 0; r < count; r++) {
             if (call.mask().isPadding(call.sizes(), row, token + r)) {
                 for (int d = 0; d < width; d += Tiles.COLUMNS) {
-                    int at = PanelScratch.rowTile(d) + r * Tiles.COLUMNS;
-                    Arrays.fill(tiles, at, at + Tiles.COLUMNS, 0f);
+                    int at = tiles.at(r, d);
+                    Arrays.fill(tiles.data(), at, at + Tiles.COLUMNS, 0f);
                 }
             }
         }
     }
 
     /** Writes the transposition of {@link Tiles#PANEL} tile rows, from row {@code first} on, into a panel of {@code width} rows. */
-    static void transpose(float[] tiles, int first, int width, float[] panel, int to) {
+    static void transpose(RowTiles tiles, int first, int width, float[] panel, int to) {
         for (int d = 0; d < width; d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, width - d);
-            transposeTile(tiles, PanelScratch.rowTile(d) + first * Tiles.COLUMNS, columns, panel, to + d * Tiles.PANEL);
+            transposeTile(tiles.data(), tiles.at(first, d), columns, panel, to + d * Tiles.PANEL);
         }
     }
 

@@ -63,7 +63,7 @@ enum ModelKind {
         MlpConfig mlp = MlpConfig.gated(sizes.width() * 8 / 3);
         return Map.of(
                 'M', LayerSpec.of(MambaConfig.defaults().withStates(sizes.stateSize())),
-                'S', new LayerSpec(S4dConfig.defaults().withStateSize(sizes.stateSize()), mlp),
+                'S', new LayerSpec(S4dConfig.defaults().withStateSize(sizes.stateSize() + sizes.stateSize() % 2), mlp),
                 'A', new LayerSpec(AttentionConfig.of(sizes.heads()), mlp));
     }
 }

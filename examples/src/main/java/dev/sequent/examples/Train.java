@@ -21,6 +21,7 @@ import picocli.CommandLine.Spec;
         description = "Trains language models of several kinds on one text and compares them.")
 public final class Train implements Callable<Integer> {
     private static final String TEXT_PROPERTY = "sequent.examples.text";
+    private static final int MAX_STATE_SIZE = 4096;
 
     @Spec
     private CommandSpec spec;
@@ -105,6 +106,11 @@ public final class Train implements Callable<Integer> {
         List<ModelKind> kinds = kinds();
         Plan plan = plan();
         Path file = textFile();
+        for (ModelKind kind : kinds) {
+            boolean paired = kind.pattern(plan.sizes()).indexOf('S') >= 0;
+            Programs.require(!paired || stateSize % 2 == 0, spec, "--state-size", "even for S4D layers, whose states come in pairs", stateSize);
+            kind.config(plan.sizes(), 1); // a wrong pattern is found before the text is read
+        }
         try (Device device = Programs.open(spec, backend, threads)) {
             Corpus corpus = Corpus.read(file, tokenizer, context);
             console.printf(Locale.ROOT, "text %s: %,d training and %,d validation tokens, vocabulary %d; %s%n", file, corpus.train().size(), corpus.validation().size(),
@@ -138,7 +144,7 @@ public final class Train implements Callable<Integer> {
         atLeast(1, "--layers", layers);
         atLeast(1, "--heads", heads);
         Programs.require(width % heads == 0 && width / heads % 2 == 0, spec, "--heads", "a number that cuts the width " + width + " into even parts", heads);
-        atLeast(1, "--state-size", stateSize);
+        Programs.require(stateSize >= 1 && stateSize <= MAX_STATE_SIZE, spec, "--state-size", "between 1 and " + MAX_STATE_SIZE, stateSize);
         Programs.require(dropout >= 0 && dropout < 1, spec, "--dropout", "at least 0 and below 1", dropout);
         atLeast(1, "--context", context);
         atLeast(1, "--batch", batch);

@@ -95,7 +95,7 @@ class ProgramsTest {
             --tokenizer words | [tokenizer] expected char, byte, or the path of a tokenizer.json, given 'words'
             --layer 3 | Unknown options: '--layer', '3'
             --pattern MXA --model hybrid | [layer pattern] expected letters among
-            --state-size 3 --model s4d | [s4d] expected an even state_size of at least 2, given 3
+            --state-size 3 --model s4d | --state-size must be even for S4D layers, whose states come in pairs, not 3
             """)
     void wrongOptionsAreOneSentence(String options, String sentence) throws IOException {
         assertWrong(train(options + " --out " + directory.resolve("run"), text(2000)), "train: " + sentence);
@@ -107,7 +107,7 @@ class ProgramsTest {
         Path empty = Files.createFile(directory.resolve("empty.txt"));
         assertWrong(train("", empty), "train: [text] expected a text of 1 to", "given 0 bytes");
         Path brief = Files.writeString(directory.resolve("short.txt"), "too short to learn from");
-        assertWrong(train("", brief), "train: [text] expected at least 650 tokens", "given 23 tokens", "--context");
+        assertWrong(train("--context 64", brief), "train: [text] expected at least 650 tokens", "given 23 tokens", "--context");
         Path binary = Files.write(directory.resolve("binary.txt"), new byte[] {(byte) 0xFF, (byte) 0xFE, 0, 1});
         assertWrong(train("", binary), "train: [text] expected UTF-8");
         assertWrong(train("", directory.resolve("missing.txt")), "train: [text] expected a text file", "missing");

@@ -1,6 +1,5 @@
 package dev.sequent.examples;
 
-import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
 import dev.sequent.io.JsonView;
 import dev.sequent.type.DataException;
@@ -40,17 +39,6 @@ record Curve(List<Point> steps, List<Point> validations, long tokens, double sec
             }
         }
         return new Curve(List.copyOf(steps), List.copyOf(validations), tokens, seconds);
-    }
-
-    /** Removes what a run wrote after the checkpoint from which it is being resumed. */
-    static void truncate(Path file, long lastStep) {
-        StringBuilder kept = new StringBuilder();
-        for (String line : lines(file)) {
-            if (view(line, file).at("step").asLong() <= lastStep) {
-                kept.append(line).append('\n');
-            }
-        }
-        AtomicFiles.write(file, kept.toString());
     }
 
     /** Training losses as means of about {@code points} stretches, which are easier to look at. */

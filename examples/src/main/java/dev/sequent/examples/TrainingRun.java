@@ -98,7 +98,7 @@ final class TrainingRun {
         }
         Checkpoints checkpoints = new Checkpoints(directory.resolve(CHECKPOINTS), 2);
         Map<String, Object> identity = plan.identity(corpus);
-        try (MetricsWriter metrics = new MetricsWriter(directory.resolve(METRICS));
+        try (MetricsWriter metrics = new MetricsWriter(directory.resolve(METRICS), done);
                 TerminalProgress bar = Programs.onTerminal() ? new TerminalProgress(kind.label(), done, plan.steps()) : null) {
             TrainListener progress = bar != null ? bar : new ProgressPrinter(out, Math.max(1, plan.steps() / 20));
             trainer.listen(metrics).listen(progress);
@@ -120,7 +120,6 @@ final class TrainingRun {
         requireSameRun(latest.get());
         Trainer.Position position = Checkpoints.restore(latest.get(), model, optimizer);
         trainer.resume(position);
-        Curve.truncate(directory.resolve(METRICS), position.step());
         out.printf("%s: resumed at step %d of %d%n", kind.label(), position.step(), plan.steps());
         return true;
     }

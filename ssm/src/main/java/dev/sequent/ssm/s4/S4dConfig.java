@@ -27,8 +27,11 @@ public record S4dConfig(int state_size, String discretisation, String init, doub
 
     /** Checks the values. */
     public S4dConfig {
-        if (state_size < 2 || state_size > MAX_STATES || state_size % 2 != 0) {
-            throw new ConfigException(TYPE, "an even state_size in [2, " + MAX_STATES + "]", state_size + "");
+        if (state_size < 2 || state_size % 2 != 0) {
+            throw new ConfigException(TYPE, "an even state_size of at least 2", state_size + "");
+        }
+        if (state_size > MAX_STATES) {
+            throw new ConfigException(TYPE, "a state_size of at most " + MAX_STATES, state_size + "");
         }
         if (!List.of("zoh", "bilinear").contains(discretisation)) {
             throw new ConfigException(TYPE, "discretisation zoh or bilinear", "'" + discretisation + "'");

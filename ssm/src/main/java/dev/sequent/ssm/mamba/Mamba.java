@@ -9,9 +9,10 @@ import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.StateCost;
 import dev.sequent.mixer.StateSpec;
 import dev.sequent.nn.Init;
-import dev.sequent.nn.Linear;
 import dev.sequent.nn.Layer;
+import dev.sequent.nn.Linear;
 import dev.sequent.nn.Parameter;
+import dev.sequent.op.UnaryOp;
 import dev.sequent.ssm.scan.SelectiveScan;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
@@ -100,7 +101,7 @@ public final class Mamba extends RecurrentMixer {
             Tensor log = init.rng().uniform(init.device(), wide, Math.log(config.time_step_min()), Math.log(config.time_step_max()), inner);
             Tensor step = log.exp().clamp(config.time_step_floor(), Double.POSITIVE_INFINITY);
             // x = step + log(1 - e^-step)
-            return step.add(step.neg().unary(dev.sequent.op.UnaryOp.EXPM1).neg().log());
+            return step.add(step.neg().unary(UnaryOp.EXPM1).neg().log());
         });
     }
 

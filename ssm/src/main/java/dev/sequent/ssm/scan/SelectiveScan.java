@@ -6,6 +6,7 @@ import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DTypeException;
 import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -154,7 +155,7 @@ public final class SelectiveScan {
         public Tensor[] forward(Tensor[] in, Saver save) {
             Tensor[] out = kernel.forward(Operands.of(in, softplus), flags, save.recording());
             if (save.recording()) {
-                Tensor[] kept = java.util.Arrays.copyOf(in, in.length + 1);
+                Tensor[] kept = Arrays.copyOf(in, in.length + 1);
                 kept[in.length] = out[2];
                 save.save(kept);
             }

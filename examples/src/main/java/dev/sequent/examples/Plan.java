@@ -12,12 +12,12 @@ import java.util.Map;
  * @param batch B, rows per step
  * @param learningRate the highest; it falls to a tenth
  * @param evalEvery steps between validations and checkpoints
- * @param stopAfter step at which this session stops, for a later one to resume; 0 for the end
+ * @param stopAfter step at which this call stops, for a later one to resume; 0 for the end
  * @param sampleTokens length of the sample
  */
 record Plan(Path out, Sizes sizes, int context, int batch, long steps, double learningRate, long seed, long evalEvery, boolean resume, long stopAfter,
         int sampleTokens) {
-    /** The step at which this session stops. */
+    /** The step at which this call stops. */
     long lastStep() {
         return stopAfter == 0 ? steps : Math.min(steps, stopAfter);
     }

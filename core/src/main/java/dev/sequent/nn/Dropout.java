@@ -24,7 +24,7 @@ public final class Dropout {
         if (p == 0 || rng.isEmpty()) {
             return x;
         }
-        Tensor keep = rng.get().uniform(x.device(), DType.F32, x.shape().toArray()).compare(CompareOp.GE, p);
+        Tensor keep = rng.get().unit(x.device(), DType.F32, x.shape().toArray()).compare(CompareOp.GE, p);
         return keep.where(x.mul(1 / (1 - p)), Tensor.zeros(x.device(), x.dtype()));
     }
 }

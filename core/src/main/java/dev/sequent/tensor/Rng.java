@@ -47,8 +47,8 @@ public final class Rng {
         return new Rng(z ^ (z >>> 31));
     }
 
-    /** Uniform numbers in [0, 1). */
-    public Tensor uniform(Device device, DType dtype, long... shape) {
+    /** Uniform numbers in the unit interval [0, 1). */
+    public Tensor unit(Device device, DType dtype, long... shape) {
         Shape s = Shape.of(shape);
         Tensor t = Tensor.wrap(device, device.backend().randomUniform(s, dtype, seed, position, device.index()));
         position += s.size();
@@ -57,15 +57,15 @@ public final class Rng {
 
     /** Uniform numbers in [low, high). */
     public Tensor uniform(Device device, DType dtype, double low, double high, long... shape) {
-        return Scope.returning(() -> uniform(device, dtype, shape).mul(high - low).add(low));
+        return Scope.returning(() -> unit(device, dtype, shape).mul(high - low).add(low));
     }
 
     /** Normal numbers with the given mean and standard deviation (Box and Muller 1958). */
     public Tensor normal(Device device, DType dtype, double mean, double std, long... shape) {
         return Scope.returning(() -> {
             DType wide = dtype == DType.F64 ? DType.F64 : DType.F32;
-            Tensor radius = uniform(device, wide, shape).neg().add(1).log().mul(-2).sqrt(); // 1 - u lies in (0, 1]
-            Tensor angle = uniform(device, wide, shape).mul(2 * Math.PI).cos();
+            Tensor radius = unit(device, wide, shape).neg().add(1).log().mul(-2).sqrt(); // 1 - u lies in (0, 1]
+            Tensor angle = unit(device, wide, shape).mul(2 * Math.PI).cos();
             return radius.mul(angle).mul(std).add(mean).cast(dtype);
         });
     }

@@ -95,7 +95,7 @@ class TensorFilesTest {
     @Test
     void largeTensorsMoveInPieces() {
         Path file = directory.resolve("m.safetensors");
-        Tensor tensor = new Rng(7).uniform(device, DType.F32, 7, 13);
+        Tensor tensor = new Rng(7).unit(device, DType.F32, 7, 13);
         for (int piece : new int[] {4, 12, 100, 363, 364, 365}) {
             SafetensorsFile.write(file, Map.of(), List.of(TensorFiles.source("w", tensor, piece)));
             try (WeightStore store = WeightStore.open(file)) {

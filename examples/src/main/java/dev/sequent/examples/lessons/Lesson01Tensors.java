@@ -58,10 +58,10 @@ public final class Lesson01Tensors {
     /** A generator is a seed and a position. Drawing moves the position; going back to it gives the same numbers again, on every backend. */
     private static void randomNumbers(Device device) {
         Rng rng = new Rng(42);
-        float[] first = rng.uniform(device, DType.F32, 3).toFloats();
-        float[] second = rng.uniform(device, DType.F32, 3).toFloats();
+        float[] first = rng.unit(device, DType.F32, 3).toFloats();
+        float[] second = rng.unit(device, DType.F32, 3).toFloats();
         rng.seek(0);
-        float[] again = rng.uniform(device, DType.F32, 3).toFloats();
+        float[] again = rng.unit(device, DType.F32, 3).toFloats();
         say("drawn %s, then %s", Arrays.toString(first), Arrays.toString(second));
         say("after seek(0) the first three come again: %s", Arrays.equals(first, again));
     }

@@ -55,7 +55,7 @@ public final class Lesson08SelectiveScan {
     /** The scan takes a state and returns one, both differentiable: long texts can be read, and trained on, in pieces. */
     private static void anywhereToCut(Device device) {
         Tensor x = new Rng(1).normal(device, DType.F32, 0, 1, 1, 10, 1);
-        Tensor d = new Rng(2).uniform(device, DType.F32, 1, 10, 1);
+        Tensor d = new Rng(2).unit(device, DType.F32, 1, 10, 1);
         Tensor whole = scan(device, x, d, 1, null).y();
         SelectiveScan.Result first = scan(device, x.slice(1, 0, 6), d.slice(1, 0, 6), 1, null);
         SelectiveScan.Result second = scan(device, x.slice(1, 6, 10), d.slice(1, 6, 10), 1, first.finalState());

@@ -22,7 +22,7 @@ class LeakyIntegratorTest extends MixerGradientLaws {
         return List.of(new Subject("leaky integrator", new Config(), 3));
     }
 
-    private record Config() implements MixerConfig {
+    record Config() implements MixerConfig {
         @Override
         public String type() {
             return "leaky";

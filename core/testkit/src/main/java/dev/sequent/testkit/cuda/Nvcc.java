@@ -1,0 +1,81 @@
+package dev.sequent.testkit.cuda;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assertions;
+import org.junit.jupiter.api.Assumptions;
+
+/**
+ * Compiles kernels with NVIDIA's own compiler for real architectures, to learn without a GPU that they do compile. Tests are skipped with the
+ * reason where {@code nvcc} is not on the path, or fail under {@code -Dsequent.requireAll=true}. Thread-safe.
+ */
+public final class Nvcc {
+    /** Compute capabilities from Ampere to Blackwell. */
+    public static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90, 100, 120);
+
+    private Nvcc() {}
+
+    /** Skips the calling test where there is no {@code nvcc}. */
+    public static void require() {
+        String reason = null;
+        try {
+            reason = EmulatedCuda.run(Path.of("."), List.of("nvcc", "--version"));
+        } catch (IOException e) {
+            reason = "nvcc not found";
+        }
+        if (reason != null) {
+            String message = "compiling kernels for real architectures needs nvcc on the path: " + reason;
+            if (Boolean.getBoolean("sequent.requireAll")) {
+                Assertions.fail(message);
+            }
+            System.out.println("SKIPPED: " + message);
+            Assumptions.abort(message);
+        }
+    }
+
+    /**
+     * Compiles a source for all {@link #ARCHITECTURES} in one call.
+     *
+     * @param text the source
+     * @param headers what it includes, by name
+     * @param functions expressions that name the kernels to instantiate
+     */
+    public static void compile(String text, Map<String, String> headers, List<String> functions) {
+        compile(text, headers, functions, ARCHITECTURES);
+    }
+
+    /** Compiles a source for chosen architectures. */
+    public static void compile(String text, Map<String, String> headers, List<String> functions, List<Integer> architectures) {
+        try {
+            Path directory = Files.createTempDirectory("sequent-nvcc-");
+            try {
+                for (Map.Entry<String, String> header : headers.entrySet()) {
+                    Files.writeString(directory.resolve(header.getKey()), header.getValue());
+                }
+                StringBuilder source = new StringBuilder(text).append("\nvoid* sequent_instances[] = {");
+                functions.forEach(f -> source.append("(void*) ").append(f).append(", "));
+                Files.writeString(directory.resolve("source.cu"), source.append("nullptr};\n"));
+                List<String> command = new ArrayList<>(List.of("nvcc", "-std=c++17", "-fatbin", "-t", "2"));
+                architectures.forEach(a -> command.addAll(List.of("-gencode", "arch=compute_" + a + ",code=sm_" + a)));
+                command.addAll(List.of("-o", "source.fatbin", "source.cu"));
+                String error = EmulatedCuda.run(directory, command);
+                Assertions.assertNull(error, () -> "nvcc: " + error);
+            } finally {
+                try (Stream<Path> files = Files.walk(directory)) {
+                    for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                        Files.delete(file);
+                    }
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

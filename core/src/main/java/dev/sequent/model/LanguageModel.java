@@ -196,17 +196,19 @@ public final class LanguageModel extends Layer {
         return Tensor.of(device, ids, batch, time);
     }
 
-    /** Memory and work of the whole model, head and feed-forward parts included. */
+    /** Memory and work of the whole model, head and feed-forward parts included; of a mixture of experts, what one token takes. */
     public StateCost cost(StateSpec spec) {
         StateCost total = new StateCost(0, 0, 2.0 * config.hidden_size() * config.vocab_size(), 0, 0);
+        long unread = 0;
         for (int i = 0; i < blocks.size(); i++) {
             total = total.plus(blocks.get(i).mixer().cost(spec));
             MlpConfig mlp = config.layers().get(i).mlp();
             if (mlp != null) {
                 total = total.plus(new StateCost(0, 0, mlp.flops(config.hidden_size()), 0, 0));
+                unread += mlp.unread(config.hidden_size()) * embeddings.weight().value().dtype().bytes();
             }
         }
-        long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
+        long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum() - unread;
         return new StateCost(total.fixedBytes(), total.bytesPerToken(), total.flopsPerToken(), total.flopsPerTokenAndContext(), bytes);
     }
 }

@@ -3,12 +3,16 @@ package dev.sequent.train;
 import dev.sequent.fused.loss.CrossEntropy;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.model.LanguageModel;
+import dev.sequent.nn.LoadBalancing;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.train.data.TokenBatch;
 import dev.sequent.type.DataException;
 
-/** The training objective of a language model: mean cross-entropy of the next token, in nats. */
+/**
+ * The training objective of a language model: mean cross-entropy of the next token, in nats, and in training the load-balancing loss of its mixtures of
+ * experts, where configured.
+ */
 public final class LanguageModelLoss {
     private LanguageModelLoss() {}
 
@@ -19,6 +23,7 @@ public final class LanguageModelLoss {
      * @param recompute whether blocks are computed again in the backward pass
      * @return a scalar
      * @throws DataException when an input or target is outside the model's vocabulary
+     * @throws dev.sequent.type.ConfigException when there is a load-balancing loss and blocks are recomputed
      */
     public static Tensor of(LanguageModel model, TokenBatch batch, Rng dropout, boolean recompute) {
         SequenceInfo info = SequenceInfo.of(batch.batch(), batch.time());
@@ -29,9 +34,17 @@ public final class LanguageModelLoss {
             info = info.withDropout(dropout);
         }
         requireTargets(batch.targets(), model.config().vocab_size());
-        Tensor hidden = model.hidden(model.ids(batch.inputs(), batch.batch(), batch.time()), info, recompute);
-        Tensor logits = model.logits(hidden);
-        return CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
+        SequenceInfo given = info;
+        return LoadBalancing.add(dropout == null ? 0 : balancing(model), () -> {
+            Tensor hidden = model.hidden(model.ids(batch.inputs(), batch.batch(), batch.time()), given, recompute);
+            Tensor logits = model.logits(hidden);
+            return CrossEntropy.loss(logits.reshape(-1, logits.dim(-1)), Tensor.of(model.device(), batch.targets()));
+        });
+    }
+
+    /** The layers' router_aux_loss_coef; the largest, since the loss is one for all layers. */
+    private static double balancing(LanguageModel model) {
+        return model.config().layers().stream().filter(l -> l.mlp() != null).mapToDouble(l -> l.mlp().router_aux_loss_coef()).max().orElse(0);
     }
 
     private static void requireTargets(int[] targets, int vocabulary) {

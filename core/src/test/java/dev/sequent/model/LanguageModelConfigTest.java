@@ -22,7 +22,8 @@ class LanguageModelConfigTest {
 
     @Test
     void roundTripThroughJsonChangesNothing() {
-        for (LanguageModelConfig config : List.of(ToyModels.config(), ToyModels.rich())) {
+        LayerSpec balanced = new LayerSpec(ToyModels.config().layers().getFirst().mixer(), new MlpConfig("gated", 6, false, 5, 1, false, 0.01));
+        for (LanguageModelConfig config : List.of(ToyModels.config(), ToyModels.rich(), LanguageModelConfig.of(13, 8, List.of(balanced)))) {
             assertThat(LanguageModelConfig.parse(throughJson(config.toMap()))).isEqualTo(config);
         }
     }

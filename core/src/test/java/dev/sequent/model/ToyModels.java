@@ -25,9 +25,10 @@ public final class ToyModels {
 
     /** Everything that a configuration can say, off its default. */
     public static LanguageModelConfig rich() {
-        List<LayerSpec> layers = LayerPattern.parse("(AB)2C", Map.of('A', LayerSpec.of(new LeakyIntegrator.Config(1)),
+        List<LayerSpec> layers = LayerPattern.parse("(AB)2CD", Map.of('A', LayerSpec.of(new LeakyIntegrator.Config(1)),
                 'B', new LayerSpec(new LeakyIntegrator.Config(3), new MlpConfig("gelu_tanh", 9, true)),
-                'C', new LayerSpec(new LeakyIntegrator.Config(1), new MlpConfig("gelu", 5, false))));
+                'C', new LayerSpec(new LeakyIntegrator.Config(1), new MlpConfig("gelu", 5, false)),
+                'D', new LayerSpec(new LeakyIntegrator.Config(1), new MlpConfig("gated", 6, true, 3, 2, true, 0))));
         return new LanguageModelConfig(VOCABULARY, 8, layers, "layer", 1e-6, false, 24, 0.25, 0.05);
     }
 

@@ -5,6 +5,7 @@ import dev.sequent.model.LayerPattern;
 import dev.sequent.model.LayerSpec;
 import dev.sequent.model.MlpConfig;
 import dev.sequent.ssm.mamba.MambaConfig;
+import dev.sequent.ssm.mamba2.Mamba2Config;
 import dev.sequent.ssm.s4.S4dConfig;
 import dev.sequent.transformer.AttentionConfig;
 import java.util.Arrays;
@@ -17,6 +18,8 @@ import java.util.stream.Collectors;
 enum ModelKind {
     /** Selective state-space layers only (Mamba-1). */
     MAMBA("M"),
+    /** State-space layers with heads only (Mamba-2). */
+    MAMBA2("D"),
     /** Time-invariant diagonal state-space layers only. */
     S4D("S"),
     /** Causal attention with rotary positions only. */
@@ -61,8 +64,10 @@ enum ModelKind {
 
     private static Map<Character, LayerSpec> letters(Sizes sizes) {
         MlpConfig mlp = MlpConfig.gated(sizes.width() * 8 / 3);
+        int headWidth = Math.min(64, Integer.lowestOneBit(2 * sizes.width()));
         return Map.of(
                 'M', LayerSpec.of(MambaConfig.defaults().withStates(sizes.stateSize())),
+                'D', LayerSpec.of(Mamba2Config.defaults().withStates(sizes.stateSize()).withHeads(headWidth, 1)),
                 'S', new LayerSpec(S4dConfig.defaults().withStateSize(sizes.stateSize() + sizes.stateSize() % 2), mlp),
                 'A', new LayerSpec(AttentionConfig.of(sizes.heads()), mlp));
     }

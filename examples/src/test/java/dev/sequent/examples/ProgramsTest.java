@@ -49,9 +49,9 @@ class ProgramsTest {
     @Test
     void theSameSeedGivesTheSameLosses() throws IOException {
         Path text = text(2000);
-        assertThat(train(TINY + " --model s4d,mamba --dropout 0.1 --out " + directory.resolve("a"), text).exitCode()).isZero();
-        assertThat(train(TINY + " --model s4d,mamba --dropout 0.1 --out " + directory.resolve("b"), text).exitCode()).isZero();
-        for (String model : List.of("s4d", "mamba")) {
+        assertThat(train(TINY + " --model s4d,mamba,mamba2 --dropout 0.1 --out " + directory.resolve("a"), text).exitCode()).isZero();
+        assertThat(train(TINY + " --model s4d,mamba,mamba2 --dropout 0.1 --out " + directory.resolve("b"), text).exitCode()).isZero();
+        for (String model : List.of("s4d", "mamba", "mamba2")) {
             assertThat(losses("a/" + model)).isNotEmpty().isEqualTo(losses("b/" + model));
         }
     }
@@ -82,8 +82,8 @@ class ProgramsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            --model lstm | --model must be all or among mamba, s4d, transformer, hybrid, not 'lstm'
-            --model mamba, | --model must be all or among mamba, s4d, transformer, hybrid, not ''
+            --model lstm | --model must be all or among mamba, mamba2, s4d, transformer, hybrid, not 'lstm'
+            --model mamba, | --model must be all or among mamba, mamba2, s4d, transformer, hybrid, not ''
             --width 0 | --width must be at least 1, not 0
             --width many | Invalid value for option '--width': 'many' is not an int
             --heads 3 | --heads must be a number that cuts the width 128 into even parts, not 3

@@ -17,6 +17,7 @@ import dev.sequent.model.ModelFiles;
 import dev.sequent.model.ModelState;
 import dev.sequent.nn.Init;
 import dev.sequent.ssm.mamba.MambaConfig;
+import dev.sequent.ssm.mamba2.Mamba2Config;
 import dev.sequent.ssm.s4.S4dConfig;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Rng;
@@ -57,10 +58,11 @@ class WholeModelsTest {
     @TempDir
     Path directory;
 
-    /** One layer a letter: M Mamba, S S4D, A attention with dropout and grouped heads; everything drops out. */
+    /** One layer a letter: M Mamba, D Mamba-2, S S4D, A attention with dropout and grouped heads; everything drops out. */
     private static LanguageModelConfig config(String pattern) {
         AttentionConfig grouped = new AttentionConfig(4, 2, 0, 10_000, 1, false, true, 1e-6, 0, 0.1, 0.02);
         Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(MambaConfig.defaults().withStates(4)),
+                'D', LayerSpec.of(Mamba2Config.defaults().withStates(6).withHeads(8, 2)),
                 'S', new LayerSpec(S4dConfig.defaults().withStateSize(6), MlpConfig.gated(20)), 'A', new LayerSpec(grouped, MlpConfig.gated(20)));
         return LanguageModelConfig.of(VOCABULARY, WIDTH, LayerPattern.parse(pattern, letters)).withDropout(0.1);
     }
@@ -125,7 +127,7 @@ class WholeModelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"MM", "SS", "AA", "MSA"})
+    @ValueSource(strings = {"MM", "SS", "AA", "DD", "MSDA"})
     void runsRepeatResumeAndRecomputeToTheBit(String pattern) {
         for (BatchSource batches : List.of(windows(2), packed())) {
             try (Device device = cpu()) {
@@ -149,7 +151,7 @@ class WholeModelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"MM", "SS", "AA", "MSA"})
+    @ValueSource(strings = {"MM", "SS", "AA", "DD", "MSDA"})
     void aBatchOfPromptsContinuesLikeEachAloneHoweverItIsCut(String pattern) {
         int[][] prompts = {{1, 2, 3, 4, 5, 6, 7, 8, 9}, {3}, {16, 0, 16, 0}, {5, 5, 5, 5, 5, 5}};
         Generator.Request request = new Generator.Request(7, Sampling.greedy(), Set.of());
@@ -176,7 +178,7 @@ class WholeModelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"MM", "SS", "AA", "MSA"})
+    @ValueSource(strings = {"MM", "SS", "AA", "DD", "MSDA"})
     void memoryStaysFlat(String pattern) {
         try (Device device = cpu(); Bench bench = new Bench(device, pattern, 1, windows(2), false)) {
             bench.trainer.runUntil(2);
@@ -189,7 +191,7 @@ class WholeModelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"MM", "SS", "AA", "MSA"})
+    @ValueSource(strings = {"MM", "SS", "AA", "DD", "MSDA"})
     void aStepThatDoesNotFitIntoMemoryHarmsNothing(String pattern) {
         BatchSource growing = index -> windows(index == 1 ? 256 : 1).batch(index);
         try (Device device = Device.open("cpu", Map.of("threads", "2", "memoryLimit", "5000000"))) {
@@ -235,7 +237,7 @@ class WholeModelsTest {
 
     @Test
     void storedModelsOfEveryFamilyComeBackToTheBit() {
-        try (Device device = cpu(); LanguageModel model = new LanguageModel(config("MSA"), new Init(device, 8))) {
+        try (Device device = cpu(); LanguageModel model = new LanguageModel(config("MSDA"), new Init(device, 8))) {
             ModelFiles.save(model, directory);
             try (LanguageModel loaded = ModelFiles.load(directory, device, DType.F32)) {
                 assertThat(loaded.config()).isEqualTo(model.config());
@@ -247,13 +249,15 @@ class WholeModelsTest {
     @Test
     void configurationsThatClaimMuchMoreThanTheFileHoldsAreRefusedBeforeMemoryIsTaken() {
         try (Device device = cpu()) {
-            try (LanguageModel model = new LanguageModel(config("MSA"), new Init(device, 8))) {
+            try (LanguageModel model = new LanguageModel(config("MSDA"), new Init(device, 8))) {
                 ModelFiles.save(model, directory);
             }
             long peak = device.memory().peakBytes();
             for (Map<String, Object> mixer : List.<Map<String, Object>>of(Map.of("type", "mamba", "state_size", 1 << 30), Map.of("type", "mamba", "expand", 1 << 26),
                     Map.of("type", "mamba", "intermediate_size", Integer.MAX_VALUE), Map.of("type", "mamba", "conv_kernel", Integer.MAX_VALUE),
                     Map.of("type", "mamba", "time_step_rank", Integer.MAX_VALUE), Map.of("type", "s4d", "state_size", 1 << 30),
+                    Map.of("type", "mamba2", "state_size", 1 << 28), Map.of("type", "mamba2", "expand", 1 << 26),
+                    Map.of("type", "mamba2", "intermediate_size", 1 << 30, "head_dim", 1), Map.of("type", "mamba2", "conv_kernel", Integer.MAX_VALUE, "head_dim", 8),
                     Map.of("type", "attention", "num_attention_heads", 1 << 30, "head_dim", 1 << 30), Map.of("type", "attention", "head_dim", 1 << 30))) {
                 hostile(mixer);
                 assertThatThrownBy(() -> ModelFiles.load(directory, device, DType.F32)).as(mixer.toString()).isInstanceOf(SequentException.class)

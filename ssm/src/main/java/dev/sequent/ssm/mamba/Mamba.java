@@ -1,7 +1,6 @@
 package dev.sequent.ssm.mamba;
 
 import dev.sequent.autograd.Split;
-import dev.sequent.autograd.Split;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
@@ -11,7 +10,9 @@ import dev.sequent.mixer.StateSpec;
 import dev.sequent.nn.Init;
 import dev.sequent.nn.Layer;
 import dev.sequent.nn.Linear;
+import dev.sequent.nn.Norm;
 import dev.sequent.nn.Parameter;
+import dev.sequent.nn.RmsNorm;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.ssm.scan.SelectiveScan;
 import dev.sequent.tensor.Tensor;
@@ -26,7 +27,7 @@ import java.util.List;
  * <pre>{@code
  * x, z        = in_proj(input)                    (B, T, E) each
  * u           = SiLU(conv1d(x))                   causal, depthwise, K taps
- * dt, B, C    = x_proj(u)                         (B, T, R), (B, T, N), (B, T, N)
+ * dt, B, C    = x_proj(u)                         (B, T, R), (B, T, N), (B, T, N); each RMS-normalised where configured (Jamba)
  * y           = scan(u, dt_proj(dt), -exp(A_log), B, C, D) SiLU(z)
  * output      = out_proj(y)                       (B, T, D)
  * }</pre>
@@ -34,7 +35,8 @@ import java.util.List;
  * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E), and h of the scan, (B, E, N), which does not grow with the sequence. Time O(T), and
  * O(1) per generated token. A, D and h are F32 at least. Parameters: {@code in_proj.weight}, {@code conv1d.weight} (E, 1, K),
  * {@code conv1d.bias}, {@code x_proj.weight}, {@code dt_proj.weight}, {@code dt_proj.bias}, {@code A_log} (E, N), {@code D} (E),
- * {@code out_proj.weight}, and the projections' biases where configured.
+ * {@code out_proj.weight}, and where configured the projections' biases and {@code dt_layernorm.weight} (R), {@code b_layernorm.weight},
+ * {@code c_layernorm.weight} (N).
  *
  * @see <a href="https://arxiv.org/abs/2312.00752">Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces</a>
  */
@@ -46,6 +48,9 @@ public final class Mamba extends RecurrentMixer {
     private final Linear inProj;
     private final ShortConv conv1d;
     private final Linear xProj;
+    private final Norm dtNorm;
+    private final Norm bNorm;
+    private final Norm cNorm;
     private final Linear dtProj;
     private final Parameter aLog;
     private final Parameter skip;
@@ -82,11 +87,23 @@ public final class Mamba extends RecurrentMixer {
         inProj = child("in_proj", new Linear(init, width, 2L * inner, config.use_bias()));
         conv1d = child("conv1d", new ShortConv(init, inner, config.conv_kernel(), config.use_conv_bias()));
         xProj = child("x_proj", new Linear(init, inner, rank + 2L * states, false));
+        dtNorm = norm("dt_layernorm", rank, init);
+        bNorm = norm("b_layernorm", states, init);
+        cNorm = norm("c_layernorm", states, init);
         dtProj = child("dt_proj", new Linear(stepWeight(init), stepBias(init)));
         aLog = param("A_log", wide.make(() -> Tensor.arange(init.device(), wide.dtype(), states).add(1).log().broadcastTo(Shape.of(inner, states))),
                 Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         skip = param("D", wide.constant(1, inner), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         outProj = child("out_proj", new Linear(outWeight(init, layers), config.use_bias() ? init.kaiming(inner, width) : null));
+    }
+
+    /** A norm of selected values, or null where none is configured. */
+    private Norm norm(String name, int size, Init init) {
+        return config.select_norm_eps() == 0 ? null : child(name, new RmsNorm(init, size, config.select_norm_eps()));
+    }
+
+    private static Tensor normalise(Norm norm, Tensor x) {
+        return norm == null ? x : norm.forward(x);
     }
 
     private Tensor stepWeight(Init init) {
@@ -140,9 +157,9 @@ public final class Mamba extends RecurrentMixer {
         CausalConv.Result conv = CausalConv.apply(halves[0].cast(wide), conv1d.weight.value().cast(wide), convBias, true,
                 state == null ? null : state.get(0).cast(wide), info.flags()); // (B, T, E)
         Tensor[] selected = Split.apply(xProj.forward(conv.y().cast(dtype)), -1, rank, states, states); // (B, T, R), (B, T, N), (B, T, N)
-        Tensor delta = Linear.project(selected[0], dtProj.weight().value()); // (B, T, E)
+        Tensor delta = Linear.project(normalise(dtNorm, selected[0]), dtProj.weight().value()); // (B, T, E)
         SelectiveScan.Result scan = SelectiveScan.apply(new SelectiveScan.Operands(conv.y(), delta.cast(wide), aLog.value().exp().neg(),
-                selected[1].cast(wide), selected[2].cast(wide), skip.value(), dtProj.bias().value().cast(wide), true, halves[1].cast(wide),
+                normalise(bNorm, selected[1]).cast(wide), normalise(cNorm, selected[2]).cast(wide), skip.value(), dtProj.bias().value().cast(wide), true, halves[1].cast(wide),
                 state == null ? null : state.get(1).cast(wide)), info.flags());
         return new Carried(outProj.forward(scan.y().cast(dtype)), List.of(conv.finalState().cast(dtype), scan.finalState()));
     }

@@ -23,10 +23,11 @@ import java.util.Map;
  * @param use_bias whether the input and output projections have a bias
  * @param use_conv_bias whether the convolution has a bias
  * @param rescale_prenorm_residual whether the initial output projection is divided by the root of the number of layers
+ * @param select_norm_eps added under the root of the RMS norms of dt (before its projection), B and C, as in Jamba; 0 for no such norms
  */
 public record MambaConfig(int state_size, int conv_kernel, int expand, int intermediate_size, int time_step_rank, double time_step_scale,
         double time_step_min, double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias, boolean use_conv_bias,
-        boolean rescale_prenorm_residual) implements MixerConfig {
+        boolean rescale_prenorm_residual, double select_norm_eps) implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "mamba";
 
@@ -44,6 +45,16 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
         if (!time_step_init_scheme.equals("random") && !time_step_init_scheme.equals("constant")) {
             throw new ConfigException(TYPE, "time_step_init_scheme random or constant", "'" + time_step_init_scheme + "'");
         }
+        if (!(select_norm_eps >= 0 && select_norm_eps < Double.POSITIVE_INFINITY)) {
+            throw new ConfigException(TYPE, "a finite select_norm_eps >= 0", select_norm_eps + "");
+        }
+    }
+
+    /** Without norms of dt, B and C. */
+    public MambaConfig(int state_size, int conv_kernel, int expand, int intermediate_size, int time_step_rank, double time_step_scale, double time_step_min,
+            double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias, boolean use_conv_bias, boolean rescale_prenorm_residual) {
+        this(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max, time_step_floor,
+                time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, 0);
     }
 
     /** The values of the paper: N = 16, K = 4, E = 2 D, R = D / 16. */
@@ -54,7 +65,13 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
     /** The same with another number of states per channel. */
     public MambaConfig withStates(int states) {
         return new MambaConfig(states, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max,
-                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual);
+                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, select_norm_eps);
+    }
+
+    /** The same with RMS norms of dt, B and C, or without them for 0. */
+    public MambaConfig withSelectNorm(double eps) {
+        return new MambaConfig(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max,
+                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, eps);
     }
 
     /** The configuration that {@link #toMap} writes; absent keys have the values of {@link #defaults}, {@code time_step_rank} may be {@code "auto"}. */
@@ -66,7 +83,7 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
                 r.integer("intermediate_size", 0), rank, r.number("time_step_scale", d.time_step_scale), r.number("time_step_min", d.time_step_min),
                 r.number("time_step_max", d.time_step_max), r.number("time_step_floor", d.time_step_floor),
                 r.text("time_step_init_scheme", d.time_step_init_scheme), r.flag("use_bias", d.use_bias), r.flag("use_conv_bias", d.use_conv_bias),
-                r.flag("rescale_prenorm_residual", d.rescale_prenorm_residual));
+                r.flag("rescale_prenorm_residual", d.rescale_prenorm_residual), r.number("select_norm_eps", d.select_norm_eps));
         r.done();
         return c;
     }
@@ -102,6 +119,9 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
         m.put("use_bias", use_bias);
         m.put("use_conv_bias", use_conv_bias);
         m.put("rescale_prenorm_residual", rescale_prenorm_residual);
+        if (select_norm_eps > 0) {
+            m.put("select_norm_eps", select_norm_eps);
+        }
         return m;
     }
 

@@ -30,6 +30,28 @@ class MambaTest {
     }
 
     @Test
+    void normsOfSelectedValuesMakeThemIndependentOfTheirScale() {
+        MambaConfig config = MambaConfig.defaults().withStates(4).withSelectNorm(1e-12);
+        try (Device device = Device.open("reference"); Scope _ = Scope.open(); Mamba mixer = config.create(40, 1, new Init(device, DType.F64, new Rng(1)))) {
+            Map<String, Parameter> p = mixer.namedParameters();
+            assertThat(p.keySet()).containsSubsequence("x_proj.weight", "dt_layernorm.weight", "b_layernorm.weight", "c_layernorm.weight", "dt_proj.weight");
+            assertThat(p.get("dt_layernorm.weight").value().shape()).hasToString("(3)");
+            assertThat(p.get("c_layernorm.weight").value().shape()).hasToString("(4)");
+            assertThat(p.get("b_layernorm.weight").has(Parameter.Flag.NO_DECAY)).isTrue();
+            Tensor x = new Rng(2).uniform(device, DType.F64, -1.0, 1.0, 2, 9, 40);
+            double[] before = mixer.forward(x, SequenceInfo.of(x)).toDoubles();
+            p.get("x_proj.weight").set(p.get("x_proj.weight").value().mul(3));
+            double[] after = mixer.forward(x, SequenceInfo.of(x)).toDoubles();
+            for (int i = 0; i < before.length; i++) {
+                assertThat(after[i]).isCloseTo(before[i], within(1e-9));
+            }
+            p.get("b_layernorm.weight").set(p.get("b_layernorm.weight").value().mul(0));
+            p.get("D").set(p.get("D").value().mul(0));
+            assertThat(mixer.forward(x, SequenceInfo.of(x)).toDoubles()).containsOnly(0);
+        }
+    }
+
+    @Test
     void initialValuesAreThoseOfTheReferenceImplementation() {
         try (Device device = Device.open("reference"); Scope _ = Scope.open();
                 Mamba mixer = MambaConfig.defaults().create(64, 4, new Init(device, DType.F64, new Rng(1)))) {
@@ -55,6 +77,8 @@ class MambaTest {
     void configurationRoundTripsThroughItsMap() {
         MambaConfig config = new MambaConfig(8, 3, 1, 7, 2, 0.5, 1e-2, 1, 1e-4, "constant", true, false, false);
         assertThat(Mixers.parse("mamba", config.toMap())).isEqualTo(config);
+        MambaConfig normalised = config.withSelectNorm(1e-6);
+        assertThat(Mixers.parse("mamba", normalised.toMap())).isEqualTo(normalised).isNotEqualTo(config);
         assertThat(Mixers.parse("mamba", Map.of())).isEqualTo(MambaConfig.defaults());
         assertThat(Mixers.parse("mamba", Map.of("time_step_rank", "auto"))).isEqualTo(MambaConfig.defaults());
         assertThat(MambaConfig.defaults().rank(250)).isEqualTo(16);
@@ -67,6 +91,7 @@ class MambaTest {
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("conv_kernel", 1))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_min", -1))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_max", Double.NaN))).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("select_norm_eps", -1e-6))).isInstanceOf(ConfigException.class).hasMessageContaining("select_norm");
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_rank", "large"))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_init_scheme", "zero"))).isInstanceOf(ConfigException.class);
     }

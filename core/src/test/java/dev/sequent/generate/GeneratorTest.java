@@ -2,6 +2,7 @@ package dev.sequent.generate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.sequent.io.CharTokenizer;
 import dev.sequent.io.Tokenizer;
@@ -163,7 +164,8 @@ class GeneratorTest {
         assertThat(tokens[1]).isNotEqualTo(tokens[0]);
         assertThat(tokens[2]).isNotEqualTo(tokens[1]);
         assertThat(generator.generate(same, new Generator.Request(12, Sampling.temperature(3, 6), Set.of()), QUIET)).isNotEqualTo(tokens);
-        assertThat(generator.generate(new int[][] {same[0]}, first, QUIET)[0]).as("the first row does not depend on others").isEqualTo(tokens[0]);
+        assertThat(generator.generate(new int[][] {same[0]}, first, QUIET)[0]).as("the first row does not depend on others")
+                .isEqualTo(tokens[0]);
     }
 
     @Test
@@ -174,7 +176,8 @@ class GeneratorTest {
     @Test
     void badPromptsAreDataErrors() {
         Generator generator = new Generator(model);
-        assertThatThrownBy(() -> generator.generate(new int[0][], greedy(3), QUIET)).isInstanceOf(DataException.class).hasMessageContaining("no prompt");
+        assertThatThrownBy(() -> generator.generate(new int[0][], greedy(3), QUIET)).isInstanceOf(DataException.class)
+                .hasMessageContaining("no prompt");
         assertThatThrownBy(() -> generator.generate(new int[][] {{1}, {}}, greedy(3), QUIET)).isInstanceOf(DataException.class)
                 .hasMessageContaining("empty prompt");
         for (int bad : new int[] {-1, 13, Integer.MAX_VALUE}) {
@@ -196,7 +199,8 @@ class GeneratorTest {
         assertThat(heard).isEmpty();
         assertThatThrownBy(() -> generator.generate(prompts, greedy(Integer.MAX_VALUE), QUIET)).isInstanceOf(CapacityException.class);
         try (Scope _ = Scope.open()) {
-            assertThatThrownBy(() -> model.forward(model.ids(new int[25], 1, 25), SequenceInfo.of(1, 25))).isInstanceOf(CapacityException.class);
+            assertThatThrownBy(() -> model.forward(model.ids(new int[25], 1, 25), SequenceInfo.of(1, 25)))
+                    .isInstanceOf(CapacityException.class);
         }
     }
 
@@ -206,7 +210,8 @@ class GeneratorTest {
         try (Scope _ = Scope.open()) {
             weight.value().write(Tensor.full(device, DType.F64, Double.NaN, 8), 0);
         }
-        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(DataException.class).hasMessageContaining("finite");
+        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(DataException.class)
+                .hasMessageContaining("finite");
     }
 
     @Test
@@ -214,7 +219,8 @@ class GeneratorTest {
         LanguageModel other = wild(ToyModels.config());
         Generator generator = new Generator(other);
         other.close();
-        assertThatThrownBy(() -> generator.generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(ReleasedTensorException.class).hasMessageContaining("closed");
+        assertThatThrownBy(() -> generator.generate(PROMPTS, greedy(3), QUIET)).isInstanceOf(ReleasedTensorException.class)
+                .hasMessageContaining("closed");
     }
 
     @Test
@@ -236,10 +242,13 @@ class GeneratorTest {
         StringBuilder heard = new StringBuilder();
         String text = new Generator(model).text(letters, "bad", 12, Sampling.temperature(4, 1), heard::append);
         assertThat(text).hasSize(12).matches("[a-j]*").isEqualTo(heard.toString());
-        assertThatThrownBy(() -> new Generator(model).text(letters, "", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class);
-        assertThatThrownBy(() -> new Generator(model).text(letters, "xyz", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class);
+        assertThatThrownBy(() -> new Generator(model).text(letters, "", 3, Sampling.greedy(), heard::append))
+                .isInstanceOf(DataException.class);
+        assertThatThrownBy(() -> new Generator(model).text(letters, "xyz", 3, Sampling.greedy(), heard::append))
+                .isInstanceOf(DataException.class);
         Tokenizer more = CharTokenizer.of("abcdefghijklmn");
-        assertThatThrownBy(() -> new Generator(model).text(more, "a", 3, Sampling.greedy(), heard::append)).isInstanceOf(DataException.class)
+        assertThatThrownBy(() -> new Generator(model).text(more, "a", 3, Sampling.greedy(), heard::append))
+                .isInstanceOf(DataException.class)
                 .hasMessageContaining("14").hasMessageContaining("13");
     }
 
@@ -248,8 +257,157 @@ class GeneratorTest {
         Tokenizer letters = CharTokenizer.of("abcdefghijklm");
         String free = new Generator(model).text(letters, "cab", 9, Sampling.greedy(), piece -> { });
         char stop = free.charAt(5);
-        String stopped = new Generator(model).text(letters, "cab", new Generator.Request(9, Sampling.greedy(), Set.of(letters.encode(stop + "")[0])), piece -> { });
+        String stopped = new Generator(model).text(letters, "cab",
+                new Generator.Request(9, Sampling.greedy(), Set.of(letters.encode(stop + "")[0])), piece -> { });
         assertThat(stopped).isEqualTo(free.substring(0, free.indexOf(stop)));
+    }
+
+    @Test
+    void continuationsCarryTheModelsLogProbabilitiesAndWhyTheyEnd() {
+        Sampling rules = Sampling.temperature(2, 3).withTopK(4).withRepetitionPenalty(1.3);
+        int[][] free = new Generator(model).generate(PROMPTS, new Generator.Request(8, rules, Set.of()), QUIET);
+        int stop = free[0][3];
+        int first = Arrays.stream(free[0]).boxed().toList().indexOf(stop);
+        List<Continuation> found = new Generator(model)
+                .continuations(PROMPTS, new Generator.Request(8, rules, Set.of(stop)), (row, id) -> row != 1);
+        for (int b = 0; b < PROMPTS.length; b++) {
+            Continuation c = found.get(b);
+            boolean stopped = c.tokens()[c.tokens().length - 1] == stop;
+            assertThat(c.finish()).isEqualTo(stopped ? FinishReason.STOP_TOKEN : b == 1 ? FinishReason.LISTENER : FinishReason.LENGTH);
+            assertThat(c.tokens()).isEqualTo(Arrays.copyOf(free[b], c.tokens().length));
+            assertThat(c.logProbabilities()).hasSameSizeAs(c.tokens());
+            assertThat(c.logProbability()).isCloseTo(logProbability(model, PROMPTS[b], c.tokens()), within(1e-5));
+        }
+        assertThat(found.get(0).tokens()).hasSize(first + 1);
+        assertThat(found.get(0).finish()).isEqualTo(FinishReason.STOP_TOKEN);
+        assertThat(new Generator(model).continuations(PROMPTS, greedy(0), QUIET).getFirst().finish()).isEqualTo(FinishReason.LENGTH);
+    }
+
+    /** The log-probability of {@code tokens} after {@code prompt} by one run over all of them. */
+    static double logProbability(LanguageModel model, int[] prompt, int[] tokens) {
+        int[] ids = Arrays.copyOf(prompt, prompt.length + tokens.length);
+        System.arraycopy(tokens, 0, ids, prompt.length, tokens.length);
+        try (Scope _ = Scope.open()) {
+            double[] logits = model.forward(model.ids(ids, 1, ids.length), SequenceInfo.of(1, ids.length)).toDoubles();
+            int vocabulary = logits.length / ids.length;
+            double sum = 0;
+            for (int t = 0; t < tokens.length; t++) {
+                double[] row = Arrays.copyOfRange(logits, (prompt.length - 1 + t) * vocabulary, (prompt.length + t) * vocabulary);
+                sum += row[tokens[t]] - Math.log(Arrays.stream(row).map(Math::exp).sum());
+            }
+            return sum;
+        }
+    }
+
+    @Test
+    void rowsThatEndEarlyLeaveTheOthersAsTheyWere() {
+        int[][] free = new Generator(model).generate(PROMPTS, greedy(9), QUIET);
+        for (int ends = 0; ends < 1 << PROMPTS.length; ends++) {
+            int set = ends;
+            int[] heard = new int[PROMPTS.length];
+            int[][] tokens = new Generator(model).generate(PROMPTS, greedy(9),
+                    (row, id) -> ++heard[row] < ((set >> row & 1) == 1 ? 2 + row : 99));
+            for (int b = 0; b < PROMPTS.length; b++) {
+                assertThat(tokens[b]).as("row %d, ended %d", b, ends).isEqualTo(Arrays.copyOf(free[b], (set >> b & 1) == 1 ? 2 + b : 9));
+            }
+        }
+    }
+
+    @Test
+    void processorsComeBeforeTheRulesAndSeeTheirOwnRow() {
+        List<String> seen = new ArrayList<>();
+        LogitsProcessor spy = (tokens, logits) -> {
+            seen.add(tokens.promptSize() + "+" + tokens.generated());
+            logits[(tokens.token(tokens.size() - 1) + 1) % logits.length] = 1e6f;
+        };
+        int[][] tokens = new Generator(model).generate(PROMPTS, greedy(3).withProcessors(spy), QUIET);
+        assertThat(tokens).isDeepEqualTo(new int[][] {{2, 3, 4}, {8, 9, 10}, {10, 11, 12}, {9, 10, 11}});
+        assertThat(seen.subList(0, 5)).containsExactly("7+0", "1+0", "3+0", "5+0", "7+1");
+        int[] naive = naive(PROMPTS[0], 1);
+        Generator.Request without = greedy(1).withProcessors(LogitsProcessors.suppress(List.of(naive[0])));
+        assertThat(new Generator(model).generate(PROMPTS, without, QUIET)[0]).isNotEqualTo(naive);
+        Generator.Request nothing = greedy(1).withProcessors((_, logits) -> Arrays.fill(logits, Float.NEGATIVE_INFINITY));
+        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, nothing, QUIET)).isInstanceOf(DataException.class);
+    }
+
+    @Test
+    void aStopTokenWaitsForTheMinimum() {
+        int stop = naive(PROMPTS[0], 1)[0];
+        Generator.Request request = new Generator.Request(9, Sampling.greedy(), Set.of(stop));
+        assertThat(new Generator(model).generate(PROMPTS, request, QUIET)[0]).containsExactly(stop);
+        int[] longer = new Generator(model).generate(PROMPTS, request.withMinTokens(4), QUIET)[0];
+        assertThat(longer.length).isGreaterThan(4);
+        assertThat(Arrays.copyOf(longer, 4)).doesNotContain(stop);
+    }
+
+    @Test
+    void anInterruptEndsAllRows() {
+        Thread self = Thread.currentThread();
+        int[] heard = new int[1];
+        List<Continuation> found = new Generator(model).continuations(PROMPTS, greedy(9), (row, id) -> {
+            if (++heard[0] == 6) {
+                self.interrupt();
+            }
+            return row != 0;
+        });
+        assertThat(Thread.interrupted()).as("the flag stays").isTrue();
+        assertThat(found).extracting(Continuation::finish)
+                .containsExactly(FinishReason.LISTENER, FinishReason.INTERRUPTED, FinishReason.INTERRUPTED, FinishReason.INTERRUPTED);
+        assertThat(found).extracting(c -> c.tokens().length).containsExactly(1, 2, 2, 2);
+        self.interrupt();
+        List<Continuation> nothing = new Generator(model, 1).continuations(PROMPTS, greedy(9), QUIET);
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(nothing).allSatisfy(c -> {
+            assertThat(c.tokens()).isEmpty();
+            assertThat(c.finish()).isEqualTo(FinishReason.INTERRUPTED);
+        });
+    }
+
+    @Test
+    void textEndsBeforeAStopTextAcrossTokens() {
+        Tokenizer letters = CharTokenizer.of("abcdefghijklm");
+        List<String> prompts = List.of("cab", "d", "jam");
+        Generator generator = new Generator(model);
+        List<TextContinuation> free = generator.texts(letters, prompts, greedy(9), (_, _) -> true);
+        for (int b = 0; b < prompts.size(); b++) {
+            assertThat(free.get(b).text()).as("alone").isEqualTo(generator.text(letters, prompts.get(b), 9, Sampling.greedy(), _ -> { }));
+        }
+        String whole = free.get(0).text();
+        String stop = whole.substring(4, 7);
+        StringBuilder heard = new StringBuilder();
+        Generator.Request request = greedy(9).withStopTexts("zz", stop, stop.substring(0, 2) + "?");
+        List<TextContinuation> stopped = generator.texts(letters, prompts, request, (row, piece) -> {
+            heard.append(row == 0 ? piece : "");
+            return true;
+        });
+        assertThat(stopped.get(0).text()).isEqualTo(whole.substring(0, whole.indexOf(stop))).isEqualTo(heard.toString());
+        assertThat(stopped.get(0).continuation().finish()).isEqualTo(FinishReason.STOP_TEXT);
+        assertThat(stopped.get(0).continuation().tokens()).as("the stop text's tokens too").hasSize(whole.indexOf(stop) + 3);
+        for (int b = 1; b < prompts.size(); b++) {
+            String text = free.get(b).text();
+            assertThat(stopped.get(b).text()).isEqualTo(text.contains(stop) ? text.substring(0, text.indexOf(stop)) : text);
+        }
+        String end = whole.substring(7);
+        assertThat(generator.text(letters, "cab", greedy(9).withStopTexts(end + "?"), _ -> { })).as("flushed at the end").isEqualTo(whole);
+    }
+
+    @Test
+    void aTextListenerEndsItsRow() {
+        Tokenizer letters = CharTokenizer.of("abcdefghijklm");
+        List<TextContinuation> found = new Generator(model).texts(letters, List.of("cab", "d"), greedy(9), (row, _) -> row == 1);
+        assertThat(found.get(0).text()).hasSize(1);
+        assertThat(found.get(0).continuation().finish()).isEqualTo(FinishReason.LISTENER);
+        assertThat(found.get(1).text()).hasSize(9);
+    }
+
+    @Test
+    void requestsThatMakeNoSenseAreRefused() {
+        assertThatThrownBy(() -> greedy(1).withMinTokens(-1)).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> greedy(1).withStopTexts("")).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> new Generator.Request(1, Sampling.greedy(), Set.of(-1))).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> new Generator(model).generate(PROMPTS, greedy(1).withStopTexts("x"), QUIET))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("tokenizer");
     }
 
     @Test
@@ -288,7 +446,8 @@ class GeneratorTest {
 
     @Test
     void costCountsTheStatesBytes() {
-        LanguageModelConfig config = LanguageModelConfig.of(13, 8, List.of(LayerSpec.of(new LeakyIntegrator.Config(1)), LayerSpec.of(new LeakyIntegrator.Config(2))));
+        LanguageModelConfig config = LanguageModelConfig.of(13, 8,
+                List.of(LayerSpec.of(new LeakyIntegrator.Config(1)), LayerSpec.of(new LeakyIntegrator.Config(2))));
         StateSpec spec = new StateSpec(3, 8, DType.F64, device);
         try (LanguageModel plain = wild(config); ModelState state = plain.newState(spec)) {
             assertThat(plain.cost(spec).bytesAt(5) * 3).isEqualTo(state.bytes());

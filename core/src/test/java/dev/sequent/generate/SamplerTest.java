@@ -85,7 +85,8 @@ class SamplerTest {
         }
         for (int i = 0; i < p.length; i++) {
             double sigma = Math.sqrt(DRAWS * p[i] * (1 - p[i]));
-            assertThat((double) counts[i]).as("token %d of %s, p = %f", i, rules, p[i]).isBetween(DRAWS * p[i] - 5 * sigma, DRAWS * p[i] + 5 * sigma);
+            assertThat((double) counts[i]).as("token %d of %s, p = %f", i, rules, p[i])
+                    .isBetween(DRAWS * p[i] - 5 * sigma, DRAWS * p[i] + 5 * sigma);
         }
     }
 

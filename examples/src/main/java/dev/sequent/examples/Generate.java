@@ -101,6 +101,6 @@ public final class Generate implements Callable<Integer> {
         Programs.require(topP > 0 && topP <= 1, spec, "--top-p", "above 0 and at most 1", topP);
         Programs.require(minP >= 0 && minP <= 1, spec, "--min-p", "between 0 and 1", minP);
         Programs.require(repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY, spec, "--repetition-penalty", "above 0", repetitionPenalty);
-        return new Sampling(temperature, topK, topP, minP, repetitionPenalty, seed);
+        return Sampling.temperature(temperature, seed).withTopK(topK).withTopP(topP).withMinP(minP).withRepetitionPenalty(repetitionPenalty);
     }
 }

@@ -2,11 +2,15 @@ package dev.sequent.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
+import dev.sequent.generate.BeamSearch;
+import dev.sequent.generate.Continuation;
 import dev.sequent.generate.Generator;
 import dev.sequent.generate.Sampling;
 import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
+import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.StateSpec;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.model.LanguageModelConfig;
@@ -174,6 +178,36 @@ class WholeModelsTest {
                 assertThat(new Generator(model, chunk).generate(prompts, request, (row, id) -> true)).as("chunks of " + chunk).isEqualTo(together);
             }
             assertThat(Arrays.stream(together).flatMapToInt(Arrays::stream).distinct().count()).as("different tokens").isGreaterThan(3);
+            beamsFollowTheirStates(model, prompts);
+        }
+    }
+
+    /** Beams of a batch equal those of each prompt alone, and their log-probabilities those of one run over the whole sequence. */
+    private static void beamsFollowTheirStates(LanguageModel model, int[][] prompts) {
+        BeamSearch.Settings settings = BeamSearch.Settings.of(3, 6, Set.of(4)).withBest(3);
+        List<List<BeamSearch.Hypothesis>> together = new BeamSearch(model, 4).search(prompts, settings);
+        for (int b = 0; b < prompts.length; b++) {
+            List<BeamSearch.Hypothesis> alone = new BeamSearch(model).search(new int[][] {prompts[b]}, settings).getFirst();
+            for (int i = 0; i < alone.size(); i++) {
+                Continuation c = together.get(b).get(i).continuation();
+                assertThat(c.tokens()).as("row %d, beam %d", b, i).isEqualTo(alone.get(i).continuation().tokens());
+                assertThat(c.logProbability()).isCloseTo(logProbability(model, prompts[b], c.tokens()), within(1e-5));
+            }
+        }
+    }
+
+    private static double logProbability(LanguageModel model, int[] prompt, int[] tokens) {
+        int[] ids = Arrays.copyOf(prompt, prompt.length + tokens.length);
+        System.arraycopy(tokens, 0, ids, prompt.length, tokens.length);
+        try (Scope _ = Scope.open()) {
+            double[] logits = model.forward(model.ids(ids, 1, ids.length), SequenceInfo.of(1, ids.length)).toDoubles();
+            double sum = 0;
+            for (int t = 0; t < tokens.length; t++) {
+                int from = (prompt.length - 1 + t) * VOCABULARY;
+                double total = Arrays.stream(logits, from, from + VOCABULARY).map(Math::exp).sum();
+                sum += logits[from + tokens[t]] - Math.log(total);
+            }
+            return sum;
         }
     }
 

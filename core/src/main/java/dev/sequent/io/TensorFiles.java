@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * Moves tensors between files and devices, one tensor at a time and large ones in pieces, so that besides the tensors
@@ -107,8 +108,20 @@ public final class TensorFiles {
     }
 
     static SafetensorsFile.Source source(String name, Tensor tensor, int piece) {
-        StoredTensor stored = new StoredTensor(name, tensor.dtype(), tensor.shape(),
-                SafetensorsHeader.bytes(tensor.dtype(), tensor.shape()));
+        return source(name, tensor.dtype(), tensor.shape(), () -> tensor, piece);
+    }
+
+    /**
+     * A tensor that is computed when its turn to be written comes, and released afterwards.
+     *
+     * @param tensor makes a contiguous tensor of this type and shape
+     */
+    public static SafetensorsFile.Source source(String name, DType dtype, Shape shape, Supplier<Tensor> tensor) {
+        return source(name, dtype, shape, tensor, PIECE);
+    }
+
+    private static SafetensorsFile.Source source(String name, DType dtype, Shape shape, Supplier<Tensor> tensor, int piece) {
+        StoredTensor stored = new StoredTensor(name, dtype, shape, SafetensorsHeader.bytes(dtype, shape));
         return new SafetensorsFile.Source() {
             @Override
             public StoredTensor tensor() {
@@ -117,18 +130,25 @@ public final class TensorFiles {
 
             @Override
             public void transferTo(Consumer<MemorySegment> sink) {
-                if (stored.bytes() <= piece) {
-                    sink.accept(download(tensor));
-                    return;
-                }
-                long step = piece / stored.dtype().bytes();
-                for (long from = 0; from < tensor.size(); from += step) {
-                    try (Scope _ = Scope.open()) {
-                        sink.accept(download(tensor.reshape(tensor.size()).slice(0, from, Math.min(from + step, tensor.size()))));
-                    }
+                try (Scope _ = Scope.open()) {
+                    transfer(tensor.get(), piece, sink);
                 }
             }
         };
+    }
+
+    private static void transfer(Tensor tensor, int piece, Consumer<MemorySegment> sink) {
+        int width = tensor.dtype().bytes();
+        if (tensor.size() * width <= piece) {
+            sink.accept(download(tensor));
+            return;
+        }
+        long step = piece / width;
+        for (long from = 0; from < tensor.size(); from += step) {
+            try (Scope _ = Scope.open()) {
+                sink.accept(download(tensor.reshape(tensor.size()).slice(0, from, Math.min(from + step, tensor.size()))));
+            }
+        }
     }
 
     private static Tensor loadPieces(Device device, StoredTensor stored, MemorySegment data, DType dtype, int piece) {

@@ -9,6 +9,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Named tensors in files, memory-mapped and read-only: one safetensors file, or several listed by an index.
@@ -69,9 +70,18 @@ public sealed interface WeightStore extends AutoCloseable permits SafetensorsFil
      * @throws CheckpointException that lists the missing and the unknown ones
      */
     default void requireExactly(Collection<String> names) {
+        requireExactly(names, _ -> false);
+    }
+
+    /**
+     * Requires the tensors called {@code names} and no other ones, except those that {@code besides} accepts.
+     *
+     * @throws CheckpointException that lists the missing and the unknown ones, in alphabetical order
+     */
+    default void requireExactly(Collection<String> names, Predicate<String> besides) {
         Set<String> expected = new LinkedHashSet<>(names);
-        List<String> missing = expected.stream().filter(name -> !contains(name)).toList();
-        List<String> unknown = tensors().stream().map(StoredTensor::name).filter(name -> !expected.contains(name)).toList();
+        List<String> missing = expected.stream().filter(name -> !contains(name)).sorted().toList();
+        List<String> unknown = tensors().stream().map(StoredTensor::name).filter(n -> !expected.contains(n) && !besides.test(n)).sorted().toList();
         if (!missing.isEmpty() || !unknown.isEmpty()) {
             throw new CheckpointException("checkpoint", "the " + expected.size() + " tensors of the model",
                     (missing.isEmpty() ? "" : "a checkpoint without " + JsonView.names(missing))

@@ -1,6 +1,8 @@
 package dev.sequent.mixer;
 
 import dev.sequent.type.ConfigException;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -10,6 +12,8 @@ import java.util.TreeSet;
  * and not a default.
  */
 public final class ConfigReader {
+    private static final int MOST_SHOWN = 200;
+
     private final String owner;
     private final Map<String, Object> values;
     private final Set<String> asked = new TreeSet<>();
@@ -24,6 +28,33 @@ public final class ConfigReader {
     public boolean has(String key) {
         asked.add(key);
         return values.get(key) != null;
+    }
+
+    /** An integer that must be there. */
+    public int integer(String key) {
+        require(key, "an integer");
+        return integer(key, 0);
+    }
+
+    /** An integer in {@code [min, max]} that must be there. */
+    public int integer(String key, int min, int max) {
+        require(key, "an integer");
+        return integer(key, 0, min, max);
+    }
+
+    /** An integer in {@code [min, max]}. */
+    public int integer(String key, int otherwise, int min, int max) {
+        int n = integer(key, otherwise);
+        if (n < min || n > max) {
+            throw wrong(key, "an integer in [" + min + ", " + max + "]");
+        }
+        return n;
+    }
+
+    private void require(String key, String what) {
+        if (!has(key)) {
+            throw new ConfigException(owner, what + " for '" + key + "'", "none");
+        }
     }
 
     /** An integer. */
@@ -70,6 +101,30 @@ public final class ConfigReader {
         throw wrong(key, "a string");
     }
 
+    /** An object, or null; its keys are strings. */
+    @SuppressWarnings("unchecked")
+    public Map<String, Object> object(String key) {
+        if (!has(key)) {
+            return null;
+        }
+        if (values.get(key) instanceof Map<?, ?> map) {
+            return (Map<String, Object>) map;
+        }
+        throw wrong(key, "an object");
+    }
+
+    /** Requires that a key is absent or null or has one of the values that are implemented. */
+    public void only(String key, Object... implemented) {
+        if (has(key) && !Arrays.asList(implemented).contains(values.get(key))) {
+            throw wrong(key, implemented.length == 1 ? String.valueOf(implemented[0]) : "one of " + Arrays.toString(implemented));
+        }
+    }
+
+    /** Accepts any value of these keys. */
+    public void ignore(Collection<String> keys) {
+        asked.addAll(keys);
+    }
+
     /** Any value, or null. */
     public Object raw(String key) {
         asked.add(key);
@@ -81,11 +136,15 @@ public final class ConfigReader {
         Set<String> unknown = new TreeSet<>(values.keySet());
         unknown.removeAll(asked);
         if (!unknown.isEmpty()) {
-            throw new ConfigException(owner, "keys among " + asked, "unknown keys " + unknown);
+            throw new ConfigException(owner, "keys among " + asked, "unknown keys " + brief(unknown.toString()));
         }
     }
 
     private ConfigException wrong(String key, String expected) {
-        return new ConfigException(owner, expected + " for '" + key + "'", String.valueOf(values.get(key)));
+        return new ConfigException(owner, expected + " for '" + key + "'", brief(String.valueOf(values.get(key))));
+    }
+
+    private static String brief(String text) {
+        return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
     }
 }

@@ -16,9 +16,13 @@ import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.CapacityException;
+import dev.sequent.type.DType;
 import dev.sequent.type.DataException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 
 /**
@@ -41,6 +45,14 @@ public final class LanguageModel extends Layer {
     private final List<Block> blocks = new ArrayList<>();
     private final Norm finalNorm;
     private final Linear head;
+    private final Origin origin;
+
+    /**
+     * What a loaded model remembers of its checkpoint.
+     *
+     * @param values what {@code config.json} said
+     */
+    record Origin(CheckpointFamily family, Map<String, Object> values) {}
 
     /**
      * A model with fresh parameters. When it cannot be made, for example for lack of memory, nothing of it stays behind.
@@ -48,7 +60,13 @@ public final class LanguageModel extends Layer {
      * @throws dev.sequent.type.OutOfDeviceMemoryException when the parameters do not fit on the device
      */
     public LanguageModel(LanguageModelConfig config, Init init) {
+        this(config, init, null);
+    }
+
+    /** {@code origin} is null for a model that does not come from a checkpoint. */
+    LanguageModel(LanguageModelConfig config, Init init, Origin origin) {
         this.config = config;
+        this.origin = origin;
         this.device = init.device();
         double std = config.initializer_range();
         Init own = init.remembering();
@@ -66,6 +84,44 @@ public final class LanguageModel extends Layer {
             own.discard();
             throw failure;
         }
+    }
+
+    /**
+     * Loads the model stored in {@code directory}, in any format of {@link CheckpointFamilies#known}, with F32 parameters.
+     *
+     * @throws dev.sequent.type.CheckpointException when files are missing or malformed, or do not hold exactly the configured model
+     * @throws dev.sequent.type.ConfigException when the configuration is invalid or describes what this library does not implement
+     */
+    public static LanguageModel load(Path directory, Device device) {
+        return load(directory, device, DType.F32);
+    }
+
+    /**
+     * {@link #load(Path, Device)} with parameters of another type.
+     *
+     * @param dtype F32, BF16 or F64, as far as the device supports it
+     */
+    public static LanguageModel load(Path directory, Device device, DType dtype) {
+        return ModelFiles.load(directory, device, dtype);
+    }
+
+    /** Writes the model into {@code directory}, in the format from which it was loaded, else in this library's own. */
+    public void save(Path directory) {
+        ModelFiles.save(this, directory);
+    }
+
+    /**
+     * Writes the model into {@code directory} in the format called {@code family}, for example {@code llama}.
+     *
+     * @throws dev.sequent.type.ConfigException when there is no such format, or it cannot express this model
+     */
+    public void save(Path directory, String family) {
+        ModelFiles.save(this, directory, family, ModelFiles.MAX_SHARD_BYTES);
+    }
+
+    /** What is known of the checkpoint from which the model was loaded. */
+    Optional<Origin> origin() {
+        return Optional.ofNullable(origin);
     }
 
     /** What the model was made from. */

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A language model as data: embedding, a list of layers, final norm and output head.
@@ -54,6 +55,11 @@ public record LanguageModelConfig(int vocab_size, int hidden_size, List<LayerSpe
     public LanguageModelConfig withDropout(double p) {
         return new LanguageModelConfig(vocab_size, hidden_size, layers, norm, norm_eps, tie_word_embeddings, max_position_embeddings, p,
                 initializer_range);
+    }
+
+    /** The layer that all layers equal; empty where they differ. */
+    public Optional<LayerSpec> uniformLayer() {
+        return layers.stream().allMatch(layers.getFirst()::equals) ? Optional.of(layers.getFirst()) : Optional.empty();
     }
 
     Norm createNorm(Init init) {

@@ -14,6 +14,9 @@ import java.util.TreeMap;
  * }</pre>
  */
 public final class LayerPattern {
+    /** Most layers of a model. */
+    public static final int MAX_LAYERS = 10_000;
+
     private LayerPattern() {}
 
     /**
@@ -55,7 +58,6 @@ public final class LayerPattern {
     }
 
     private static final class Parser {
-        private static final int MAX_LAYERS = 10_000;
         private static final int MAX_DEPTH = 100;
         private final String text;
         private final Map<Character, LayerSpec> letters;

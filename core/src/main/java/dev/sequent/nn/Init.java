@@ -23,6 +23,7 @@ public final class Init {
     private final Rng rng;
     /** What has been made, or null where nobody wants to know. */
     private final Ledger ledger;
+    private final boolean blank;
 
     /** Tensors that have been made, and how many values they may still grow to. */
     private static final class Ledger {
@@ -34,21 +35,27 @@ public final class Init {
         }
     }
 
-    private Init(Device device, DType dtype, Rng rng, Ledger ledger) {
+    private Init(Device device, DType dtype, Rng rng, Ledger ledger, boolean blank) {
         this.device = device;
         this.dtype = dtype;
         this.rng = rng;
         this.ledger = ledger;
+        this.blank = blank;
     }
 
     /** Parameters of type {@code dtype}, where they are not kept in F32, from the stream {@code rng}. */
     public Init(Device device, DType dtype, Rng rng) {
-        this(device, dtype, rng, null);
+        this(device, dtype, rng, null, false);
     }
 
     /** F32 parameters from the stream of {@code seed}. */
     public Init(Device device, long seed) {
         this(device, DType.F32, new Rng(seed));
+    }
+
+    /** Zeros instead of random values, which saves their work where they are replaced at once, as when a model is loaded. */
+    public static Init blank(Device device, DType dtype) {
+        return new Init(device, dtype, new Rng(0), null, true);
     }
 
     /** Where parameters live. */
@@ -68,7 +75,7 @@ public final class Init {
 
     /** The same device and stream for parameters of another type. */
     public Init withDType(DType other) {
-        return new Init(device, other, rng, ledger);
+        return new Init(device, other, rng, ledger, blank);
     }
 
     /**
@@ -76,7 +83,7 @@ public final class Init {
      * is refused before its memory is taken, which makes this a guard against configurations that are not to be trusted.
      */
     public Init remembering(long limit) {
-        return new Init(device, dtype, rng, new Ledger(limit));
+        return new Init(device, dtype, rng, new Ledger(limit), blank);
     }
 
     /** {@link #remembering(long)} with the limit of this Init, if it has one. */
@@ -98,13 +105,13 @@ public final class Init {
     /** Normal values. */
     public Tensor normal(double std, long... shape) {
         admit(Shape.of(shape).size());
-        return make(() -> rng.normal(device, wide(), 0, std, shape));
+        return make(() -> blank ? Tensor.zeros(device, dtype, shape) : rng.normal(device, wide(), 0, std, shape));
     }
 
     /** Uniform values in [low, high). */
     public Tensor uniform(double low, double high, long... shape) {
         admit(Shape.of(shape).size());
-        return make(() -> rng.uniform(device, wide(), low, high, shape));
+        return make(() -> blank ? Tensor.zeros(device, dtype, shape) : rng.uniform(device, wide(), low, high, shape));
     }
 
     /** PyTorch's default for linear layers: uniform in +-1/sqrt(fanIn), that is kaiming_uniform with a = sqrt 5. */

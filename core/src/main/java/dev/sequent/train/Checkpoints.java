@@ -63,7 +63,7 @@ public final class Checkpoints {
         try {
             Files.createDirectories(directory);
             removeLeftovers();
-            ModelFiles.save(model, temporary);
+            ModelFiles.save(model, temporary, ModelFiles.OWN, Long.MAX_VALUE);
             TensorFiles.save(temporary.resolve(OPTIMIZER), Map.of("format", "pt"), optimizer.state());
             AtomicFiles.write(temporary.resolve(RUN), Json.ofJava(record(model, optimizer, position, provenance)).writePretty());
             if (Files.exists(target)) {

@@ -1,14 +1,15 @@
 package dev.sequent.model;
 
+import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.Shape;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -77,11 +78,6 @@ public final class KeyMap {
             return rule(List.of(parameters), key, Layout.TRANSPOSED);
         }
 
-        /** The parts of a parameter along its first axis are stored as tensors of their own; {@code @} in the key stands for their number. */
-        public Builder stacked(String parameter, String key) {
-            return rule(List.of(parameter), key, Layout.STACKED);
-        }
-
         private Builder rule(List<String> parameters, String key, Layout layout) {
             rules.add(new Rule(parameters.stream().map(Template::new).toList(), key, layout));
             return this;
@@ -118,7 +114,7 @@ public final class KeyMap {
     }
 
     /** How a tensor in a file differs from our parameter. */
-    enum Layout { SAME, TRANSPOSED, STACKED }
+    enum Layout { SAME, TRANSPOSED }
 
     private record Alias(String start, String other) {}
 
@@ -159,13 +155,39 @@ public final class KeyMap {
     }
 
     /**
-     * Parameters and the tensors that hold them: one tensor for one or several parameters, or several for one.
+     * A stored tensor and the parameters that it holds.
      *
      * @param parameters our names, in the order in which they are joined
-     * @param keys names in the file
-     * @param shape shape of each of these tensors
+     * @param key name in the file
+     * @param shape shape in the file
      */
-    record Slot(List<String> parameters, List<String> keys, Layout layout, Shape shape) {}
+    record Slot(List<String> parameters, String key, Layout layout, Shape shape) {}
+
+    /**
+     * The place of one parameter.
+     *
+     * @param key name of the stored tensor
+     * @param view from the stored tensor, or one of its shape, to one of the parameter's shape
+     */
+    public record Place(String key, UnaryOperator<Tensor> view) {}
+
+    /** The places of all parameters of a model, whose names and shapes are given. */
+    public Map<String, Place> places(Map<String, Shape> parameters) {
+        Map<String, Place> places = new LinkedHashMap<>();
+        for (Slot slot : slots(parameters)) {
+            long at = 0;
+            for (String name : slot.parameters()) {
+                long from = at;
+                long to = from + (slot.parameters().size() == 1 ? 0 : parameters.get(name).dim(0));
+                places.put(name, new Place(slot.key(), stored -> {
+                    Tensor own = slot.layout() == Layout.TRANSPOSED && stored.rank() == 2 ? stored.transpose(0, 1) : stored;
+                    return to == from ? own : own.slice(0, from, to);
+                }));
+                at = to;
+            }
+        }
+        return places;
+    }
 
     /** Where each of {@code parameters} stands. */
     List<Slot> slots(Map<String, Shape> parameters) {
@@ -189,29 +211,14 @@ public final class KeyMap {
                 if (!parameters.keySet().containsAll(names)) {
                     throw new ConfigException("key map", "parameters " + names, "a model without one of them");
                 }
-                String key = Template.fill(rule.key(), found);
-                return new Slot(names, keys(key, rule.layout(), parameters.get(name)), rule.layout(), shape(names, rule.layout(), parameters));
+                return new Slot(names, Template.fill(rule.key(), found), rule.layout(), shape(names, rule.layout(), parameters));
             }
         }
         throw new ConfigException("key map", "a rule for each parameter of the model", "none for " + name);
     }
 
-    private static List<String> keys(String key, Layout layout, Shape shape) {
-        if (layout != Layout.STACKED) {
-            return List.of(key);
-        }
-        List<String> keys = new ArrayList<>();
-        for (long i = 0; i < shape.dim(0); i++) {
-            keys.add(key.replace("@", Long.toString(i)));
-        }
-        return keys;
-    }
-
     private static Shape shape(List<String> names, Layout layout, Map<String, Shape> parameters) {
         long[] first = parameters.get(names.getFirst()).toArray();
-        if (layout == Layout.STACKED) {
-            return Shape.of(Arrays.copyOfRange(first, 1, first.length));
-        }
         for (String other : names.subList(1, names.size())) {
             first[0] = Math.addExact(first[0], parameters.get(other).dim(0));
         }

@@ -119,6 +119,11 @@ public final class LanguageModel extends Layer {
         ModelFiles.save(this, directory, family, ModelFiles.MAX_SHARD_BYTES);
     }
 
+    /** The format from which the model was loaded; empty for a model made anew. */
+    public Optional<CheckpointFamily> family() {
+        return origin().map(Origin::family);
+    }
+
     /** What is known of the checkpoint from which the model was loaded. */
     Optional<Origin> origin() {
         return Optional.ofNullable(origin);

@@ -163,7 +163,7 @@ public final class ModelFiles {
         store.tensors().forEach(t -> stored.add(t.name()));
         boolean bare = keys.isBare(stored);
         for (KeyMap.Slot slot : keys.slots(tables)) {
-            StoredParameters.require(store, keys.find(slot.keys().getFirst(), stored, bare), slot.shape());
+            StoredParameters.require(store, keys.find(slot.key(), stored, bare), slot.shape());
         }
         if (config.layers().size() > stored.size()) {
             throw new CheckpointException("load", "the tensors of " + config.layers().size() + " layers", stored.size() + " tensors in all");

@@ -12,7 +12,6 @@ import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,22 +37,15 @@ final class StoredParameters {
         List<SafetensorsFile.Source> sources = new ArrayList<>();
         for (KeyMap.Slot slot : slots) {
             DType dtype = parameters.get(slot.parameters().getFirst()).value().dtype();
-            for (int i = 0; i < slot.keys().size(); i++) {
-                int part = i;
-                sources.add(TensorFiles.source(slot.keys().get(i), dtype, slot.shape(), () -> stored(slot, part)));
-            }
+            sources.add(TensorFiles.source(slot.key(), dtype, slot.shape(), () -> stored(slot)));
         }
         return sources;
     }
 
-    private Tensor stored(KeyMap.Slot slot, int part) {
+    private Tensor stored(KeyMap.Slot slot) {
         Tensor[] values = slot.parameters().stream().map(name -> parameters.get(name).value()).toArray(Tensor[]::new);
         Tensor whole = values.length == 1 ? values[0] : Tensor.concat(0, values);
-        return switch (slot.layout()) {
-            case SAME -> whole;
-            case TRANSPOSED -> flipped(whole);
-            case STACKED -> whole.select(0, part).contiguous();
-        };
+        return slot.layout() == KeyMap.Layout.TRANSPOSED ? flipped(whole) : whole;
     }
 
     private static Tensor flipped(Tensor t) {
@@ -71,15 +63,13 @@ final class StoredParameters {
         store.tensors().forEach(t -> stored.add(t.name()));
         boolean bare = map.isBare(stored);
         Map<String, String> names = new LinkedHashMap<>();
-        slots.forEach(slot -> slot.keys().forEach(key -> names.put(key, map.find(key, stored, bare))));
+        slots.forEach(slot -> names.put(slot.key(), map.find(slot.key(), stored, bare)));
         store.requireExactly(names.values(), name -> map.isIgnored(name) || map.copies().containsKey(name));
-        for (KeyMap.Slot slot : slots) {
-            slot.keys().forEach(key -> require(store, names.get(key), slot.shape()));
-        }
+        slots.forEach(slot -> require(store, names.get(slot.key()), slot.shape()));
         map.copies().forEach((copy, parameter) -> {
             KeyMap.Slot slot = slots.stream().filter(s -> s.parameters().contains(parameter)).findFirst().orElseThrow();
             if (stored.contains(copy)) {
-                requireEqual(store, copy, names.get(slot.keys().getFirst()));
+                requireEqual(store, copy, names.get(slot.key()));
             }
         });
         return names;
@@ -111,45 +101,24 @@ final class StoredParameters {
         Map<String, String> names = requireFit(store);
         for (KeyMap.Slot slot : slots) {
             try (Scope _ = Scope.open()) {
-                if (slot.layout() == KeyMap.Layout.STACKED) {
-                    assignStacked(store, slot, names);
-                } else {
-                    assignWhole(store, slot, names);
-                }
+                assign(store, slot, names.get(slot.key()));
             }
         }
     }
 
-    private void assignWhole(WeightStore store, KeyMap.Slot slot, Map<String, String> names) {
+    private void assign(WeightStore store, KeyMap.Slot slot, String name) {
         Parameter first = parameters.get(slot.parameters().getFirst());
-        Tensor whole = load(store, slot.keys().getFirst(), names, first);
-        if (slot.layout() == KeyMap.Layout.TRANSPOSED) {
-            whole = flipped(whole);
-        }
+        Tensor stored = TensorFiles.load(store, name, first.value().device(), first.value().dtype());
+        Tensor whole = slot.layout() == KeyMap.Layout.TRANSPOSED ? flipped(stored) : stored;
         if (slot.parameters().size() == 1) {
             first.set(whole);
             return;
         }
         long at = 0;
-        for (String name : slot.parameters()) {
-            Tensor value = parameters.get(name).value();
+        for (String parameter : slot.parameters()) {
+            Tensor value = parameters.get(parameter).value();
             value.write(whole.slice(0, at, at + value.dim(0)).cast(value.dtype()), new long[value.rank()]);
             at += value.dim(0);
         }
-    }
-
-    private void assignStacked(WeightStore store, KeyMap.Slot slot, Map<String, String> names) {
-        Parameter parameter = parameters.get(slot.parameters().getFirst());
-        long[] start = new long[parameter.value().rank()];
-        for (String key : slot.keys()) {
-            try (Scope _ = Scope.open()) {
-                parameter.value().write(load(store, key, names, parameter).unsqueeze(0), Arrays.copyOf(start, start.length));
-            }
-            start[0]++;
-        }
-    }
-
-    private static Tensor load(WeightStore store, String key, Map<String, String> names, Parameter like) {
-        return TensorFiles.load(store, names.get(key), like.value().device(), like.value().dtype());
     }
 }

@@ -48,13 +48,19 @@ class ArchitectureTest {
                 .whereLayer("io").mayOnlyAccessLayers("type", "tensor", "spi")
                 .whereLayer("nn").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "fused")
                 .whereLayer("mixer").mayOnlyAccessLayers("type", "tensor", "nn")
-                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer")
-                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer")
+                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model")
+                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model")
                 .whereLayer("model").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "fused", "nn", "mixer", "io")
                 .whereLayer("generate").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "mixer", "nn", "model", "io")
                 .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model", "io")
                 .whereLayer("examples").mayNotBeAccessedByAnyLayer()
                 .check(classes);
+    }
+
+    @ArchTest
+    static void mixersKnowNoModels(JavaClasses classes) {
+        noClasses().that().resideInAnyPackage(ROOT + "ssm..", ROOT + "transformer..").and().resideOutsideOfPackage("..checkpoint")
+                .should().dependOnClassesThat().resideInAPackage(ROOT + "model").check(classes);
     }
 
     @ArchTest

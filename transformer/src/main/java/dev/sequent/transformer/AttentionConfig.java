@@ -109,14 +109,22 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
         return new CausalSelfAttention(this, width, layers, init);
     }
 
-    /** P for a model of width D. */
+    /** P for a model of width D, after checking that it suits the heads and the rotary embedding. */
     int headWidth(int width) {
-        if (head_dim > 0) {
-            return head_dim;
+        if (head_dim == 0 && width % num_attention_heads != 0) {
+            throw new ConfigException(TYPE, "a width that num_attention_heads divides, or head_dim",
+                    "width " + width + ", " + num_attention_heads + " heads");
         }
-        if (width % num_attention_heads != 0) {
-            throw new ConfigException(TYPE, "a width that num_attention_heads divides, or head_dim", "width " + width + ", " + num_attention_heads + " heads");
+        int headWidth = head_dim > 0 ? head_dim : width / num_attention_heads;
+        int rotated = rotatedChannels(headWidth);
+        if (rope_theta > 0 && (rotated < 2 || rotated % 2 != 0)) {
+            throw new ConfigException(TYPE, "an even number of rotated channels per head", rotated + " of " + headWidth);
         }
-        return width / num_attention_heads;
+        return headWidth;
+    }
+
+    /** Channels of a head of {@code headWidth} channels that the rotary embedding turns. */
+    int rotatedChannels(int headWidth) {
+        return (int) (headWidth * partial_rotary_factor);
     }
 }

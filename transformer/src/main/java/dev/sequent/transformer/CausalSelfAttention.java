@@ -57,11 +57,7 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         this.output = child("o_proj", Linear.normal(init, std / Math.sqrt(2.0 * layers), queries, width, bias));
         this.queryNorm = config.qk_norm() ? child("q_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
         this.keyNorm = config.qk_norm() ? child("k_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
-        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(RotaryFrequencies.standard(rotatedChannels(), config.rope_theta()));
-    }
-
-    private int rotatedChannels() {
-        return (int) (headWidth * config.partial_rotary_factor());
+        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(RotaryFrequencies.standard(config.rotatedChannels(headWidth), config.rope_theta()));
     }
 
     @Override

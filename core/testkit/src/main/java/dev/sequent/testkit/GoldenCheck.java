@@ -9,6 +9,7 @@ import dev.sequent.io.TensorFiles;
 import dev.sequent.io.WeightStore;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.StateSpec;
+import dev.sequent.model.KeyMap;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.model.ModelState;
 import dev.sequent.nn.Parameter;
@@ -17,6 +18,7 @@ import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.train.AdamW;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -33,10 +35,8 @@ import java.util.function.UnaryOperator;
  * against the largest element of the whole. NaN and infinities count as an infinite error.
  *
  * <pre>{@code
- * try (Golden golden = Golden.open("mamba"); Device device = Device.open("cpu"); LanguageModel model = ...) {
- *     GoldenCheck check = new GoldenCheck(golden, model, layout);
- *     check.load();
- *     assertThat(check.errors().logits()).isLessThan(1e-6);
+ * try (Golden golden = Golden.open("mamba"); Device device = Device.open("cpu"); LanguageModel model = LanguageModel.load(golden.directory(), device)) {
+ *     assertThat(new GoldenCheck(golden, model).errors().logits()).isLessThan(1e-6);
  * }
  * }</pre>
  *
@@ -97,6 +97,18 @@ public final class GoldenCheck {
                         + " for the losses of training, and equal tokens, given " + this);
             }
         }
+    }
+
+    /** A check of {@code model}, which was loaded from {@link Golden#directory}: its family knows where its parameters are. */
+    public GoldenCheck(Golden golden, LanguageModel model) {
+        this(golden, model, layout(model));
+    }
+
+    private static Layout layout(LanguageModel model) {
+        Map<String, Shape> shapes = new LinkedHashMap<>();
+        model.namedParameters().forEach((name, p) -> shapes.put(name, p.value().shape()));
+        Map<String, KeyMap.Place> places = model.family().orElseThrow().keys(model.config()).places(shapes);
+        return name -> new Place(places.get(name).key(), places.get(name).view());
     }
 
     /** A check of {@code model}, whose parameters {@code layout} finds in the checkpoint. */

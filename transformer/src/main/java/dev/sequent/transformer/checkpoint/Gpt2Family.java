@@ -60,7 +60,7 @@ public final class Gpt2Family implements CheckpointFamily {
         AttentionConfig attention = new AttentionConfig(heads, heads, 0, 0, 1, true, false, 1e-6, 0, r.number("attn_pdrop", 0.1), std);
         r.only("activation_function", "gelu_new", "gelu_pytorch_tanh", "gelu");
         String activation = r.text("activation_function", "gelu_new").equals("gelu") ? "gelu" : "gelu_tanh";
-        int inner = r.has("n_inner") ? r.integer("n_inner", 1, Integer.MAX_VALUE) : Math.multiplyExact(4, Math.min(width, Integer.MAX_VALUE / 4));
+        int inner = r.has("n_inner") ? r.integer("n_inner", 1, Integer.MAX_VALUE) : (int) Math.min(4L * width, Integer.MAX_VALUE);
         LayerSpec layer = new LayerSpec(attention, new MlpConfig(activation, inner, true));
         LanguageModelConfig config = new LanguageModelConfig(r.integer("vocab_size", 1, Integer.MAX_VALUE), width,
                 LayerPattern.repeat(r.integer("n_layer", 1, LayerPattern.MAX_LAYERS), layer), "layer", r.number("layer_norm_epsilon", 1e-5),

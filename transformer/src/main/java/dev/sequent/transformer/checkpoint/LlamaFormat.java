@@ -90,7 +90,8 @@ abstract class LlamaFormat implements CheckpointFamily {
         if (layer == null) {
             return Optional.of("layers that differ");
         }
-        if (!(layer.mixer() instanceof AttentionConfig a) || layer.mlp() == null || !layer.mlp().type().equals("gated")) {
+        MlpConfig mlp = layer.mlp();
+        if (!(layer.mixer() instanceof AttentionConfig a) || mlp == null || !mlp.equals(new MlpConfig("gated", mlp.intermediate_size(), mlp.bias()))) {
             return Optional.of("a layer without attention or without a gated feed-forward part");
         }
         if (a.rope_theta() == 0 || a.partial_rotary_factor() != 1 || a.qk_norm()) {
@@ -99,7 +100,7 @@ abstract class LlamaFormat implements CheckpointFamily {
         if (!config.norm().equals("rms") || config.max_position_embeddings() > 0 || config.dropout() > 0) {
             return Optional.of("a norm other than RMSNorm, a table of positions, or dropout of residual branches");
         }
-        return refusal(a, layer.mlp());
+        return refusal(a, mlp);
     }
 
     @Override

@@ -86,6 +86,12 @@ class ArchitectureTest {
     }
 
     @ArchTest
+    static void djlIsKnownToItsModulesOnly(JavaClasses classes) {
+        noClasses().that().resideOutsideOfPackages(ROOT + "backend.djl", ROOT + "tokenizers").should().dependOnClassesThat()
+                .resideInAPackage("ai.djl..").check(classes);
+    }
+
+    @ArchTest
     static void theLibraryDoesNotPrint(JavaClasses classes) {
         noClasses().that().resideOutsideOfPackages(ROOT + "examples..", ROOT + "testkit..").should().accessField(System.class, "out")
                 .orShould().accessField(System.class, "err").check(classes);

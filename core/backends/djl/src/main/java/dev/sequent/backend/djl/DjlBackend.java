@@ -104,6 +104,11 @@ final class DjlBackend implements Backend {
         }
     }
 
+    /** Arrays that DJL holds for a device: what tests compare with the handles that are live. */
+    int attachedArrays(int device) {
+        return device("memory", device).manager().getManagedArrays().size();
+    }
+
     // storage
 
     @Override

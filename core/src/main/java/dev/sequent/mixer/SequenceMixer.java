@@ -1,5 +1,7 @@
 package dev.sequent.mixer;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.nn.Layer;
 import dev.sequent.tensor.Tensor;
 
@@ -50,6 +52,9 @@ public abstract class SequenceMixer<S extends MixerState> extends Layer {
      * @return (B, 1, D)
      */
     public abstract Tensor step(Tensor x, S state);
+
+    /** Operations and bytes of a pass over {@code w}'s tokens. */
+    public abstract Work work(Workload w);
 
     /** Memory and work of this mixer. */
     public abstract StateCost cost(StateSpec spec);

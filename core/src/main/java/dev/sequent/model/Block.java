@@ -1,5 +1,7 @@
 package dev.sequent.model;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.fused.norm.Normalize;
 import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
@@ -39,6 +41,12 @@ final class Block extends Layer {
 
     SequenceMixer<?> mixer() {
         return mixer;
+    }
+
+    Work work(Workload w) {
+        double width = mixer.width();
+        Work all = Norm.work(w, width, false).plus(mixer.work(w)).plus(Work.pointwise(w, w.tokens() * width, 1, 2, 1));
+        return mlp == null ? all : all.plus(Norm.work(w, width, true)).plus(mlp.work(w));
     }
 
     Tensor forward(Tensor x, SequenceInfo info) {

@@ -1,6 +1,8 @@
 package dev.sequent.model;
 
 import dev.sequent.autograd.Checkpoint;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.SequenceMixer;
@@ -255,6 +257,17 @@ public final class LanguageModel extends Layer {
             }
         }
         return Tensor.of(device, ids, batch, time);
+    }
+
+    /** Operations and bytes of a pass over {@code w}'s tokens, with the logits of every token. */
+    public Work work(Workload w) {
+        double width = config.hidden_size();
+        Work embedding = Work.pointwise(w, w.tokens() * width, 0, positions == null ? 1 : 2, 1);
+        Work all = embedding.plus(Norm.work(w, width, false)).plus(Work.linear(w, w.tokens(), width, config.vocab_size()));
+        for (Block block : blocks) {
+            all = all.plus(block.work(w));
+        }
+        return all;
     }
 
     /** Memory and work of the whole model, head and feed-forward parts included; of a mixture of experts, what one token takes. */

@@ -1,5 +1,7 @@
 package dev.sequent.nn;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.fused.glu.Swiglu;
 import dev.sequent.tensor.Tensor;
 
@@ -27,5 +29,16 @@ public final class GatedMlp extends FeedForward {
     @Override
     public Tensor forward(Tensor x) {
         return down.forward(Swiglu.apply(gate.forward(x), up.forward(x)));
+    }
+
+    @Override
+    public Work work(Workload w) {
+        return work(w, w.tokens());
+    }
+
+    /** The work of applying the layer to {@code rows} tokens. */
+    Work work(Workload w, double rows) {
+        Work activation = Work.pointwise(w, rows * down.weight().value().dim(1), 5, 2, 1);
+        return gate.work(w, rows).plus(up.work(w, rows)).plus(activation).plus(down.work(w, rows));
     }
 }

@@ -1,5 +1,7 @@
 package dev.sequent.nn;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
@@ -41,6 +43,17 @@ public final class Linear extends Layer {
         long[] out = Arrays.copyOf(x.shape().toArray(), x.rank());
         out[out.length - 1] = weight.dim(0);
         return x.reshape(-1, x.dim(-1)).matmul(weight, false, true).reshape(Shape.of(out));
+    }
+
+    /** The work of applying the layer to every token. */
+    public Work work(Workload w) {
+        return work(w, w.tokens());
+    }
+
+    /** The work of applying the layer to {@code rows} tokens. */
+    Work work(Workload w, double rows) {
+        long out = weight.value().dim(0);
+        return Work.linear(w, rows, weight.value().dim(1), out).plus(bias == null ? Work.NONE : new Work(0, rows * out, 0));
     }
 
     /** (out, in). */

@@ -1,6 +1,8 @@
 package dev.sequent.nn;
 
 import dev.sequent.autograd.Autograd;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
@@ -72,6 +74,21 @@ public final class MixtureOfExperts extends FeedForward {
         Tensor copies = rows.unsqueeze(1).broadcastTo(rows.shape().insert(1, chosen)).reshape(tokens * chosen, width);
         Tensor outputs = plan.restore(experts(plan.sort(copies), plan)).reshape(tokens, chosen, width);
         return outputs.mul(weights.cast(x.dtype()).unsqueeze(2)).sum(1).reshape(x.shape());
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * <p>The tokens are taken to spread evenly: as many experts read their parameters as tokens can choose, each for its share of the rows.
+     */
+    @Override
+    public Work work(Workload w) {
+        double width = router.weight().value().dim(1);
+        double rows = w.tokens() * chosen;
+        double busy = Math.min(experts.size(), rows);
+        Work routing = router.work(w).plus(Work.pointwise(w, w.tokens() * experts.size(), 4, 1, 1));
+        Work moving = Work.pointwise(w, rows * width, 2, 2, 2);
+        return routing.plus(moving).plus(experts.getFirst().work(w, rows / busy).times(busy));
     }
 
     /** Each expert on its rows of {@code sorted}. */

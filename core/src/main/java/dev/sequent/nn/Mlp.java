@@ -1,5 +1,7 @@
 package dev.sequent.nn;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.tensor.Tensor;
 
@@ -19,5 +21,10 @@ public final class Mlp extends FeedForward {
     @Override
     public Tensor forward(Tensor x) {
         return out.forward(in.forward(x).unary(activation));
+    }
+
+    @Override
+    public Work work(Workload w) {
+        return in.work(w).plus(Work.pointwise(w, w.tokens() * out.weight().value().dim(1), 8, 1, 1)).plus(out.work(w));
     }
 }

@@ -1,5 +1,7 @@
 package dev.sequent.train;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.fused.loss.CrossEntropy;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.model.LanguageModel;
@@ -7,6 +9,7 @@ import dev.sequent.nn.LoadBalancing;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.train.data.TokenBatch;
+import dev.sequent.type.DType;
 import dev.sequent.type.DataException;
 
 /**
@@ -45,6 +48,16 @@ public final class LanguageModelLoss {
     /** The layers' router_aux_loss_coef; the largest, since the loss is one for all layers. */
     private static double balancing(LanguageModel model) {
         return model.config().layers().stream().filter(l -> l.mlp() != null).mapToDouble(l -> l.mlp().router_aux_loss_coef()).max().orElse(0);
+    }
+
+    /** The work of loss and gradients for a batch of this shape, the optimizer's not included. */
+    public static Work work(LanguageModel model, int batch, int time) {
+        DType dtype = model.parameters().iterator().next().value().dtype();
+        Work all = Work.NONE;
+        for (Workload pass : new Workload[] {Workload.forward(batch, time, dtype), Workload.backward(batch, time, dtype)}) {
+            all = all.plus(model.work(pass)).plus(Work.pointwise(pass, pass.tokens() * model.config().vocab_size(), 3, 1, 0));
+        }
+        return all;
     }
 
     private static void requireTargets(int[] targets, int vocabulary) {

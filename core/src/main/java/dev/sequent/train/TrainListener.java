@@ -12,8 +12,9 @@ public interface TrainListener {
      * @param gradientNorm global norm of the gradients before clipping
      * @param tokens tokens of the step
      * @param seconds wall time of the step
+     * @param flops floating-point operations of loss and gradients by the model's formulas
      */
-    record Step(long step, long steps, double loss, double learningRate, double gradientNorm, long tokens, double seconds) {}
+    record Step(long step, long steps, double loss, double learningRate, double gradientNorm, long tokens, double seconds, double flops) {}
 
     /**
      * What a validation found.

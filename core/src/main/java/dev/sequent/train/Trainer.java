@@ -177,6 +177,7 @@ public final class Trainer {
             parts.add(batches.batch(step * settings.accumulate() + i));
         }
         long targets = parts.stream().mapToLong(TokenBatch::targetCount).sum();
+        double flops = parts.stream().mapToDouble(p -> LanguageModelLoss.work(model, p.batch(), p.time()).flops()).sum();
         require(targets > 0, "batches with targets", "none in step " + (step + 1));
         try (Scope _ = Scope.open(); GradientAccumulator sum = new GradientAccumulator()) {
             double loss = 0;
@@ -191,7 +192,7 @@ public final class Trainer {
             optimizer.step(sum.gradients(), rate, GradientClip.scale(norm, settings.clip()));
             step++;
             tokens += targets;
-            return new TrainListener.Step(step, settings.steps(), loss, rate, norm, targets, (System.nanoTime() - start) * 1e-9);
+            return new TrainListener.Step(step, settings.steps(), loss, rate, norm, targets, (System.nanoTime() - start) * 1e-9, flops);
         } catch (RuntimeException | Error failure) {
             dropout.seek(dropoutBefore);
             throw failure;

@@ -3,6 +3,7 @@ package dev.sequent.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.sequent.cost.Roofline;
 import dev.sequent.io.Json;
 import dev.sequent.type.DataException;
 import java.io.ByteArrayOutputStream;
@@ -24,7 +25,7 @@ class MetricsWriterTest {
     Path directory;
 
     private static TrainListener.Step step(long n) {
-        return new TrainListener.Step(n, 100, Math.PI / n, 1e-3 / 3, 1.0 / 7, 128, 0.25);
+        return new TrainListener.Step(n, 100, Math.PI / n, 1e-3 / 3, 1.0 / 7, 128, 0.25, 5e8);
     }
 
     private static void write(Path file, long from, long to) {
@@ -121,13 +122,22 @@ class MetricsWriterTest {
     }
 
     @Test
+    void progressTellsTheFractionOfThePeak() {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ProgressPrinter printer = new ProgressPrinter(new PrintStream(bytes, true, StandardCharsets.UTF_8), 2, new Roofline(200, 1));
+        printer.step(new TrainListener.Step(1, 2, 1, 1e-3, 1, 100, 1, 50));
+        printer.step(new TrainListener.Step(2, 2, 1, 1e-3, 1, 100, 1, 70));
+        assertThat(bytes.toString(StandardCharsets.UTF_8).strip()).isEqualTo("step 2/2  loss 1.0000  100 tokens/s  30 % of peak  0:00 left");
+    }
+
+    @Test
     void progressIsPlainLines() {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         ProgressPrinter printer = new ProgressPrinter(new PrintStream(bytes, true, StandardCharsets.UTF_8), 2);
         for (long n = 1; n <= 4; n++) {
-            printer.step(new TrainListener.Step(n, 5, n, 1e-3, 1, 100, 1));
+            printer.step(new TrainListener.Step(n, 5, n, 1e-3, 1, 100, 1, 50));
         }
-        printer.step(new TrainListener.Step(5, 5, 7, 1e-3, 1, 100, 1));
+        printer.step(new TrainListener.Step(5, 5, 7, 1e-3, 1, 100, 1, 50));
         printer.validation(new TrainListener.Validation(5, 2.5, 10, 1));
         assertThat(bytes.toString(StandardCharsets.UTF_8).lines()).containsExactly("step 2/5  loss 1.5000  100 tokens/s  0:03 left",
                 "step 4/5  loss 3.5000  100 tokens/s  0:01 left", "step 5/5  loss 7.0000  100 tokens/s  0:00 left", "step 5  validation loss 2.5000");

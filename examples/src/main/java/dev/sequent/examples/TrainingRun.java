@@ -1,5 +1,6 @@
 package dev.sequent.examples;
 
+import dev.sequent.cost.Roofline;
 import dev.sequent.generate.Generator;
 import dev.sequent.generate.Sampling;
 import dev.sequent.io.Json;
@@ -98,9 +99,10 @@ final class TrainingRun {
         }
         Checkpoints checkpoints = new Checkpoints(directory.resolve(CHECKPOINTS), 2);
         Map<String, Object> identity = plan.identity(corpus);
+        Roofline peak = Roofline.measure(model.device());
         try (MetricsWriter metrics = new MetricsWriter(directory.resolve(METRICS), done);
-                TerminalProgress bar = Programs.onTerminal() ? new TerminalProgress(kind.label(), done, plan.steps()) : null) {
-            TrainListener progress = bar != null ? bar : new ProgressPrinter(out, Math.max(1, plan.steps() / 20));
+                TerminalProgress bar = Programs.onTerminal() ? new TerminalProgress(kind.label(), done, plan.steps(), peak) : null) {
+            TrainListener progress = bar != null ? bar : new ProgressPrinter(out, Math.max(1, plan.steps() / 20), peak);
             trainer.listen(metrics).listen(progress);
             while (trainer.position().step() < plan.lastStep()) {
                 long next = (trainer.position().step() / plan.evalEvery() + 1) * plan.evalEvery();

@@ -1,5 +1,7 @@
 package dev.sequent.transformer;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.SequenceMixer;
 import dev.sequent.mixer.StateCost;
@@ -147,6 +149,21 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
     public Tensor step(Tensor x, KvCache state) {
         x.expect("attention step", state.batch(), 1, width);
         return prefill(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    public Work work(Workload w) {
+        double queries = (double) config.num_attention_heads() * headWidth;
+        double keys = (double) config.num_key_value_heads() * headWidth;
+        double pairs = w.pairs(config.sliding_window());
+        double turned = (rotary == null ? 0 : 3) + (queryNorm == null ? 0 : 5);
+        Work heads = Work.pointwise(w, turned == 0 ? 0 : w.tokens() * (queries + keys), turned, 1, 1);
+        // scores and weighted values; backward scores again, and the gradients of scores, queries, keys and values. Softmax on top of them
+        double products = w.isForward() ? 2 : 5;
+        double moved = w.tokens() * (2 * queries + 2 * keys) * (w.isForward() ? 1 : 2) + 2 * keys * w.batch() * w.context();
+        Work attention = new Work(products * 2 * pairs * queries, (w.isForward() ? 5 : 8) * pairs * config.num_attention_heads(),
+                moved * w.elementBytes());
+        return query.work(w).plus(key.work(w)).plus(value.work(w)).plus(heads).plus(attention).plus(output.work(w));
     }
 
     @Override

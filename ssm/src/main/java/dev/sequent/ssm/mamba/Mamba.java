@@ -1,6 +1,8 @@
 package dev.sequent.ssm.mamba;
 
 import dev.sequent.autograd.Split;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
@@ -167,6 +169,19 @@ public final class Mamba extends RecurrentMixer {
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    public Work work(Workload w) {
+        double states = config.state_size();
+        double taps = config.conv_kernel();
+        // the convolution and SiLU; per state: step A, exp, step u B, two for h, two for y; then softplus, skip and gate
+        Work conv = Work.pointwise(w, w.tokens() * inner, 2 * taps + 4, 1, 1);
+        Work scan = Work.pointwise(w, w.tokens() * inner, 7 * states + 15, 3 + 2 * states / inner, 1);
+        Work carried = Work.state(w, (taps - 1) * inner * w.elementBytes() + inner * states * wide(w.dtype()).bytes());
+        Work step = Work.linear(w, w.tokens(), rank, inner);
+        Work norms = dtNorm == null ? Work.NONE : Norm.work(w, rank + 2 * states, false);
+        return inProj.work(w).plus(conv).plus(xProj.work(w)).plus(step).plus(norms).plus(scan).plus(outProj.work(w)).plus(carried);
     }
 
     @Override

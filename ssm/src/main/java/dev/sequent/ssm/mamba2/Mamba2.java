@@ -1,6 +1,8 @@
 package dev.sequent.ssm.mamba2;
 
 import dev.sequent.autograd.Split;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.fused.glu.Swiglu;
 import dev.sequent.fused.norm.Normalize;
@@ -185,6 +187,19 @@ public final class Mamba2 extends RecurrentMixer {
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    public Work work(Workload w) {
+        double states = config.state_size();
+        double taps = config.conv_kernel();
+        // the convolution and SiLU; per state of the recurrence: two for dt x B, two for h, two for y; then D, gate and norm
+        Work conv = Work.pointwise(w, w.tokens() * convolved(), 2 * taps + 4, 1, 1);
+        Work scan = Work.pointwise(w, w.tokens() * inner, 6 * states + 2, 1 + (convolved() - inner) / (double) inner, 1)
+                .plus(Work.pointwise(w, w.tokens() * heads, 10, 1, 0));
+        Work gate = Work.pointwise(w, w.tokens() * inner, 12, 2, 1);
+        Work carried = Work.state(w, (taps - 1) * convolved() * w.elementBytes() + inner * states * wide(w.dtype()).bytes());
+        return inProj.work(w).plus(conv).plus(scan).plus(gate).plus(outProj.work(w)).plus(carried);
     }
 
     @Override

@@ -1,6 +1,8 @@
 package dev.sequent.ssm.s4;
 
 import dev.sequent.autograd.Split;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
 import dev.sequent.mixer.SequenceInfo;
@@ -103,8 +105,12 @@ public final class S4d extends RecurrentMixer {
     @Override
     public List<RecurrentState.Slot> stateLayout(StateSpec spec) {
         Shape shape = Shape.of(spec.batch(), width, config.state_size() / 2);
-        DType dtype = spec.dtype() == DType.F64 ? DType.F64 : DType.F32;
+        DType dtype = wide(spec.dtype());
         return List.of(new RecurrentState.Slot("h_re", shape, dtype), new RecurrentState.Slot("h_im", shape, dtype));
+    }
+
+    private static DType wide(DType dtype) {
+        return dtype == DType.F64 ? DType.F64 : DType.F32;
     }
 
     /** The discretised system: dA and dB C of shape (D, N/2). */
@@ -230,9 +236,27 @@ public final class S4d extends RecurrentMixer {
     }
 
     @Override
+    public Work work(Workload w) {
+        double modes = width * config.state_size() / 2.0;
+        Work finish = Work.pointwise(w, w.tokens() * width, 9, 1, 1).plus(output.work(w)).plus(Work.pointwise(w, w.tokens() * width, 3, 2, 1));
+        Work carried = Work.state(w, 2 * modes * wide(w.dtype()).bytes());
+        if (w.time() == 1) {
+            // two complex multiply-adds per mode; discretisation once
+            return finish.plus(carried).plus(new Work(0, modes * (w.tokens() * 12 + 30), 0));
+        }
+        double time = w.time();
+        // powers of dA, their sum over the modes as two real products, the convolution by three transforms of length 2 T, the final state
+        Work powers = Work.pointwise(w, modes * time, 6, 0, 2);
+        Work kernel = new Work(4 * modes * time, 0, 0);
+        Work transforms = Work.pointwise(w, width * (w.tokens() * 2 + time), 5 * Math.log(2 * time) / Math.log(2), 1, 1);
+        Work last = new Work(4 * modes * w.tokens(), 0, 0);
+        return powers.plus(kernel.plus(last).times(w.isForward() ? 1 : 2)).plus(transforms).plus(finish).plus(carried);
+    }
+
+    @Override
     public StateCost cost(StateSpec spec) {
         long states = (long) width * config.state_size() / 2;
-        DType dtype = spec.dtype() == DType.F64 ? DType.F64 : DType.F32;
+        DType dtype = wide(spec.dtype());
         long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
         return new StateCost(2 * states * dtype.bytes(), 0, 12.0 * states + 4.0 * width * width, 0, bytes);
     }

@@ -1,5 +1,7 @@
 package dev.sequent.mixer;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.nn.Init;
 import dev.sequent.nn.Linear;
 import dev.sequent.nn.Parameter;
@@ -80,6 +82,11 @@ public final class LeakyIntegrator extends RecurrentMixer {
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    public Work work(Workload w) {
+        return in.work(w).plus(Work.pointwise(w, w.tokens() * inner, 2, 1, 1)).plus(out.work(w)).plus(Work.state(w, inner * w.elementBytes()));
     }
 
     @Override

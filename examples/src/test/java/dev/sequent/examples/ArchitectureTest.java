@@ -27,6 +27,7 @@ class ArchitectureTest {
                 .layer("tensor").definedBy(ROOT + "tensor")
                 .layer("autograd").definedBy(ROOT + "autograd")
                 .layer("kernel").definedBy(ROOT + "kernel")
+                .layer("cost").definedBy(ROOT + "cost")
                 .layer("fused").definedBy(ROOT + "fused..")
                 .layer("io").definedBy(ROOT + "io", ROOT + "tokenizers")
                 .layer("nn").definedBy(ROOT + "nn")
@@ -44,15 +45,16 @@ class ArchitectureTest {
                 .whereLayer("tensor").mayOnlyAccessLayers("type", "op", "spi", "backend")
                 .whereLayer("autograd").mayOnlyAccessLayers("type", "op", "tensor")
                 .whereLayer("kernel").mayOnlyAccessLayers("type", "spi", "tensor")
+                .whereLayer("cost").mayOnlyAccessLayers("type", "tensor")
                 .whereLayer("fused").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel")
                 .whereLayer("io").mayOnlyAccessLayers("type", "tensor", "spi")
-                .whereLayer("nn").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "fused")
-                .whereLayer("mixer").mayOnlyAccessLayers("type", "tensor", "nn")
-                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model")
-                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model")
-                .whereLayer("model").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "fused", "nn", "mixer", "io")
+                .whereLayer("nn").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "cost", "fused")
+                .whereLayer("mixer").mayOnlyAccessLayers("type", "tensor", "cost", "nn")
+                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model")
+                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model")
+                .whereLayer("model").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "cost", "fused", "nn", "mixer", "io")
                 .whereLayer("generate").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "mixer", "nn", "model", "io")
-                .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "fused", "nn", "mixer", "model", "io")
+                .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model", "io")
                 .whereLayer("examples").mayNotBeAccessedByAnyLayer()
                 .check(classes);
     }
@@ -81,7 +83,7 @@ class ArchitectureTest {
 
     @ArchTest
     static void nativeCodeIsCalledFromBackendsOnly(JavaClasses classes) {
-        noClasses().that().resideOutsideOfPackages(ROOT + "backend.cpu", ROOT + "onednn")
+        noClasses().that().resideOutsideOfPackages(ROOT + "backend.cpu", ROOT + "backend.cuda", ROOT + "onednn", ROOT + "testkit.cuda")
                 .should().dependOnClassesThat().haveFullyQualifiedName("java.lang.foreign.Linker").check(classes);
     }
 

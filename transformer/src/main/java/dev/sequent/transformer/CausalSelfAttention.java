@@ -160,7 +160,8 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         Work heads = Work.pointwise(w, turned == 0 ? 0 : w.tokens() * (queries + keys), turned, 1, 1);
         // scores and weighted values; backward scores again, and the gradients of scores, queries, keys and values. Softmax on top of them
         double products = w.isForward() ? 2 : 5;
-        double moved = w.tokens() * (2 * queries + 2 * keys) * (w.isForward() ? 1 : 2) + 2 * keys * w.batch() * w.context();
+        double remembered = config.sliding_window() == 0 ? w.context() : Math.min(w.context(), config.sliding_window() - 1.0);
+        double moved = w.tokens() * (2 * queries + 2 * keys) * (w.isForward() ? 1 : 2) + 2 * keys * w.batch() * remembered;
         Work attention = new Work(products * 2 * pairs * queries, (w.isForward() ? 5 : 8) * pairs * config.num_attention_heads(),
                 moved * w.elementBytes());
         return query.work(w).plus(key.work(w)).plus(value.work(w)).plus(heads).plus(attention).plus(output.work(w));

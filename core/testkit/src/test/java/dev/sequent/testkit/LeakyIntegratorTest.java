@@ -1,5 +1,7 @@
 package dev.sequent.testkit;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.mixer.MixerConfig;
 import dev.sequent.mixer.RecurrentMixer;
 import dev.sequent.mixer.RecurrentState;
@@ -78,6 +80,11 @@ class LeakyIntegratorTest extends MixerGradientLaws {
         protected Carried advance(Tensor x, List<Tensor> state) {
             Tensor h = state.getFirst().mul(decay.value().sigmoid()).add(x.select(1, 0));
             return new Carried(h.unsqueeze(1), List.of(h));
+        }
+
+        @Override
+        public Work work(Workload w) {
+            return Work.pointwise(w, w.tokens() * width, 2, 1, 1).plus(Work.state(w, width * w.elementBytes()));
         }
 
         @Override

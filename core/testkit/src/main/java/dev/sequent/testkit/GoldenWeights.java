@@ -69,7 +69,7 @@ final class GoldenWeights {
 
     /** Writes a checkpoint of the tensors whose names and shapes {@code json} lists. */
     static void write(Path file, String json) {
-        if (!(Json.parse(json, Json.Dialect.STRICT, CheckpointException::new).toJava() instanceof Map<?, ?> shapes)) {
+        if (!(Json.parse(json, "golden", CheckpointException::new).toJava() instanceof Map<?, ?> shapes)) {
             throw new CheckpointException("golden", "an object of names and shapes", json);
         }
         List<SafetensorsFile.Source> sources = new ArrayList<>();

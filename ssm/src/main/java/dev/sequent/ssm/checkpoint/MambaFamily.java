@@ -81,6 +81,9 @@ public final class MambaFamily implements CheckpointFamily {
         if (!mixer.isInstance(layer.mixer()) || layer.mlp() != null) {
             return Optional.of("a layer with another mixer or with a feed-forward part: " + layer);
         }
+        if (layer.mixer() instanceof MambaConfig m && m.select_norm_eps() > 0) {
+            return Optional.of("norms of dt, B and C, which Jamba has");
+        }
         if (!config.norm().equals("rms") || config.max_position_embeddings() > 0 || config.dropout() > 0) {
             return Optional.of("a norm other than RMSNorm, a table of positions, or dropout");
         }

@@ -1,5 +1,6 @@
 /**
- * Checkpoints of state-space models: {@link dev.sequent.ssm.checkpoint.MambaFamily} in the format of Hugging Face,
+ * Checkpoints of state-space models: {@link dev.sequent.ssm.checkpoint.MambaFamily} and the hybrid {@link dev.sequent.ssm.checkpoint.JambaFamily} in the format of
+ * Hugging Face,
  * {@link dev.sequent.ssm.checkpoint.MambaSsmFamily} in that of the original implementation; {@link dev.sequent.model.LanguageModel#load} finds them by
  * itself.
  *

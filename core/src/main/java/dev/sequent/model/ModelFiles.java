@@ -20,10 +20,11 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
 
 /**
- * Stores a model as a directory with {@value #CONFIG} and {@code model.safetensors} (or shards with an index), and loads it again. The format is that
- * of a {@link CheckpointFamily}.
+ * Stores a model as a directory with {@value #CONFIG} and {@code model.safetensors} (or shards with an index), and loads it again. The
+ * format is that of a {@link CheckpointFamily}.
  */
 public final class ModelFiles {
     /** Name of the configuration file. */
@@ -43,8 +44,8 @@ public final class ModelFiles {
     private ModelFiles() {}
 
     /**
-     * Writes a model into {@code directory}, which is created when missing, in the format from which it was loaded, else in this library's own;
-     * each file is replaced as a whole.
+     * Writes a model into {@code directory}, which is created when missing, in the format from which it was loaded, else in this library's
+     * own; each file is replaced as a whole.
      */
     public static void save(LanguageModel model, Path directory) {
         save(model, directory, model.origin().map(o -> o.family().name()).orElse(OWN), MAX_SHARD_BYTES);
@@ -118,13 +119,15 @@ public final class ModelFiles {
                 return values;
             }
         } catch (DataException outOfRange) {
-            throw new ConfigException("[" + CONFIG + "] expected numbers of 64 bits, given others (" + outOfRange.getMessage() + ")", outOfRange);
+            throw new ConfigException("[" + CONFIG + "] expected numbers of 64 bits, given others (" + outOfRange.getMessage() + ")",
+                    outOfRange);
         }
         throw new CheckpointException("load", "a JSON object in " + CONFIG, "another value");
     }
 
     /**
-     * Loads the model stored in {@code directory}, in any format of {@link CheckpointFamilies#known}; values are converted to {@code dtype}.
+     * Loads the model stored in {@code directory}, in any format of {@link CheckpointFamilies#known}; values are converted to
+     * {@code dtype}.
      *
      * @param dtype F32, BF16 or F64, as far as the device supports it
      * @throws CheckpointException when files are missing or malformed, or tensors are missing, unknown or of another shape
@@ -132,6 +135,33 @@ public final class ModelFiles {
      * @throws DTypeException when there are no models of this type on the device
      */
     public static LanguageModel load(Path directory, Device device, DType dtype) {
+        return open(directory, device, dtype, (model, parameters, store) -> {
+            parameters.assign(store);
+            return model;
+        });
+    }
+
+    /**
+     * Shows the model stored in {@code directory} and its files to {@code use}: a model of shapes without values, checked as in
+     * {@link #load} and closed afterwards.
+     */
+    static <T> T outline(Path directory, DType dtype, BiFunction<LanguageModel, WeightStore, T> use) {
+        try (Device shapes = Device.shapes()) {
+            return open(directory, shapes, dtype, (model, parameters, store) -> {
+                parameters.requireFit(store);
+                T result = use.apply(model, store);
+                model.close();
+                return result;
+            });
+        }
+    }
+
+    /** What to do with a model whose parameters are blank, and the files that they come from. */
+    private interface Opened<T> {
+        T use(LanguageModel model, StoredParameters parameters, WeightStore store);
+    }
+
+    private static <T> T open(Path directory, Device device, DType dtype, Opened<T> then) {
         if (!Set.of(DType.F32, DType.BF16, DType.F64).contains(dtype) || !device.supports(dtype)) {
             throw new DTypeException("load", "F32, BF16 or F64, as far as " + device + " supports it", dtype.toString());
         }
@@ -143,8 +173,7 @@ public final class ModelFiles {
             requireSizes(config, keys, store);
             LanguageModel model = create(config, store, Init.blank(device, dtype), new LanguageModel.Origin(family, values));
             try {
-                new StoredParameters(keys, model.namedParameters()).assign(store);
-                return model;
+                return then.use(model, new StoredParameters(keys, model.namedParameters()), store);
             } catch (RuntimeException | Error failure) {
                 model.close();
                 throw failure;
@@ -166,7 +195,8 @@ public final class ModelFiles {
             StoredParameters.require(store, keys.find(slot.key(), stored, bare), slot.shape());
         }
         if (config.layers().size() > stored.size()) {
-            throw new CheckpointException("load", "the tensors of " + config.layers().size() + " layers", stored.size() + " tensors in all");
+            throw new CheckpointException("load", "the tensors of " + config.layers().size() + " layers",
+                    stored.size() + " tensors in all");
         }
     }
 
@@ -189,7 +219,8 @@ public final class ModelFiles {
     }
 
     /**
-     * Requires that {@code store}, a file of this library's own format, has exactly the parameters of {@code model}: the same names, the same shapes.
+     * Requires that {@code store}, a file of this library's own format, has exactly the parameters of {@code model}: the same names, the
+     * same shapes.
      *
      * @throws CheckpointException when it does not
      */
@@ -198,7 +229,8 @@ public final class ModelFiles {
     }
 
     /**
-     * Replaces all parameters of {@code model} by the tensors of {@code store}, a file of this library's own format: the same names, the same shapes,
+     * Replaces all parameters of {@code model} by the tensors of {@code store}, a file of this library's own format: the same names, the
+     * same shapes,
      * converted to the parameters' types.
      *
      * @throws CheckpointException when they do not fit; the model is then unchanged

@@ -1,6 +1,7 @@
 package dev.sequent.tensor;
 
 import dev.sequent.backend.Backends;
+import dev.sequent.backend.ShapeBackend;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.MemoryStats;
@@ -46,6 +47,11 @@ public final class Device implements AutoCloseable {
     /** Opens the preferred backend that works here (system property {@code sequent.backend} overrides the choice). */
     public static Device openBest() {
         return new Device(Backends.openBestBackend(), 0);
+    }
+
+    /** A device whose tensors have shapes and no values, for models that are laid out and not computed: {@link ShapeBackend}. */
+    public static Device shapes() {
+        return new Device(new ShapeBackend(), 0);
     }
 
     /** The backend behind this device. */

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.LongStream;
 
 /**
  * What a model consists of and what it costs: parts with their parameters, memory of states and caches, operations per token. A checkpoint
@@ -40,7 +41,7 @@ import java.util.Optional;
  */
 public record ModelDescription(String family, int vocabulary, int width, int maxPositions, DType dtype, Optional<Stored> stored,
         List<Part> parts, int batch, List<Load> loads) {
-    private static final long[] USUAL_LENGTHS = {1 << 10, 1 << 13, 1 << 16, 1 << 20};
+    private static final List<Long> USUAL_LENGTHS = List.of(1L << 10, 1L << 13, 1L << 16, 1L << 20);
     private static final StateCost FREE = new StateCost(0, 0, 0, 0, 0);
 
     /**
@@ -98,25 +99,25 @@ public record ModelDescription(String family, int vocabulary, int width, int max
         loads = List.copyOf(loads);
     }
 
-    /** A model in memory, for one row of 1k, 8k, 64k and 1M tokens. */
+    /** A model in memory, for one row of 1k, 8k, 64k and 1M tokens, or as many as it has positions. */
     public static ModelDescription of(LanguageModel model) {
-        return of(model, 1, USUAL_LENGTHS);
+        return of(model, 1);
     }
 
     /**
      * A model in memory.
      *
      * @param batch rows
-     * @param lengths tokens per row
+     * @param lengths tokens per row; none for the usual ones
      * @throws ConfigException unless all are at least 1, and below 2^31
      */
     public static ModelDescription of(LanguageModel model, int batch, long... lengths) {
         return of(model, Optional.empty(), batch, lengths);
     }
 
-    /** The checkpoint in {@code directory} as F32, for one row of 1k, 8k, 64k and 1M tokens. */
+    /** The checkpoint in {@code directory} as F32, for one row of the usual lengths. */
     public static ModelDescription of(Path directory) {
-        return of(directory, DType.F32, 1, USUAL_LENGTHS);
+        return of(directory, DType.F32, 1);
     }
 
     /**
@@ -124,7 +125,7 @@ public record ModelDescription(String family, int vocabulary, int width, int max
      *
      * @param dtype the type to load it as
      * @param batch rows
-     * @param lengths tokens per row
+     * @param lengths tokens per row; none for the usual ones
      * @throws dev.sequent.type.CheckpointException when files are missing or malformed, or do not fit the configuration
      * @throws ConfigException when the configuration is invalid, or batch or lengths are not in [1, 2^31)
      */
@@ -140,7 +141,7 @@ public record ModelDescription(String family, int vocabulary, int width, int max
         LanguageModelConfig config = model.config();
         DType dtype = model.parameters().iterator().next().value().dtype();
         List<Load> loads = new ArrayList<>();
-        for (long n : lengths) {
+        for (long n : lengths.length == 0 ? usualLengths(config.max_position_embeddings()) : lengths) {
             StateCost cost = model.cost(new StateSpec(batch, (int) n, dtype, model.device()));
             loads.add(new Load(n, batch * cost.bytesAt(n), cost.flopsPerToken() + n * cost.flopsPerTokenAndContext(),
                     cost.parameterBytes()));
@@ -148,6 +149,13 @@ public record ModelDescription(String family, int vocabulary, int width, int max
         return new ModelDescription(model.family().map(CheckpointFamily::name).orElse(ModelFiles.OWN), config.vocab_size(),
                 config.hidden_size(),
                 config.max_position_embeddings(), dtype, stored, new Parts(model, dtype).all(), batch, loads);
+    }
+
+    /** Up to the number of positions, where there is one, and that number itself. */
+    private static long[] usualLengths(int positions) {
+        long limit = positions == 0 ? Long.MAX_VALUE : positions;
+        return LongStream.concat(USUAL_LENGTHS.stream().mapToLong(n -> n).filter(n -> n < limit), LongStream.of(positions).filter(n -> n > 0))
+                .toArray();
     }
 
     /** Number of parameters. */

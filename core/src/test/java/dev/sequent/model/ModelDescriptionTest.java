@@ -90,7 +90,8 @@ class ModelDescriptionTest {
     @Test
     void layersThatAreAlikeAreShownOnce() {
         try (Device device = Device.open("reference"); LanguageModel model = ToyModels.create(ToyModels.rich(), device)) {
-            String text = ModelDescription.of(model).toString();
+            assertThat(ModelDescription.of(model).loads()).extracting(ModelDescription.Load::tokens).containsExactly(24L);
+            String text = ModelDescription.of(model, 1, 1 << 10).toString();
             assertThat(text).contains("sequent: 6 layers of width 8, vocabulary 13, at most 24 positions", "layers 0, 2, each",
                     "layers 1, 3, each", "layers 4 ",
                     "mixer (leaky)", "mlp (gelu_tanh)", "leaky: channels 1", "leaky: channels 3", "lm_head (linear)",

@@ -1,0 +1,625 @@
+package dev.sequent.backend.nd4j;
+
+import dev.sequent.op.BinaryOp;
+import dev.sequent.op.CompareOp;
+import dev.sequent.op.ReduceOp;
+import dev.sequent.op.UnaryOp;
+import dev.sequent.spi.Backend;
+import dev.sequent.spi.Capabilities;
+import dev.sequent.spi.MemoryStats;
+import dev.sequent.spi.TensorHandle;
+import dev.sequent.type.BackendException;
+import dev.sequent.type.DType;
+import dev.sequent.type.DeviceMismatchException;
+import dev.sequent.type.Shape;
+import dev.sequent.type.ShapeException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
+
+/**
+ * The ND4J backend: checks handles and decides who computes. F32 and F64 arithmetic goes to {@link Engine}, 16-bit floats do so by way
+ * of F32, matrix products go to {@link Products}; what ND4J lacks, or does otherwise than the SPI says, is a loop of ours over its
+ * buffers. Movement operations are views wherever strides can express them. Thread-safe.
+ */
+final class Nd4jBackend implements Backend {
+    private static final long CLOSE_POLL_NANOS = 50_000;
+
+    private final Memory memory;
+    private final Workbench bench;
+    private final Engine engine;
+    private final Casts casts;
+    private final Products products;
+    private final String description;
+    private final AtomicInteger inFlight = new AtomicInteger();
+    private volatile boolean closed;
+
+    Nd4jBackend(Nd4jOptions options, Nd4jRuntime runtime) {
+        memory = new Memory(options.memoryLimit());
+        bench = new Workbench(memory);
+        engine = new Engine();
+        casts = new Casts(bench);
+        products = new Products(bench, casts);
+        description = runtime.describe();
+    }
+
+    // identity
+
+    @Override
+    public String name() {
+        return Nd4jBackendProvider.NAME;
+    }
+
+    @Override
+    public int deviceCount() {
+        return 1;
+    }
+
+    @Override
+    public Capabilities capabilities(int device) {
+        checkDevice("capabilities", device);
+        return new Capabilities(description, EnumSet.allOf(DType.class), true);
+    }
+
+    @Override
+    public MemoryStats memory(int device) {
+        checkDevice("memory", device);
+        return memory.stats();
+    }
+
+    /** Every operation is complete when it returns, so there is nothing to wait for. */
+    @Override
+    public void synchronize(int device) {
+        checkDevice("synchronize", device);
+    }
+
+    @Override
+    public <T> Optional<T> facility(Class<T> type) {
+        checkOpen("facility");
+        return Optional.empty();
+    }
+
+    @Override
+    public void close() {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        }
+        while (inFlight.get() > 0) {
+            LockSupport.parkNanos(CLOSE_POLL_NANOS);
+        }
+        memory.close();
+    }
+
+    // storage
+
+    @Override
+    public TensorHandle full(Shape shape, DType dtype, double value, int device) {
+        checkDevice("full", device);
+        return run("full", () -> {
+            Nd4jHandle y = bench.allocate("full", shape, dtype);
+            return bench.produce(y, () -> Elements.fill(dtype, y.storage().segment(), value));
+        });
+    }
+
+    @Override
+    public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
+        checkDevice("upload", device);
+        return run("upload", () -> {
+            checkBytes("upload", shape, dtype, source);
+            Nd4jHandle y = bench.allocate("upload", shape, dtype);
+            return bench.produce(y, () -> {
+                MemorySegment out = y.storage().segment();
+                MemorySegment.copy(MemorySegment.ofBuffer(source), 0, out, 0, source.remaining());
+                if (dtype == DType.BOOL) {
+                    try (Dense bytes = bench.dense("upload", y)) {
+                        HostElementwise.normalise(bytes);
+                    }
+                }
+            });
+        });
+    }
+
+    @Override
+    public void download(TensorHandle x, ByteBuffer target) {
+        run("download", () -> {
+            Nd4jHandle a = live("download", x);
+            checkBytes("download", a.shape(), a.dtype(), target);
+            try (Dense dense = bench.dense("download", a)) {
+                MemorySegment.copy(dense.segment(), 0, MemorySegment.ofBuffer(target), 0, target.remaining());
+            }
+            return null;
+        });
+    }
+
+    private static void checkBytes(String op, Shape shape, DType dtype, ByteBuffer buffer) {
+        if (buffer.remaining() != shape.size() * dtype.bytes()) {
+            throw new ShapeException(op, shape.size() * dtype.bytes() + " bytes for " + dtype + shape, buffer.remaining() + " bytes");
+        }
+    }
+
+    @Override
+    public void release(TensorHandle x) {
+        run("release", () -> {
+            own("release", x).release();
+            return null;
+        });
+    }
+
+    @Override
+    public TensorHandle share(TensorHandle x) {
+        return run("share", () -> same(live("share", x)));
+    }
+
+    private static Nd4jHandle same(Nd4jHandle x) {
+        return x.view(x.offset(), x.shape(), x.strides());
+    }
+
+    @Override
+    public void write(TensorHandle target, long[] start, TensorHandle source) {
+        run("write", () -> {
+            paste(live("write", target), start, live("write", source));
+            return null;
+        });
+    }
+
+    private static void paste(Nd4jHandle target, long[] start, Nd4jHandle source) {
+        Strides.copy(target.dtype().bytes(), source.shape(), Strides.Place.of(source), Strides.Place.of(target).from(start));
+    }
+
+    // generation
+
+    @Override
+    public TensorHandle iota(long n, DType dtype, int device) {
+        checkDevice("iota", device);
+        return run("iota", () -> fresh("iota", Shape.of(n), dtype, HostElementwise::iota));
+    }
+
+    @Override
+    public TensorHandle randomUniform(Shape shape, DType dtype, long seed, long offset, int device) {
+        checkDevice("randomUniform", device);
+        return run("randomUniform", () -> fresh("randomUniform", shape, dtype, y -> HostElementwise.uniform(seed, offset, y)));
+    }
+
+    // elementwise
+
+    @Override
+    public TensorHandle unary(UnaryOp op, TensorHandle x) {
+        return run(op.name(), () -> {
+            Nd4jHandle a = live(op.name(), x);
+            return inFloats(op.name(), a.dtype(), operands -> {
+                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
+                return bench.produce(y, () -> {
+                    try (Dense in = bench.whole(op.name(), operands[0]); Dense out = bench.whole(op.name(), y)) {
+                        if (in.size() > 0 && !(isNative(in) && engine.unary(op, in.vector(), out.vector()))) {
+                            HostElementwise.unary(op, in, out);
+                        }
+                    }
+                });
+            }, a);
+        });
+    }
+
+    @Override
+    public TensorHandle binary(BinaryOp op, TensorHandle x, TensorHandle z) {
+        return run(op.name(), () -> {
+            Nd4jHandle a = live(op.name(), x);
+            Nd4jHandle b = live(op.name(), z);
+            return inFloats(op.name(), a.dtype(), operands -> {
+                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
+                return bench.produce(y, () -> {
+                    try (Dense left = bench.whole(op.name(), operands[0]); Dense right = bench.whole(op.name(), operands[1]);
+                            Dense out = bench.whole(op.name(), y)) {
+                        if (out.size() > 0 && !(isNative(out) && engine.binary(op, left.vector(), right.vector(), out.vector()))) {
+                            HostElementwise.binary(op, left, right, out);
+                        }
+                    }
+                });
+            }, a, b);
+        });
+    }
+
+    @Override
+    public TensorHandle binaryScalar(BinaryOp op, TensorHandle x, double s, boolean reversed) {
+        return run(op.name(), () -> {
+            Nd4jHandle a = live(op.name(), x);
+            return inFloats(op.name(), a.dtype(), operands -> {
+                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
+                return bench.produce(y, () -> {
+                    try (Dense in = bench.whole(op.name(), operands[0]); Dense out = bench.whole(op.name(), y)) {
+                        if (in.size() > 0 && !(isNative(in) && engine.binaryScalar(op, in.vector(), s, reversed, out.vector()))) {
+                            HostElementwise.binaryScalar(op, in, s, reversed, out);
+                        }
+                    }
+                });
+            }, a);
+        });
+    }
+
+    private static boolean isNative(Dense x) {
+        return Engine.computes(x.dtype());
+    }
+
+    /** What computes a result from operands of one dtype. */
+    private interface Computation {
+        Nd4jHandle apply(Nd4jHandle[] operands);
+    }
+
+    /** Runs a computation in the operands' dtype, or in F32 with one rounding at the end when they are 16-bit floats. */
+    private Nd4jHandle inFloats(String op, DType dtype, Computation computation, Nd4jHandle... operands) {
+        if (!dtype.isFloat() || Engine.computes(dtype)) {
+            return computation.apply(operands);
+        }
+        Nd4jHandle[] wide = new Nd4jHandle[operands.length];
+        try {
+            for (int i = 0; i < operands.length; i++) {
+                wide[i] = casts.cast(op, operands[i], DType.F32);
+            }
+            Nd4jHandle result = computation.apply(wide);
+            try {
+                return casts.cast(op, result, dtype);
+            } finally {
+                result.release();
+            }
+        } finally {
+            for (Nd4jHandle x : wide) {
+                if (x != null) {
+                    x.release();
+                }
+            }
+        }
+    }
+
+    @Override
+    public TensorHandle compare(CompareOp op, TensorHandle x, TensorHandle z) {
+        return run(op.name(), () -> {
+            Nd4jHandle a = live(op.name(), x);
+            Nd4jHandle b = live(op.name(), z);
+            return fresh(op.name(), a.shape(), DType.BOOL, y -> {
+                try (Dense left = bench.dense(op.name(), a); Dense right = bench.dense(op.name(), b)) {
+                    HostElementwise.compare(op, left, right, y);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle where(TensorHandle condition, TensorHandle x, TensorHandle z) {
+        return run("where", () -> {
+            Nd4jHandle c = live("where", condition);
+            Nd4jHandle a = live("where", x);
+            Nd4jHandle b = live("where", z);
+            return fresh("where", a.shape(), a.dtype(), y -> {
+                try (Dense holds = bench.dense("where", c); Dense left = bench.dense("where", a); Dense right = bench.dense("where", b)) {
+                    HostElementwise.where(holds, left, right, y);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle cast(TensorHandle x, DType dtype) {
+        return run("cast", () -> casts.cast("cast", live("cast", x), dtype));
+    }
+
+    // reductions and scans
+
+    @Override
+    public TensorHandle reduce(ReduceOp op, TensorHandle x, int[] axes) {
+        return run(op.name(), () -> {
+            Nd4jHandle a = live(op.name(), x);
+            Shape shape = a.shape();
+            for (int axis : axes) {
+                shape = shape.with(axis, 1);
+            }
+            Shape result = shape;
+            // one run of neighbouring axes is reduced where it is; other axes are moved to the end first
+            boolean isRun = axes.length > 0 && axes[axes.length - 1] - axes[0] == axes.length - 1;
+            Nd4jHandle ordered = isRun ? same(a) : withAxesLast(a, axes);
+            try {
+                int first = isRun ? axes[0] : a.shape().rank() - axes.length;
+                int last = first + axes.length;
+                HostReductions.Axis axis = axis(ordered.shape(), first, last);
+                return fresh(op.name(), result, a.dtype(), y -> {
+                    try (Dense in = bench.dense(op.name(), ordered)) {
+                        HostReductions.reduce(op, axis, in, y);
+                    }
+                });
+            } finally {
+                ordered.release();
+            }
+        });
+    }
+
+    /** Sizes in front of, in, and behind the axes in {@code [first, last)}. */
+    private static HostReductions.Axis axis(Shape shape, int first, int last) {
+        return new HostReductions.Axis(Strides.product(shape, 0, first), Math.toIntExact(Strides.product(shape, first, last)),
+                Math.toIntExact(Strides.product(shape, last, shape.rank())));
+    }
+
+    private static Nd4jHandle withAxesLast(Nd4jHandle x, int[] axes) {
+        int rank = x.shape().rank();
+        int[] order = new int[rank];
+        int n = 0;
+        for (int axis = 0; axis < rank; axis++) {
+            if (Arrays.binarySearch(axes, axis) < 0) {
+                order[n++] = axis;
+            }
+        }
+        System.arraycopy(axes, 0, order, n, axes.length);
+        return permuted(x, order);
+    }
+
+    @Override
+    public TensorHandle argReduce(ReduceOp op, TensorHandle x, int axis) {
+        return run("argReduce", () -> {
+            Nd4jHandle a = live("argReduce", x);
+            if (a.shape().dim(axis) == 0) {
+                throw new ShapeException("argReduce", "at least one element along axis " + axis, a.shape().toString());
+            }
+            return fresh("argReduce", a.shape().with(axis, 1), DType.I64, y -> {
+                try (Dense in = bench.dense("argReduce", a)) {
+                    HostReductions.argReduce(op, axis(a.shape(), axis, axis + 1), in, y);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle scan(ReduceOp op, TensorHandle x, int axis, boolean reverse) {
+        return run("scan", () -> {
+            Nd4jHandle a = live("scan", x);
+            return fresh("scan", a.shape(), a.dtype(), y -> {
+                try (Dense in = bench.dense("scan", a)) {
+                    HostReductions.scan(op, axis(a.shape(), axis, axis + 1), reverse, in, y);
+                }
+            });
+        });
+    }
+
+    // movement
+
+    @Override
+    public TensorHandle reshape(TensorHandle x, Shape shape) {
+        return run("reshape", () -> bench.contiguous("reshape", live("reshape", x), shape));
+    }
+
+    @Override
+    public TensorHandle permute(TensorHandle x, int[] order) {
+        return run("permute", () -> permuted(live("permute", x), order));
+    }
+
+    private static Nd4jHandle permuted(Nd4jHandle x, int[] order) {
+        long[] dims = new long[order.length];
+        long[] strides = new long[order.length];
+        for (int axis = 0; axis < order.length; axis++) {
+            dims[axis] = x.shape().dim(order[axis]);
+            strides[axis] = x.strides()[order[axis]];
+        }
+        return x.view(x.offset(), Shape.of(dims), strides);
+    }
+
+    @Override
+    public TensorHandle broadcastTo(TensorHandle x, Shape shape) {
+        return run("broadcastTo", () -> {
+            Nd4jHandle a = live("broadcastTo", x);
+            long[] strides = new long[shape.rank()];
+            int added = shape.rank() - a.shape().rank();
+            for (int axis = added; axis < strides.length; axis++) {
+                strides[axis] = a.shape().dim(axis - added) == shape.dim(axis) ? a.strides()[axis - added] : 0;
+            }
+            return a.view(a.offset(), shape, strides);
+        });
+    }
+
+    @Override
+    public TensorHandle slice(TensorHandle x, long[] start, long[] stop) {
+        return run("slice", () -> {
+            Nd4jHandle a = live("slice", x);
+            long[] dims = new long[start.length];
+            Arrays.setAll(dims, axis -> stop[axis] - start[axis]);
+            return a.view(a.offset() + Strides.position(start, a.strides()), Shape.of(dims), a.strides());
+        });
+    }
+
+    @Override
+    public TensorHandle pad(TensorHandle x, long[] before, long[] after, double value) {
+        return run("pad", () -> {
+            Nd4jHandle a = live("pad", x);
+            long[] dims = a.shape().toArray();
+            Arrays.setAll(dims, axis -> dims[axis] + before[axis] + after[axis]);
+            Nd4jHandle y = bench.allocate("pad", Shape.of(dims), a.dtype());
+            return bench.produce(y, () -> {
+                Elements.fill(y.dtype(), y.storage().segment(), value);
+                paste(y, before, a);
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle flip(TensorHandle x, int[] axes) {
+        return run("flip", () -> {
+            Nd4jHandle a = live("flip", x);
+            long[] strides = a.strides().clone();
+            long offset = a.offset();
+            for (int axis : axes) {
+                offset += (a.shape().dim(axis) - 1) * strides[axis];
+                strides[axis] = -strides[axis];
+            }
+            return a.view(offset, a.shape(), strides);
+        });
+    }
+
+    @Override
+    public TensorHandle concat(TensorHandle[] xs, int axis) {
+        return run("concat", () -> {
+            Nd4jHandle[] parts = Arrays.stream(xs).map(x -> live("concat", x)).toArray(Nd4jHandle[]::new);
+            long size = Arrays.stream(parts).mapToLong(part -> part.shape().dim(axis)).sum();
+            Nd4jHandle y = bench.allocate("concat", parts[0].shape().with(axis, size), parts[0].dtype());
+            return bench.produce(y, () -> {
+                long[] start = new long[y.shape().rank()];
+                for (Nd4jHandle part : parts) {
+                    paste(y, start, part);
+                    start[axis] += part.shape().dim(axis);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle contiguous(TensorHandle x) {
+        return run("contiguous", () -> {
+            Nd4jHandle a = live("contiguous", x);
+            return bench.contiguous("contiguous", a, a.shape());
+        });
+    }
+
+    // indexing
+
+    @Override
+    public TensorHandle gather(TensorHandle x, int axis, TensorHandle index) {
+        return run("gather", () -> {
+            Nd4jHandle a = live("gather", x);
+            long[] at = indices("gather", live("gather", index), a.shape().dim(axis));
+            Shape shape = index.shape();
+            return fresh("gather", shape, a.dtype(), y -> {
+                try (Dense in = bench.dense("gather", a)) {
+                    HostIndexing.gather(in, HostIndexing.positions(shape, a.shape(), axis, at), y);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
+        return run("scatterAdd", () -> {
+            Nd4jHandle a = live("scatterAdd", x);
+            long[] at = indices("scatterAdd", live("scatterAdd", index), a.shape().dim(axis));
+            long[] to = HostIndexing.positions(source.shape(), a.shape(), axis, at);
+            return sum("scatterAdd", a, to, live("scatterAdd", source));
+        });
+    }
+
+    @Override
+    public TensorHandle indexSelect(TensorHandle x, int axis, TensorHandle index) {
+        return run("indexSelect", () -> {
+            Nd4jHandle a = live("indexSelect", x);
+            long[] at = indices("indexSelect", live("indexSelect", index), a.shape().dim(axis));
+            HostReductions.Axis sizes = axis(a.shape(), axis, axis + 1);
+            return fresh("indexSelect", a.shape().with(axis, at.length), a.dtype(), y -> {
+                try (Dense in = bench.dense("indexSelect", a)) {
+                    HostIndexing.select(in, sizes.outer(), sizes.n(), sizes.inner(), at, y);
+                }
+            });
+        });
+    }
+
+    @Override
+    public TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
+        return run("indexAdd", () -> {
+            Nd4jHandle a = live("indexAdd", x);
+            long[] at = indices("indexAdd", live("indexAdd", index), a.shape().dim(axis));
+            Nd4jHandle b = live("indexAdd", source);
+            long[] everywhere = HostIndexing.alongAxis(b.shape(), axis, at);
+            return sum("indexAdd", a, HostIndexing.positions(b.shape(), a.shape(), axis, everywhere), b);
+        });
+    }
+
+    private long[] indices(String op, Nd4jHandle index, long size) {
+        try (Dense dense = bench.dense(op, index)) {
+            return HostIndexing.indices(op, dense, size);
+        }
+    }
+
+    /** A copy of {@code x} to whose element {@code to[i]} element i of {@code source} has been added. */
+    private Nd4jHandle sum(String op, Nd4jHandle x, long[] to, Nd4jHandle source) {
+        return fresh(op, x.shape(), x.dtype(), y -> {
+            try (Dense in = bench.dense(op, x); Dense terms = bench.dense(op, source)) {
+                MemorySegment.copy(in.segment(), 0, y.segment(), 0, y.segment().byteSize());
+                HostIndexing.add(to, terms, y);
+            }
+        });
+    }
+
+    @Override
+    public TensorHandle topK(TensorHandle x, int k) {
+        return run("topK", () -> {
+            Nd4jHandle a = live("topK", x);
+            return fresh("topK", a.shape().with(-1, k), DType.I64, y -> {
+                try (Dense in = bench.dense("topK", a)) {
+                    HostReductions.topK(Math.toIntExact(a.shape().dim(-1)), k, in, y);
+                }
+            });
+        });
+    }
+
+    // contraction
+
+    @Override
+    public TensorHandle matmul(TensorHandle a, TensorHandle b, boolean transposeA, boolean transposeB) {
+        return run("matmul", () -> products.matmul(live("matmul", a), live("matmul", b), transposeA, transposeB));
+    }
+
+    // what the operations share
+
+    /** What fills a new tensor. */
+    private interface Filling {
+        void fill(Dense y);
+    }
+
+    /** A new tensor; nothing is done when it has no elements. */
+    private Nd4jHandle fresh(String op, Shape shape, DType dtype, Filling filling) {
+        Nd4jHandle y = bench.allocate(op, shape, dtype);
+        return bench.produce(y, () -> {
+            if (shape.size() > 0) {
+                try (Dense out = bench.dense(op, y)) {
+                    filling.fill(out);
+                }
+            }
+        });
+    }
+
+    /** Runs an operation; {@link #close} waits until all of them have ended. */
+    private <R> R run(String op, Supplier<R> body) {
+        inFlight.incrementAndGet();
+        try {
+            checkOpen(op);
+            return body.get();
+        } finally {
+            inFlight.decrementAndGet();
+        }
+    }
+
+    private Nd4jHandle own(String op, TensorHandle x) {
+        if (x instanceof Nd4jHandle handle && handle.storage().memory() == memory) {
+            return handle;
+        }
+        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
+    }
+
+    private Nd4jHandle live(String op, TensorHandle x) {
+        Nd4jHandle handle = own(op, x);
+        handle.check(op);
+        return handle;
+    }
+
+    private void checkOpen(String op) {
+        if (closed) {
+            throw new BackendException(op, "an open backend", "the ND4J backend after close()");
+        }
+    }
+
+    private void checkDevice(String op, int device) {
+        checkOpen(op);
+        if (device != 0) {
+            throw new BackendException(op, "device 0", "device " + device);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** The ND4J backend. */
+package dev.sequent.backend.nd4j;

@@ -94,6 +94,12 @@ class ArchitectureTest {
     }
 
     @ArchTest
+    static void nd4jIsConfinedToItsBackend(JavaClasses classes) {
+        noClasses().that().resideOutsideOfPackage(ROOT + "backend.nd4j").should().dependOnClassesThat()
+                .resideInAnyPackage("org.nd4j..", "org.bytedeco..").check(classes);
+    }
+
+    @ArchTest
     static void theLibraryDoesNotPrint(JavaClasses classes) {
         noClasses().that().resideOutsideOfPackages(ROOT + "examples..", ROOT + "testkit..").should().accessField(System.class, "out")
                 .orShould().accessField(System.class, "err").check(classes);

@@ -50,8 +50,37 @@ final class Engine {
     private final CustomOp subtract = new SubOp();
     private final CustomOp multiply = new MulOp();
     private final CustomOp divide = new DivOp();
-    // Closing a context does nothing in this version of ND4J, so contexts are kept and used again.
-    private final ConcurrentLinkedQueue<OpContext> contexts = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<Scratch> scratches = new ConcurrentLinkedQueue<>();
+
+    /**
+     * What one operation needs beside its operands. ND4J would make it anew every time and leave it to the garbage collector: closing a
+     * context does nothing in this version. So it is kept and used again.
+     */
+    private record Scratch(OpContext context, INDArray f32, INDArray f64) implements AutoCloseable {
+        INDArray scalar(DataType type, double value) {
+            INDArray scalar = type == DataType.FLOAT ? f32 : f64;
+            scalar.data().put(0, value);
+            return scalar;
+        }
+
+        @Override
+        public void close() {
+            f32.close();
+            f64.close();
+        }
+    }
+
+    private Scratch scratch() {
+        Scratch scratch = scratches.poll();
+        return scratch != null ? scratch : new Scratch(executioner.buildContext(), Nd4j.createUninitializedDetached(DataType.FLOAT, new long[0]),
+                Nd4j.createUninitializedDetached(DataType.DOUBLE, new long[0]));
+    }
+
+    /** Frees what operations have left; nothing runs any more. */
+    void close() {
+        scratches.forEach(Scratch::close);
+        scratches.clear();
+    }
 
     /** Whether ND4J computes in this dtype as the SPI asks: with its full precision and IEEE's special values. */
     static boolean computes(DType dtype) {
@@ -88,10 +117,10 @@ final class Engine {
 
     /** z = x (1 + erf(x / sqrt 2)) / 2. */
     private boolean gelu(INDArray x, INDArray z) {
-        scalar(new ScalarMultiplication(x, null, z, SQRT_HALF));
+        scalar(new ScalarMultiplication(), x, SQRT_HALF, z);
         executioner.exec(new Erf(z, z));
-        scalar(new ScalarAdd(z, null, z, 1));
-        scalar(new ScalarMultiplication(z, null, z, 0.5));
+        scalar(new ScalarAdd(), z, 1, z);
+        scalar(new ScalarMultiplication(), z, 0.5, z);
         pairwise(multiply, z, x, z);
         return true;
     }
@@ -114,10 +143,10 @@ final class Engine {
     /** z = op(x, s), or op(s, x) when {@code reversed}. */
     boolean binaryScalar(BinaryOp op, INDArray x, double s, boolean reversed, INDArray z) {
         switch (op) {
-            case ADD -> scalar(new ScalarAdd(x, null, z, s));
-            case MUL -> scalar(new ScalarMultiplication(x, null, z, s));
-            case SUB -> scalar(reversed ? new ScalarReverseSubtraction(x, null, z, s) : new ScalarSubtraction(x, null, z, s));
-            case DIV -> scalar(reversed ? new ScalarReverseDivision(x, null, z, s) : new ScalarDivision(x, null, z, s));
+            case ADD -> scalar(new ScalarAdd(), x, s, z);
+            case MUL -> scalar(new ScalarMultiplication(), x, s, z);
+            case SUB -> scalar(reversed ? new ScalarReverseSubtraction() : new ScalarSubtraction(), x, s, z);
+            case DIV -> scalar(reversed ? new ScalarReverseDivision() : new ScalarDivision(), x, s, z);
             case POW, MAX, MIN, MOD, AND, OR -> {
                 return false;
             }
@@ -125,24 +154,23 @@ final class Engine {
         return true;
     }
 
-    private void scalar(BaseScalarOp op) {
-        try {
-            executioner.exec(op);
-        } finally {
-            op.scalar().close();
-        }
+    private void scalar(BaseScalarOp op, INDArray x, double s, INDArray z) {
+        Scratch scratch = scratch();
+        op.setX(x);
+        op.setZ(z);
+        op.setScalar(scratch.scalar(x.dataType(), s));
+        executioner.exec(op);
+        scratches.add(scratch);
     }
 
     private void pairwise(CustomOp op, INDArray x, INDArray y, INDArray z) {
-        OpContext context = contexts.poll();
-        if (context == null) {
-            context = executioner.buildContext();
-        }
+        Scratch scratch = scratch();
+        OpContext context = scratch.context;
         context.setInputArray(0, x);
         context.setInputArray(1, y);
         context.setOutputArray(0, z);
         executioner.exec(op, context);
         context.purge();
-        contexts.add(context);
+        scratches.add(scratch);
     }
 }

@@ -95,6 +95,7 @@ final class Nd4jBackend implements Backend {
         while (inFlight.get() > 0) {
             LockSupport.parkNanos(CLOSE_POLL_NANOS);
         }
+        engine.close();
         memory.close();
     }
 

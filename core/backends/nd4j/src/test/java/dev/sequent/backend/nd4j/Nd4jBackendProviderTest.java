@@ -19,7 +19,6 @@ import dev.sequent.type.Shape;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -92,13 +91,7 @@ class Nd4jBackendProviderTest {
     /** In a JVM with the flags that the documentation names, and without a logger, nothing is printed. */
     @Test
     void nothingIsPrinted() throws IOException, InterruptedException {
-        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        String path = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-        Process child = new ProcessBuilder(List.of(java, "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-cp", path,
-                Child.class.getName())).redirectErrorStream(true).start();
-        String output = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(child.waitFor()).as(output).isZero();
-        assertThat(output).isEmpty();
+        assertThat(ChildJvm.run(List.of(), Child.class)).isEmpty();
     }
 
     /** What the other JVM runs. */

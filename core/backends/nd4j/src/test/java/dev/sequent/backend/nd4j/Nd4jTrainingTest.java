@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.tensor.Device;
+import java.io.IOException;
+import java.util.List;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -18,8 +20,8 @@ class Nd4jTrainingTest {
 
     private static final int WARM_UP = 50;
     private static final int LAST = 200;
-    /** Growth of the process over 150 steps that may come from the JVM itself; a step allocates and frees several times as much. */
-    private static final long GROWTH = 48L << 20;
+    /** Growth of the process over 150 steps that may come from the JVM: compiled code, classes. A leak of 250 bytes per operation would exceed it. */
+    private static final long GROWTH = 32L << 20;
 
     @ParameterizedTest
     @ValueSource(strings = {"SS", "MM", "AA", "MSA"})
@@ -45,28 +47,37 @@ class Nd4jTrainingTest {
         return losses;
     }
 
+    /** In a JVM of its own, whose heap is all there from the start: what grows is native memory. */
     @Test
-    void twoHundredStepsLeaveNothingBehind() {
-        try (Device device = Device.open(Nd4jBackendProvider.NAME)) {
-            try (ToyTraining training = new ToyTraining(device, "MSA")) {
-                MemoryStats early = null;
-                long before = 0;
-                for (int step = 0; step <= LAST; step++) {
-                    training.step();
-                    if (step == WARM_UP) {
-                        early = device.memory();
-                        before = Pointer.physicalBytes();
+    void twoHundredStepsLeaveNothingBehind() throws IOException, InterruptedException {
+        assertThat(ChildJvm.run(List.of("-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch"), Leaks.class)).isEqualTo("flat");
+    }
+
+    /** What the other JVM runs. */
+    static final class Leaks {
+        private Leaks() {}
+
+        /** Trains, and prints {@code flat} or what has grown. */
+        public static void main(String[] args) {
+            try (Device device = Device.open(Nd4jBackendProvider.NAME)) {
+                String verdict;
+                try (ToyTraining training = new ToyTraining(device, "MSA")) {
+                    MemoryStats early = null;
+                    long before = 0;
+                    for (int step = 0; step <= LAST; step++) {
+                        training.step();
+                        if (step == WARM_UP) {
+                            early = device.memory();
+                            before = Pointer.physicalBytes();
+                        }
                     }
+                    long growth = Pointer.physicalBytes() - before;
+                    boolean isSame = device.memory().equals(early);
+                    verdict = isSame && growth < GROWTH ? "flat" : early + " became " + device.memory() + ", the process grew by " + growth + " bytes";
                 }
-                MemoryStats late = device.memory();
-                assertThat(late.liveHandles()).isEqualTo(early.liveHandles());
-                assertThat(late.liveBytes()).isEqualTo(early.liveBytes());
-                assertThat(late.pooledBytes()).isEqualTo(early.pooledBytes());
-                assertThat(late.peakBytes()).isEqualTo(early.peakBytes());
-                assertThat(Pointer.physicalBytes() - before).as("growth of the process in bytes").isLessThan(GROWTH);
+                MemoryStats after = device.memory();
+                System.out.print(after.liveHandles() == 0 && after.liveBytes() == 0 ? verdict : "left behind: " + after);
             }
-            assertThat(device.memory().liveHandles()).isZero();
-            assertThat(device.memory().liveBytes()).isZero();
         }
     }
 }

@@ -1,5 +1,6 @@
 package dev.sequent.benchmarks;
 
+import dev.sequent.cost.Work;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -21,10 +22,14 @@ import org.openjdk.jmh.results.ScalarResult;
 public final class Gauges implements InternalProfiler {
     /** Tokens that one call processes. */
     static final String TOKENS = "tokens";
-    /** Floating-point operations that one call needs by the cost model. */
+    /** Floating-point operations of the forward pass by the cost model. */
     static final String FLOPS = "flops";
-    /** Bytes that one call moves at least, by the cost model. */
+    /** Bytes that the forward pass moves at least, by the cost model. */
     static final String BYTES = "bytes";
+    /** Floating-point operations of the backward pass by the cost model. */
+    static final String BACKWARD_FLOPS = "backward.flops";
+    /** Bytes that the backward pass moves at least, by the cost model. */
+    static final String BACKWARD_BYTES = "backward.bytes";
     /** The most native memory that the backend held, in bytes. */
     static final String PEAK_MEMORY = "peak.memory";
     /** Bytes of the recurrent states and caches. */
@@ -40,6 +45,15 @@ public final class Gauges implements InternalProfiler {
     /** Sets a figure of the running benchmark. */
     static void set(String name, double value) {
         VALUES.put(name, value);
+    }
+
+    /** Sets tokens and predicted work of one call: of the forward pass, and of the backward pass where the benchmark has one. */
+    static void work(double tokens, Work forward, Work backward) {
+        set(TOKENS, tokens);
+        set(FLOPS, forward.flops());
+        set(BYTES, forward.bytes());
+        set(BACKWARD_FLOPS, backward.flops());
+        set(BACKWARD_BYTES, backward.bytes());
     }
 
     @Override

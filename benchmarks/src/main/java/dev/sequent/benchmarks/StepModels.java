@@ -1,8 +1,7 @@
 package dev.sequent.benchmarks;
 
 import dev.sequent.mixer.Mixers;
-import dev.sequent.mixer.StateCost;
-import dev.sequent.mixer.StateSpec;
+import dev.sequent.mixer.SequenceMixer;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.model.LanguageModelConfig;
 import dev.sequent.model.LayerPattern;
@@ -10,6 +9,7 @@ import dev.sequent.model.LayerSpec;
 import dev.sequent.model.MlpConfig;
 import dev.sequent.nn.Init;
 import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Rng;
 import dev.sequent.train.AdamW;
 import dev.sequent.train.LrSchedule;
 import dev.sequent.train.Trainer;
@@ -22,32 +22,52 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 
-/** The models whose training step is measured: 6 layers of width 256, vocabulary 256, F32, the same as in {@code benchmarks/peers/train_step.py}. */
+/** The models and layers that are measured: width 256, vocabulary 256, F32, the same as in {@code benchmarks/peers}. */
 final class StepModels {
-    private static final int WIDTH = 256;
+    /** Kinds of models. */
+    static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "s4d", "hybrid");
+    /** Kinds of mixers. */
+    static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    /** D: the width of all of them. */
+    static final int WIDTH = 256;
+
     private static final int LAYERS = 6;
     private static final int VOCABULARY = 256;
+    private static final int WINDOW = 512;
 
     private StepModels() {}
 
-    /** A model by name: {@code transformer}, {@code mamba}, {@code s4d} or {@code hybrid} (two Mamba layers, then an attention layer, twice). */
+    /** A model by name, one of {@link #MODELS}, of {@value #LAYERS} layers; the hybrid has two Mamba layers, then an attention layer, twice. */
     static LanguageModel create(String name, Device device) {
         List<LayerSpec> layers = switch (name) {
-            case "transformer" -> LayerPattern.repeat(LAYERS, attention());
-            case "mamba" -> LayerPattern.repeat(LAYERS, of("mamba"));
-            case "s4d" -> LayerPattern.repeat(LAYERS, of("s4d"));
-            case "hybrid" -> LayerPattern.periodic(LAYERS, 3, 2, attention(), of("mamba"));
-            default -> throw new IllegalArgumentException("expected transformer, mamba, s4d or hybrid, given " + name);
+            case "transformer" -> LayerPattern.repeat(LAYERS, transformerLayer());
+            case "hybrid" -> LayerPattern.periodic(LAYERS, 3, 2, transformerLayer(), LayerSpec.of(Mixers.parse("mamba", Map.of())));
+            case "mamba", "mamba2", "s4d" -> LayerPattern.repeat(LAYERS, LayerSpec.of(Mixers.parse(name, options(name))));
+            default -> throw new IllegalArgumentException("expected one of " + MODELS + ", given " + name);
         };
         return new LanguageModel(LanguageModelConfig.of(VOCABULARY, WIDTH, layers), new Init(device, 1));
     }
 
-    private static LayerSpec of(String mixer) {
-        return LayerSpec.of(Mixers.parse(mixer, Map.of()));
+    /** A mixer by name, one of {@link #MIXERS}. */
+    static SequenceMixer<?> mixer(String name, Device device, DType dtype) {
+        if (!MIXERS.contains(name)) {
+            throw new IllegalArgumentException("expected one of " + MIXERS + ", given " + name);
+        }
+        String type = name.equals("windowed_attention") ? "attention" : name;
+        return Mixers.parse(type, options(name)).create(WIDTH, 1, new Init(device, dtype, new Rng(1)));
     }
 
-    private static LayerSpec attention() {
-        return new LayerSpec(Mixers.parse("attention", Map.of("num_attention_heads", 4)), MlpConfig.gated(682));
+    private static Map<String, Object> options(String name) {
+        return switch (name) {
+            case "attention" -> Map.of("num_attention_heads", 4);
+            case "windowed_attention" -> Map.of("num_attention_heads", 4, "sliding_window", WINDOW);
+            case "mamba2" -> Map.of("num_heads", 8, "head_dim", 64, "state_size", 64);
+            default -> Map.of();
+        };
+    }
+
+    private static LayerSpec transformerLayer() {
+        return new LayerSpec(Mixers.parse("attention", options("attention")), MlpConfig.gated(682));
     }
 
     /** A batch of random tokens. */
@@ -63,11 +83,5 @@ final class StepModels {
     /** A training run on random tokens that lasts as long as one likes. */
     static Trainer trainer(LanguageModel model, AdamW optimizer, int batch, int time) {
         return new Trainer(model, optimizer, LrSchedule.constant(1e-3), batches(batch, time), Trainer.Settings.of(Long.MAX_VALUE, 1));
-    }
-
-    /** Floating-point operations of one training step: three times the forward pass, half of the attention square being masked. */
-    static double flops(LanguageModel model, int batch, int time) {
-        StateCost cost = model.cost(new StateSpec(batch, time, DType.F32, model.device()));
-        return 3.0 * batch * time * (cost.flopsPerToken() + cost.flopsPerTokenAndContext() * (time + 1) / 2);
     }
 }

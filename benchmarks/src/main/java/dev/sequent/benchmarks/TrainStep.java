@@ -3,6 +3,7 @@ package dev.sequent.benchmarks;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.tensor.Device;
 import dev.sequent.train.AdamW;
+import dev.sequent.train.LanguageModelLoss;
 import dev.sequent.train.TrainListener;
 import dev.sequent.train.Trainer;
 import java.util.Locale;
@@ -25,7 +26,7 @@ public final class TrainStep {
         try (Device device = Device.open("cpu", Map.of("threads", n[2] + ""));
                 LanguageModel model = StepModels.create(name, device);
                 AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults())) {
-            double flops = StepModels.flops(model, n[0], n[1]);
+            double flops = LanguageModelLoss.work(model, n[0], n[1]).flops();
             Trainer trainer = StepModels.trainer(model, optimizer, n[0], n[1]);
             trainer.listen(new TrainListener() {
                 @Override

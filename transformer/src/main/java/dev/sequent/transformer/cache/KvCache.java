@@ -174,6 +174,24 @@ public final class KvCache implements MixerState {
         return AttentionMask.CAUSAL.withOffsets(offsets).withDocuments(queryDocuments, keyDocuments);
     }
 
+    /**
+     * Forgets the last {@code count} tokens of every row, as when drafted tokens are rejected.
+     *
+     * @throws CapacityException when a row has fewer tokens; the cache is then unchanged
+     */
+    public void rewind(int count) {
+        requireOpen();
+        for (int b = 0; b < start.length; b++) {
+            if (count < 0 || end[b] - start[b] < count) {
+                throw new CapacityException("cache", "a number of tokens in [0, " + (end[b] - start[b]) + "] to forget in row " + b, count + "");
+            }
+        }
+        for (int b = 0; b < end.length; b++) {
+            end[b] -= count;
+        }
+        position -= count;
+    }
+
     /** Slots in use: the S of {@link #keys}. */
     public int length() {
         return Arrays.stream(end).max().orElse(0);

@@ -57,6 +57,21 @@ class KvCacheTest {
     }
 
     @Test
+    void rewoundTokensAreForgottenAndReplaced() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
+            append(cache, tokens(device, 2, 0, 4));
+            cache.rewind(2);
+            assertThat(cache.keys().toFloats()).containsExactly(0, 1, 10, 11);
+            append(cache, tokens(device, 2, 7, 8));
+            assertThat(cache.keys().toFloats()).containsExactly(0, 1, 7, 10, 11, 17);
+            assertThat(cache.position()).isEqualTo(3);
+            assertThatThrownBy(() -> cache.rewind(4)).isInstanceOf(CapacityException.class).hasMessageContaining("[0, 3]");
+            assertThatThrownBy(() -> cache.rewind(-1)).isInstanceOf(CapacityException.class);
+            assertThat(cache.tokens()).containsExactly(3, 3);
+        }
+    }
+
+    @Test
     void aForkIsIndependentAndKeepsItsContents() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(1, 4, DType.F32, device), 1, 1)) {
             append(cache, tokens(device, 1, 0, 2));

@@ -3,6 +3,8 @@ package dev.sequent.transformer;
 import dev.sequent.mixer.ConfigReader;
 import dev.sequent.mixer.MixerConfig;
 import dev.sequent.nn.Init;
+import dev.sequent.transformer.position.RopeScaling;
+import dev.sequent.transformer.position.RotaryFrequencies;
 import dev.sequent.type.ConfigException;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -21,9 +23,11 @@ import java.util.Map;
  * @param sliding_window how many tokens, itself included, a token sees at most, or 0 for all
  * @param attention_dropout probability that an attention weight becomes zero in training
  * @param initializer_range standard deviation of initial weights; the output projection's is divided by sqrt(2 layers)
+ * @param rope_scaling how the rotary embedding extends the context, or null for the original one
  */
 public record AttentionConfig(int num_attention_heads, int num_key_value_heads, int head_dim, double rope_theta, double partial_rotary_factor,
-        boolean attention_bias, boolean qk_norm, double rms_norm_eps, int sliding_window, double attention_dropout, double initializer_range)
+        boolean attention_bias, boolean qk_norm, double rms_norm_eps, int sliding_window, double attention_dropout, double initializer_range,
+        RopeScaling rope_scaling)
         implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "attention";
@@ -34,16 +38,28 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
             throw new ConfigException(TYPE, "num_attention_heads >= 1 and num_key_value_heads, one of its divisors",
                     num_attention_heads + " and " + num_key_value_heads);
         }
-        if (head_dim < 0 || !(rope_theta >= 0) || sliding_window < 0) {
-            throw new ConfigException(TYPE, "head_dim, rope_theta and sliding_window that are not negative", head_dim + ", " + rope_theta + ", " + sliding_window);
+        if (head_dim < 0 || !(rope_theta >= 0 && Double.isFinite(rope_theta)) || sliding_window < 0) {
+            throw new ConfigException(TYPE, "finite head_dim, rope_theta and sliding_window that are not negative",
+                    head_dim + ", " + rope_theta + ", " + sliding_window);
         }
-        if (!(partial_rotary_factor > 0 && partial_rotary_factor <= 1) || !(rms_norm_eps > 0) || !(initializer_range > 0)) {
-            throw new ConfigException(TYPE, "0 < partial_rotary_factor <= 1, rms_norm_eps > 0 and initializer_range > 0",
+        if (!(partial_rotary_factor > 0 && partial_rotary_factor <= 1) || !(rms_norm_eps > 0 && Double.isFinite(rms_norm_eps))
+                || !(initializer_range > 0 && Double.isFinite(initializer_range))) {
+            throw new ConfigException(TYPE, "0 < partial_rotary_factor <= 1, finite rms_norm_eps > 0 and initializer_range > 0",
                     partial_rotary_factor + ", " + rms_norm_eps + ", " + initializer_range);
         }
         if (!(attention_dropout >= 0 && attention_dropout < 1)) {
             throw new ConfigException(TYPE, "0 <= attention_dropout < 1", attention_dropout + "");
         }
+        if (rope_scaling != null && rope_theta == 0) {
+            throw new ConfigException(TYPE, "rope_scaling with a rope_theta > 0", "0");
+        }
+    }
+
+    /** Rotary embedding without scaling. */
+    public AttentionConfig(int heads, int keyValueHeads, int headDim, double ropeTheta, double partialRotaryFactor, boolean attentionBias, boolean qkNorm,
+            double rmsNormEps, int slidingWindow, double attentionDropout, double initializerRange) {
+        this(heads, keyValueHeads, headDim, ropeTheta, partialRotaryFactor, attentionBias, qkNorm, rmsNormEps, slidingWindow, attentionDropout,
+                initializerRange, null);
     }
 
     /** Multi-head attention with rotary embedding (theta 10000), without biases, norms, window or dropout. */
@@ -53,20 +69,26 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
 
     /** The same with fewer key-value heads. */
     public AttentionConfig withKeyValueHeads(int n) {
-        return new AttentionConfig(num_attention_heads, n, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm, rms_norm_eps, sliding_window,
-                attention_dropout, initializer_range);
+        return new AttentionConfig(num_attention_heads, n, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm, rms_norm_eps,
+                sliding_window, attention_dropout, initializer_range, rope_scaling);
     }
 
     /** The same with another base of the rotary embedding, or 0 for none. */
     public AttentionConfig withRopeTheta(double theta) {
-        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, theta, partial_rotary_factor, attention_bias, qk_norm, rms_norm_eps,
-                sliding_window, attention_dropout, initializer_range);
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, theta, partial_rotary_factor, attention_bias, qk_norm,
+                rms_norm_eps, sliding_window, attention_dropout, initializer_range, theta == 0 ? null : rope_scaling);
     }
 
     /** The same with another window. */
     public AttentionConfig withSlidingWindow(int tokens) {
-        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm, rms_norm_eps,
-                tokens, attention_dropout, initializer_range);
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm,
+                rms_norm_eps, tokens, attention_dropout, initializer_range, rope_scaling);
+    }
+
+    /** The same with an extended context, or null for the original rotary embedding. */
+    public AttentionConfig withRopeScaling(RopeScaling scaling) {
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm,
+                rms_norm_eps, sliding_window, attention_dropout, initializer_range, scaling);
     }
 
     static AttentionConfig parse(Map<String, Object> options) {
@@ -77,7 +99,7 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
                 r.number("rope_theta", d.rope_theta), r.number("partial_rotary_factor", d.partial_rotary_factor),
                 r.flag("attention_bias", d.attention_bias), r.flag("qk_norm", d.qk_norm), r.number("rms_norm_eps", d.rms_norm_eps),
                 r.integer("sliding_window", d.sliding_window), r.number("attention_dropout", d.attention_dropout),
-                r.number("initializer_range", d.initializer_range));
+                r.number("initializer_range", d.initializer_range), r.has("rope_scaling") ? RopeScaling.parse(r.object("rope_scaling")) : null);
         r.done();
         return c;
     }
@@ -101,6 +123,9 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
         m.put("sliding_window", sliding_window);
         m.put("attention_dropout", attention_dropout);
         m.put("initializer_range", initializer_range);
+        if (rope_scaling != null) {
+            m.put("rope_scaling", rope_scaling.toMap());
+        }
         return m;
     }
 
@@ -120,11 +145,20 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
         if (rope_theta > 0 && (rotated < 2 || rotated % 2 != 0)) {
             throw new ConfigException(TYPE, "an even number of rotated channels per head", rotated + " of " + headWidth);
         }
+        if (rope_scaling != null) {
+            rope_scaling.requireFit(rotated, rope_theta);
+        }
         return headWidth;
     }
 
+    /** The frequencies of the rotary embedding of heads of {@code headWidth} channels. */
+    RotaryFrequencies frequencies(int headWidth) {
+        int rotated = rotatedChannels(headWidth);
+        return rope_scaling == null ? RotaryFrequencies.standard(rotated, rope_theta) : rope_scaling.frequencies(rotated, rope_theta);
+    }
+
     /** Channels of a head of {@code headWidth} channels that the rotary embedding turns. */
-    int rotatedChannels(int headWidth) {
+    private int rotatedChannels(int headWidth) {
         return (int) (headWidth * partial_rotary_factor);
     }
 }

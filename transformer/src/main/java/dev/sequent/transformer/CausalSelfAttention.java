@@ -16,7 +16,6 @@ import dev.sequent.transformer.attention.Attention;
 import dev.sequent.transformer.attention.AttentionMask;
 import dev.sequent.transformer.cache.KvCache;
 import dev.sequent.transformer.position.RotaryEmbedding;
-import dev.sequent.transformer.position.RotaryFrequencies;
 import java.util.Optional;
 
 /**
@@ -59,7 +58,7 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         this.output = child("o_proj", Linear.normal(init, std / Math.sqrt(2.0 * layers), queries, width, bias));
         this.queryNorm = config.qk_norm() ? child("q_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
         this.keyNorm = config.qk_norm() ? child("k_norm", new RmsNorm(init, headWidth, config.rms_norm_eps())) : null;
-        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(RotaryFrequencies.standard(config.rotatedChannels(headWidth), config.rope_theta()));
+        this.rotary = config.rope_theta() == 0 ? null : new RotaryEmbedding(config.frequencies(headWidth));
     }
 
     @Override

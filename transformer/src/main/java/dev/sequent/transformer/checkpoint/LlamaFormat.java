@@ -73,9 +73,10 @@ abstract class LlamaFormat implements CheckpointFamily {
         int headWidth = r.has("head_dim") ? r.integer("head_dim", 1, MOST) : width / heads;
         double std = r.number("initializer_range", 0.02);
         int positions = r.integer("max_position_embeddings", 2048, 1, MOST);
+        RopeKeys rope = RopeKeys.read(r, name, positions);
         AttentionConfig attention = new AttentionConfig(heads, r.integer("num_key_value_heads", defaultKeyValueHeads(heads), 1, MOST),
-                headWidth * heads == width ? 0 : headWidth, RopeKeys.theta(r, name), 1, attentionBias(r), false, 1e-6, window(r),
-                r.number("attention_dropout", 0), std);
+                headWidth * heads == width ? 0 : headWidth, rope.theta(), 1, attentionBias(r), false, 1e-6, window(r),
+                r.number("attention_dropout", 0), std, rope.scaling());
         MlpConfig mlp = new MlpConfig("gated", r.integer("intermediate_size", 1, MOST), mlpBias(r));
         LanguageModelConfig config = new LanguageModelConfig(r.integer("vocab_size", 1, MOST), width,
                 LayerPattern.repeat(r.integer("num_hidden_layers", 1, LayerPattern.MAX_LAYERS), new LayerSpec(attention, mlp)), "rms",

@@ -3,16 +3,17 @@ package dev.sequent.transformer.position;
 import dev.sequent.autograd.CustomOp;
 import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.CapacityException;
 import dev.sequent.type.DType;
 import dev.sequent.type.ShapeException;
 import java.util.Optional;
 
 /**
  * Rotary position embedding (Su et al. 2021) in the split-half form of Hugging Face's {@code rotate_half}: channel i and channel
- * i + R/2 of a head form a pair, which is turned by position times {@code inverse[i]}:
+ * i + R/2 of a head form a pair, which is turned by position times {@code inverse[i]}, which {@link RotaryFrequencies} says:
  *
  * <pre>
- * y[i]       = x[i] cos - x[i + R/2] sin
+ * y[i]       = x[i] cos - x[i + R/2] sin          both times the attention factor
  * y[i + R/2] = x[i + R/2] cos + x[i] sin
  * </pre>
  *
@@ -33,7 +34,7 @@ public final class RotaryEmbedding {
 
     /** R: number of rotated channels. */
     public int channels() {
-        return 2 * frequencies.inverse().length;
+        return 2 * frequencies.pairs();
     }
 
     /**
@@ -45,10 +46,16 @@ public final class RotaryEmbedding {
      */
     public Tensor apply(Tensor x, int[] positions) {
         if (x.rank() != 4 || x.dim(3) < channels() || x.dim(0) * x.dim(1) != positions.length) {
-            throw new ShapeException("rotary embedding", "(B, T, H, P) with P >= " + channels() + " and B T positions", x.shape() + " and " + positions.length + " positions");
+            throw new ShapeException("rotary embedding", "(B, T, H, P) with P >= " + channels() + " and B T positions",
+                    x.shape() + " and " + positions.length + " positions");
+        }
+        int last = last(positions);
+        if (last >= frequencies.positions()) {
+            throw new CapacityException("rotary embedding", "positions below " + frequencies.positions()
+                    + ", for which the frequencies are (a longer sequence_length in rope_scaling chooses other ones)", "position " + last);
         }
         Optional<RotaryKernel> kernel = KernelTable.of(x.device()).select(RotaryKernel.class, k -> k.refusal(x));
-        return kernel.isPresent() ? CustomOp.apply(new Fused(kernel.get(), upTo(positions), positions), x)[0] : decomposed(x, positions);
+        return kernel.isPresent() ? CustomOp.apply(new Fused(kernel.get(), upTo(last), positions), x)[0] : decomposed(x, positions);
     }
 
     /** The definition in tensor operations, for every backend and dtype. */
@@ -64,24 +71,29 @@ public final class RotaryEmbedding {
     }
 
     private Tensor angles(Tensor x, int[] positions, boolean sine) {
-        double[] inverse = frequencies.inverse();
-        double[] values = new double[positions.length * inverse.length];
+        int pairs = frequencies.pairs();
+        double[] values = new double[positions.length * pairs];
         for (int t = 0; t < positions.length; t++) {
-            for (int i = 0; i < inverse.length; i++) {
+            double[] inverse = frequencies.inverse(positions[t]);
+            for (int i = 0; i < pairs; i++) {
                 double angle = positions[t] * inverse[i];
-                values[t * inverse.length + i] = frequencies.attentionFactor() * (sine ? Math.sin(angle) : Math.cos(angle));
+                values[t * pairs + i] = frequencies.attentionFactor() * (sine ? Math.sin(angle) : Math.cos(angle));
             }
         }
         DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
-        return Tensor.of(x.device(), values, x.dim(0), x.dim(1), 1, inverse.length).cast(wide).cast(x.dtype());
+        return Tensor.of(x.device(), values, x.dim(0), x.dim(1), 1, pairs).cast(wide).cast(x.dtype());
     }
 
-    /** A table that reaches all of {@code positions}. */
-    private RotaryTable upTo(int[] positions) {
+    private static int last(int[] positions) {
         int last = 0;
         for (int p : positions) {
             last = Math.max(last, p);
         }
+        return last;
+    }
+
+    /** A table that reaches position {@code last}. */
+    private RotaryTable upTo(int last) {
         RotaryTable current = table;
         if (last >= current.positions()) {
             current = table(Math.max(last + 1, 2 * current.positions()));
@@ -90,18 +102,20 @@ public final class RotaryEmbedding {
         return current;
     }
 
-    private RotaryTable table(int positions) {
-        double[] inverse = frequencies.inverse();
-        float[] cos = new float[Math.multiplyExact(positions, inverse.length)];
+    private RotaryTable table(int most) {
+        int positions = Math.min(most, frequencies.positions());
+        int pairs = frequencies.pairs();
+        float[] cos = new float[Math.multiplyExact(positions, pairs)];
         float[] sin = new float[cos.length];
         for (int p = 0; p < positions; p++) {
-            for (int i = 0; i < inverse.length; i++) {
+            double[] inverse = frequencies.inverse(p);
+            for (int i = 0; i < pairs; i++) {
                 double angle = p * inverse[i];
-                cos[p * inverse.length + i] = (float) (frequencies.attentionFactor() * Math.cos(angle));
-                sin[p * inverse.length + i] = (float) (frequencies.attentionFactor() * Math.sin(angle));
+                cos[p * pairs + i] = (float) (frequencies.attentionFactor() * Math.cos(angle));
+                sin[p * pairs + i] = (float) (frequencies.attentionFactor() * Math.sin(angle));
             }
         }
-        return new RotaryTable(positions, inverse.length, cos, sin);
+        return new RotaryTable(positions, pairs, cos, sin);
     }
 
     /** The kernel and its derivative on the tape. */

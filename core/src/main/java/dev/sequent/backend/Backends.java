@@ -2,13 +2,11 @@ package dev.sequent.backend;
 
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.BackendProvider;
-import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.Probe;
 import dev.sequent.type.BackendException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /**
  * Finds the backends on the class path and opens them. Providers are found by {@link java.util.ServiceLoader} with the current
@@ -52,48 +50,31 @@ public final class Backends {
         if (!wanted.isEmpty()) {
             return openBackend(discovery, wanted, Map.of());
         }
+        return openBest(discovery);
+    }
+
+    static Backend openBest(Discovery discovery) {
         for (BackendProvider provider : discovery.providers()) {
             if (Discovery.probe(provider).isAvailable()) {
-                return provider.open(Map.of());
+                try {
+                    return open(provider, Map.of());
+                } catch (RuntimeException error) {
+                    // nobody has asked for this one by name, so that the next one will do; silence would hide a lost GPU
+                    System.getLogger(Backends.class.getPackageName()).log(System.Logger.Level.WARNING, "The backend " + provider.name()
+                            + " seemed to work and could not be opened; the next one is tried: " + Discovery.sentence(error));
+                }
             }
         }
         throw new BackendException("open best", "an available backend", listing(discovery));
     }
 
     /**
-     * A table for people: every provider with its priority and what its probe found, the devices of the available ones with their
-     * element types, and what could not be loaded. Opens and closes the available backends to ask for their devices.
+     * Tables for people: every provider with its priority and what its probe found; the element types of the devices of the available ones; which
+     * operations are native there, composed or done on the host, with the reasons; and which fused operations have kernels. Opens and closes the
+     * available backends to ask them.
      */
     public static String explain() {
-        return explain(discover());
-    }
-
-    static String explain(Discovery discovery) {
-        StringBuilder table = new StringBuilder("backends, preferred first (choose one with -D" + PROPERTY + "=NAME):\n");
-        table.append(String.format("  %-12s %8s  %s%n", "name", "priority", "found"));
-        for (BackendProvider provider : discovery.providers()) {
-            Probe probe = Discovery.probe(provider);
-            table.append(String.format("  %-12s %8d  %s%n", provider.name(), provider.priority(), probe));
-            if (probe.isAvailable()) {
-                appendDevices(table, provider);
-            }
-        }
-        for (String failure : discovery.failures()) {
-            table.append("  not loaded: ").append(failure).append(System.lineSeparator());
-        }
-        return table.toString();
-    }
-
-    private static void appendDevices(StringBuilder table, BackendProvider provider) {
-        try (Backend backend = provider.open(Map.of())) {
-            for (int device = 0; device < backend.deviceCount(); device++) {
-                Capabilities can = backend.capabilities(device);
-                String dtypes = can.dtypes().stream().sorted().map(Enum::name).collect(Collectors.joining(" "));
-                table.append(String.format("  %-12s %8s  device %d: %s; %s%n", "", "", device, can.description(), dtypes));
-            }
-        } catch (RuntimeException | LinkageError error) {
-            table.append(String.format("  %-12s %8s  could not be opened: %s%n", "", "", Discovery.sentence(error)));
-        }
+        return Explanation.of(discover());
     }
 
     static Backend openBackend(Discovery discovery, String name, Map<String, String> options) {
@@ -103,10 +84,19 @@ public final class Backends {
                 if (!probe.isAvailable()) {
                     throw new BackendException("open " + name, "a backend that works here", probe.toString());
                 }
-                return provider.open(options);
+                return open(provider, options);
             }
         }
         throw new BackendException("open", "the name of a backend (" + listing(discovery) + ")", "\"" + name + "\"");
+    }
+
+    /** Opens a backend; what is wrong with its native libraries becomes an error of this library. */
+    private static Backend open(BackendProvider provider, Map<String, String> options) {
+        try {
+            return provider.open(options);
+        } catch (LinkageError error) {
+            throw new BackendException("[open " + provider.name() + "] expected libraries that can be loaded, given " + Discovery.sentence(error), error);
+        }
     }
 
     /** Known names with their probe results, and failures, in one line. */

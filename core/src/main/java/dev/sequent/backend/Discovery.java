@@ -33,14 +33,24 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
                 if (!found.hasNext()) {
                     break;
                 }
-                providers.add(found.next().get());
-            } catch (ServiceConfigurationError | LinkageError error) {
+                BackendProvider provider = found.next().get();
+                requireIdentity(provider);
+                providers.add(provider);
+            } catch (ServiceConfigurationError | LinkageError | RuntimeException error) {
                 // a jar built for another version must not take the other backends down with it
                 failures.add(sentence(error));
             }
         }
         providers.sort(Comparator.comparingInt(BackendProvider::priority).reversed().thenComparing(BackendProvider::name));
         return new Discovery(providers, failures);
+    }
+
+    /** Fails for a provider that cannot even say its name and priority, by which the others are found and sorted. */
+    private static void requireIdentity(BackendProvider provider) {
+        provider.priority();
+        if (provider.name() == null || provider.name().isBlank()) {
+            throw new IllegalStateException(provider.getClass().getName() + " has no name");
+        }
     }
 
     /** The answer of a provider, also where it breaks its promise never to throw. */

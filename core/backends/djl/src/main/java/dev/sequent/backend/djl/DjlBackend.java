@@ -65,7 +65,7 @@ final class DjlBackend implements Backend {
     @Override
     public Capabilities capabilities(int device) {
         device("capabilities", device);
-        return new Capabilities(descriptions.get(device), Types.SUPPORTED, true);
+        return new Capabilities(descriptions.get(device), Types.SUPPORTED, true, Detours.all());
     }
 
     @Override

@@ -17,6 +17,16 @@
  *       {@link dev.sequent.fused.Simd}; each has a {@code Scalar} twin in plain loops.
  * </ul>
  *
+ * <p>Kernels for GPUs are CUDA C++ in resources beside the class that launches them ({@code norm.cu} beside {@code NormCuda}), written for
+ * {@link dev.sequent.spi.DeviceCode} and its header {@code sequent.cuh}, with {@code fused.cuh} of this package for what they share. Their
+ * invariants:
+ * <ul>
+ *   <li>F32, BF16 and F16 elements, arithmetic in F32, one rounding at the end.
+ *   <li>Equal bits every time: sums go through parts that depend on the shape alone, added up in order; no atomics on floats.
+ *   <li>{@link dev.sequent.fused.DeviceTensors} reads and makes tensors and launches; {@link dev.sequent.fused.DeviceKernelProvider} offers
+ *   a kernel.
+ * </ul>
+ *
  * {@snippet :
  * Rows.forEach(parallel, rows, width, (from, to) -> {
  *     for (int r = from; r < to; r++) {

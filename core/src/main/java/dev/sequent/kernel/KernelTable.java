@@ -62,10 +62,24 @@ public final class KernelTable {
      * @throws BackendException under {@link Policy#REQUIRE} when there is none
      */
     public <K extends Kernel> Optional<K> select(Class<K> contract, Function<K, Optional<String>> refusal) {
+        StringBuilder reasons = new StringBuilder();
+        Optional<K> found = search(contract, refusal, reasons);
+        if (found.isEmpty() && policy == Policy.REQUIRE) {
+            throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device + " (sequent.fused=require), given none"
+                    + reasons);
+        }
+        return found;
+    }
+
+    /** As {@link #select}, but empty under every policy: for a caller that can pose the problem to kernels in another form, too. */
+    public <K extends Kernel> Optional<K> find(Class<K> contract, Function<K, Optional<String>> refusal) {
+        return search(contract, refusal, new StringBuilder());
+    }
+
+    private <K extends Kernel> Optional<K> search(Class<K> contract, Function<K, Optional<String>> refusal, StringBuilder reasons) {
         if (policy == Policy.OFF) {
             return Optional.empty();
         }
-        StringBuilder reasons = new StringBuilder();
         for (Kernel kernel : kernels.getOrDefault(contract, List.of())) {
             K candidate = contract.cast(kernel);
             Optional<String> reason = refusal.apply(candidate);
@@ -73,10 +87,6 @@ public final class KernelTable {
                 return Optional.of(candidate);
             }
             reasons.append("; ").append(kernel.name()).append(": ").append(reason.get());
-        }
-        if (policy == Policy.REQUIRE) {
-            throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device + " (sequent.fused=require), given none"
-                    + reasons);
         }
         return Optional.empty();
     }

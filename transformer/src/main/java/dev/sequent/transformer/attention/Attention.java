@@ -43,11 +43,18 @@ public final class Attention {
         if (dropout > 0 && rng.isPresent()) {
             return decomposed(q, k, v, mask, scale, dropout, rng);
         }
+        KernelTable kernels = KernelTable.of(q.device());
         if (q.dtype() == DType.F16 || q.dtype() == DType.BF16) {
-            return apply(q.cast(DType.F32), k.cast(DType.F32), v.cast(DType.F32), mask, scale).cast(q.dtype());
+            Optional<AttentionKernel> narrow = kernels.find(AttentionKernel.class, c -> c.refusal(q, k, v));
+            return narrow.isPresent() ? fused(narrow.get(), q, k, v, mask, scale)
+                    : apply(q.cast(DType.F32), k.cast(DType.F32), v.cast(DType.F32), mask, scale).cast(q.dtype());
         }
-        Optional<AttentionKernel> kernel = KernelTable.of(q.device()).select(AttentionKernel.class, c -> c.refusal(q, k, v));
-        return kernel.isPresent() ? CustomOp.apply(new Fused(kernel.get(), mask, scale), q, k, v)[0] : decomposed(q, k, v, mask, scale, 0, rng);
+        Optional<AttentionKernel> kernel = kernels.select(AttentionKernel.class, c -> c.refusal(q, k, v));
+        return kernel.isPresent() ? fused(kernel.get(), q, k, v, mask, scale) : decomposed(q, k, v, mask, scale, 0, rng);
+    }
+
+    private static Tensor fused(AttentionKernel kernel, Tensor q, Tensor k, Tensor v, AttentionMask mask, double scale) {
+        return CustomOp.apply(new Fused(kernel, mask, scale), q, k, v)[0];
     }
 
     /** The definition in tensor operations, for every backend and dtype. */

@@ -35,13 +35,13 @@ import java.util.List;
  * }</pre>
  *
  * <p>The norm is taken over the channels of each group, as the authors do it, or over all of E, as Hugging Face's Mamba2 does it
- * ({@link Mamba2Config#norm_per_group}); checkpoints do not say which they were trained with, and for one group there is no difference. The limits of
- * the step size hold in every form, also in {@link #step}, where the authors' implementation ignores them.
+ * ({@link Mamba2Config#norm_per_group}); checkpoints do not say which they were trained with, and for one group there is no difference. The
+ * limits of the step size hold in every form, also in {@link #step}, where the authors' implementation ignores them.
  *
- * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E + 2 G N), and h, (B, H, P, N), which does not grow with the sequence. Time
- * O(T), and O(1) per generated token. A, D, step sizes and h are F32 at least. Parameters: {@code in_proj.weight}, {@code conv1d.weight}
- * (E + 2 G N, 1, K), {@code conv1d.bias}, {@code dt_bias} (H), {@code A_log} (H), {@code D} (H), {@code norm.weight} (E), {@code out_proj.weight}, and the
- * projections' biases where configured.
+ * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E + 2 G N), and h, (B, H, P, N), which does not grow with the sequence.
+ * Time O(T), and O(1) per generated token. A, D, step sizes and h are F32 at least. Parameters: {@code in_proj.weight},
+ * {@code conv1d.weight} (E + 2 G N, 1, K), {@code conv1d.bias}, {@code dt_bias} (H), {@code A_log} (H), {@code D} (H), {@code norm.weight}
+ * (E), {@code out_proj.weight}, and the projections' biases where configured.
  *
  * @see <a href="https://arxiv.org/abs/2405.21060">Dao and Gu, Transformers are SSMs</a>
  */
@@ -70,7 +70,8 @@ public final class Mamba2 extends RecurrentMixer {
     }
 
     /**
-     * A mixer with fresh parameters, initialised as in the authors' implementation: A uniform in [1, 16], step sizes uniform in their logarithm.
+     * A mixer with fresh parameters, initialised as in the authors' implementation: A uniform in [1, 16], step sizes uniform in their
+     * logarithm.
      *
      * @param width D
      * @param layers number of layers of the model
@@ -88,10 +89,11 @@ public final class Mamba2 extends RecurrentMixer {
         Init wide = init.withDType(wide(init.dtype()));
         inProj = child("in_proj", new Linear(init, width, inner + channels + heads, config.use_bias()));
         // PyTorch's default initial values: uniform in +-1/sqrt(K)
-        conv1d = child("conv1d", new Weights(init.kaiming(taps, channels, 1, taps), config.use_conv_bias() ? init.kaiming(taps, channels) : null));
+        conv1d = child("conv1d", new Weights(init.kaiming(taps, channels, 1, taps),
+                config.use_conv_bias() ? init.kaiming(taps, channels) : null));
         dtBias = param("dt_bias", wide.make(() -> stepBias(wide)), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
-        aLog = param("A_log", wide.make(() -> wide.rng().uniform(wide.device(), wide.dtype(), 1.0, 16.0, heads).log()), Parameter.Flag.NO_DECAY,
-                Parameter.Flag.KEEP_F32);
+        aLog = param("A_log", wide.make(() -> wide.rng().uniform(wide.device(), wide.dtype(), 1.0, 16.0, heads).log()),
+                Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         skip = param("D", wide.constant(1, heads), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         norm = config.rms_norm() ? child("norm", new Weights(init.constant(1, inner), null, Parameter.Flag.NO_DECAY)) : null;
         outProj = child("out_proj", new Linear(outWeight(init, layers), config.use_bias() ? init.kaiming(inner, width) : null));
@@ -99,7 +101,8 @@ public final class Mamba2 extends RecurrentMixer {
 
     /** The inverse softplus of step sizes drawn uniformly in their logarithm. */
     private Tensor stepBias(Init init) {
-        Tensor log = init.rng().uniform(init.device(), init.dtype(), Math.log(config.time_step_min()), Math.log(config.time_step_max()), heads);
+        Tensor log = init.rng().uniform(init.device(), init.dtype(), Math.log(config.time_step_min()), Math.log(config.time_step_max()),
+                heads);
         Tensor step = log.exp().clamp(config.time_step_floor(), Double.POSITIVE_INFINITY);
         // x = step + log(1 - e^-step)
         return step.add(step.neg().unary(UnaryOp.EXPM1).neg().log());
@@ -153,8 +156,10 @@ public final class Mamba2 extends RecurrentMixer {
         CausalConv.Result conv = CausalConv.apply(in[1].cast(wide), conv1d.weight.value().cast(wide), convBias, true,
                 state == null ? null : state.get(0).cast(wide), info.flags());
         Tensor[] selected = Split.apply(conv.y(), -1, inner, shared(), shared());
-        StateSpaceDual.Operands operands = new StateSpaceDual.Operands(selected[0].reshape(batch, time, heads, config.head_dim()), steps(in[2].cast(wide)),
-                aLog.value().exp().neg(), selected[1].reshape(batch, time, groups, states), selected[2].reshape(batch, time, groups, states),
+        Tensor u = selected[0].reshape(batch, time, heads, config.head_dim());
+        Tensor b = selected[1].reshape(batch, time, groups, states);
+        Tensor c = selected[2].reshape(batch, time, groups, states);
+        StateSpaceDual.Operands operands = new StateSpaceDual.Operands(u, steps(in[2].cast(wide)), aLog.value().exp().neg(), b, c,
                 skip.value(), state == null ? null : state.get(1).cast(wide));
         StateSpaceDual.Result dual = StateSpaceDual.apply(operands, config.chunk_size(), info.flags());
         Tensor y = gate(in[0].cast(wide), dual.y().reshape(batch, time, inner));

@@ -9,7 +9,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Configuration of a {@link Mamba2} mixer, with the keys of Hugging Face's {@code config.json}, and {@code norm_per_group}, which has none there.
+ * Configuration of a {@link Mamba2} mixer, with the keys of Hugging Face's {@code config.json}, and {@code norm_per_group}, which has none
+ * there.
  *
  * @param state_size N, states of each channel
  * @param num_heads H, or 0 for E / P
@@ -24,16 +25,17 @@ import java.util.Map;
  * @param time_step_floor initial step sizes are at least this
  * @param time_step_limit bounds of all step sizes
  * @param rms_norm whether the gated output is normalised
- * @param norm_per_group whether each group's channels are normalised for themselves, as in the authors' implementation, or all E together, as in
- *     Hugging Face's {@code Mamba2}; the same for one group
+ * @param norm_per_group whether each group's channels are normalised for themselves, as in the authors' implementation, or all E together,
+ *     as in Hugging Face's {@code Mamba2}; the same for one group
  * @param layer_norm_epsilon added to the mean square in the norm
  * @param use_bias whether the input and output projections have a bias
  * @param use_conv_bias whether the convolution has a bias
  * @param rescale_prenorm_residual whether the initial output projection is divided by the root of the number of layers
  */
-public record Mamba2Config(int state_size, int num_heads, int head_dim, int n_groups, int conv_kernel, int chunk_size, int expand, int intermediate_size,
-        double time_step_min, double time_step_max, double time_step_floor, Limit time_step_limit, boolean rms_norm, boolean norm_per_group,
-        double layer_norm_epsilon, boolean use_bias, boolean use_conv_bias, boolean rescale_prenorm_residual) implements MixerConfig {
+public record Mamba2Config(int state_size, int num_heads, int head_dim, int n_groups, int conv_kernel, int chunk_size, int expand,
+        int intermediate_size, double time_step_min, double time_step_max, double time_step_floor, Limit time_step_limit, boolean rms_norm,
+        boolean norm_per_group, double layer_norm_epsilon, boolean use_bias, boolean use_conv_bias,
+        boolean rescale_prenorm_residual) implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "mamba2";
 
@@ -67,9 +69,12 @@ public record Mamba2Config(int state_size, int num_heads, int head_dim, int n_gr
 
     /** Checks the values that do not depend on the width of the model. */
     public Mamba2Config {
-        if (state_size < 1 || num_heads < 0 || head_dim < 1 || n_groups < 1 || conv_kernel < 2 || chunk_size < 1 || expand < 1 || intermediate_size < 0) {
-            throw new ConfigException(TYPE, "state_size, head_dim, n_groups, chunk_size and expand >= 1, conv_kernel >= 2, num_heads and intermediate_size >= 0",
-                    state_size + ", " + head_dim + ", " + n_groups + ", " + chunk_size + ", " + expand + ", " + conv_kernel + ", " + num_heads + ", "
+        if (state_size < 1 || num_heads < 0 || head_dim < 1 || n_groups < 1 || conv_kernel < 2 || chunk_size < 1 || expand < 1
+                || intermediate_size < 0) {
+            throw new ConfigException(TYPE,
+                    "state_size, head_dim, n_groups, chunk_size, expand >= 1, conv_kernel >= 2, num_heads, intermediate_size >= 0",
+                    state_size + ", " + head_dim + ", " + n_groups + ", " + chunk_size + ", " + expand + ", " + conv_kernel + ", "
+                            + num_heads + ", "
                             + intermediate_size);
         }
         if (!(time_step_min > 0) || !(time_step_max >= time_step_min) || !(time_step_floor > 0) || !Double.isFinite(time_step_max)
@@ -89,25 +94,28 @@ public record Mamba2Config(int state_size, int num_heads, int head_dim, int n_gr
 
     /** The same with another number of states per channel. */
     public Mamba2Config withStates(int states) {
-        return new Mamba2Config(states, num_heads, head_dim, n_groups, conv_kernel, chunk_size, expand, intermediate_size, time_step_min, time_step_max,
-                time_step_floor, time_step_limit, rms_norm, norm_per_group, layer_norm_epsilon, use_bias, use_conv_bias, rescale_prenorm_residual);
+        return new Mamba2Config(states, num_heads, head_dim, n_groups, conv_kernel, chunk_size, expand, intermediate_size, time_step_min,
+                time_step_max, time_step_floor, time_step_limit, rms_norm, norm_per_group, layer_norm_epsilon, use_bias, use_conv_bias,
+                rescale_prenorm_residual);
     }
 
     /** The same with heads of another width, as many as E has room for, in {@code groups} groups. */
     public Mamba2Config withHeads(int width, int groups) {
-        return new Mamba2Config(state_size, 0, width, groups, conv_kernel, chunk_size, expand, intermediate_size, time_step_min, time_step_max,
-                time_step_floor, time_step_limit, rms_norm, norm_per_group, layer_norm_epsilon, use_bias, use_conv_bias, rescale_prenorm_residual);
+        return new Mamba2Config(state_size, 0, width, groups, conv_kernel, chunk_size, expand, intermediate_size, time_step_min,
+                time_step_max, time_step_floor, time_step_limit, rms_norm, norm_per_group, layer_norm_epsilon, use_bias, use_conv_bias,
+                rescale_prenorm_residual);
     }
 
     /** The configuration that {@link #toMap} writes; absent keys have the values of {@link #defaults}. */
     public static Mamba2Config parse(Map<String, Object> options) {
         ConfigReader r = new ConfigReader(TYPE, options);
         Mamba2Config d = defaults();
-        Mamba2Config c = new Mamba2Config(r.integer("state_size", d.state_size), r.integer("num_heads", 0), r.integer("head_dim", d.head_dim),
-                r.integer("n_groups", d.n_groups), r.integer("conv_kernel", d.conv_kernel), r.integer("chunk_size", d.chunk_size),
-                r.integer("expand", d.expand), r.integer("intermediate_size", 0), r.number("time_step_min", d.time_step_min),
-                r.number("time_step_max", d.time_step_max), r.number("time_step_floor", d.time_step_floor), Limit.parse(r.raw("time_step_limit")),
-                r.flag("rms_norm", d.rms_norm), r.flag("norm_per_group", d.norm_per_group), r.number("layer_norm_epsilon", d.layer_norm_epsilon),
+        Mamba2Config c = new Mamba2Config(r.integer("state_size", d.state_size), r.integer("num_heads", 0),
+                r.integer("head_dim", d.head_dim), r.integer("n_groups", d.n_groups), r.integer("conv_kernel", d.conv_kernel),
+                r.integer("chunk_size", d.chunk_size), r.integer("expand", d.expand), r.integer("intermediate_size", 0),
+                r.number("time_step_min", d.time_step_min), r.number("time_step_max", d.time_step_max),
+                r.number("time_step_floor", d.time_step_floor), Limit.parse(r.raw("time_step_limit")), r.flag("rms_norm", d.rms_norm),
+                r.flag("norm_per_group", d.norm_per_group), r.number("layer_norm_epsilon", d.layer_norm_epsilon),
                 r.flag("use_bias", d.use_bias), r.flag("use_conv_bias", d.use_conv_bias),
                 r.flag("rescale_prenorm_residual", d.rescale_prenorm_residual));
         r.done();

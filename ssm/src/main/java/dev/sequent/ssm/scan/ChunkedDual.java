@@ -6,12 +6,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The decomposition of {@link StateSpaceDual} into tensor operations: the chunked form of Dao and Gu 2024, listing 1. Runs on every backend and is what
- * kernels are compared with.
+ * The decomposition of {@link StateSpaceDual} into tensor operations: the chunked form of Dao and Gu 2024, listing 1. Runs on every backend
+ * and is what kernels are compared with.
  *
  * <p>With R = H / G heads in a group, S = T / Q chunks (the last one padded with steps of size 0), L_ij = exp(a_{j+1} + ... + a_i) for
- * i >= j and a = dt A, the output of a chunk is (C B^T o L) (dt x) plus what the state before the chunk adds, C h decayed. Sums of a are sums of exactly
- * their terms, never differences of longer sums, which would lose the digits of small ones.
+ * i >= j and a = dt A, the output of a chunk is (C B^T o L) (dt x) plus what the state before the chunk adds, C h decayed. Sums of a are
+ * sums of exactly their terms, never differences of longer sums, which would lose the digits of small ones.
  */
 final class ChunkedDual {
     private final DualShape shape;
@@ -34,7 +34,8 @@ final class ChunkedDual {
         int r = shape.headsPerGroup();
         Tensor b = chunked(in.b(), shape.groups(), shape.states()).permute(0, 1, 3, 2, 4); // (B, S, G, Q, N)
         Tensor c = chunked(in.c(), shape.groups(), shape.states()).permute(0, 1, 3, 2, 4); // (B, S, G, Q, N)
-        Tensor drive = chunked(in.x().mul(dt.unsqueeze(-1)), shape.groups(), r, shape.width()).permute(0, 1, 3, 4, 2, 5); // (B, S, G, R, Q, P)
+        // (B, S, G, R, Q, P)
+        Tensor drive = chunked(in.x().mul(dt.unsqueeze(-1)), shape.groups(), r, shape.width()).permute(0, 1, 3, 4, 2, 5);
         Tensor rate = chunked(dt.mul(in.a()), shape.groups(), r).permute(0, 1, 3, 4, 2); // (B, S, G, R, Q)
         Tensor decay = decays(rate); // (B, S, G, R, Q, Q)
         Tensor within = c.matmul(b, false, true).unsqueeze(3).mul(decay).matmul(drive); // (B, S, G, R, Q, P)
@@ -67,7 +68,8 @@ final class ChunkedDual {
 
     /** (B, S, G, R, Q, P) as (B, S, G, Q, R P). */
     private Tensor groupRows(Tensor x) {
-        return x.permute(0, 1, 2, 4, 3, 5).reshape(shape.batch(), chunks, shape.groups(), chunk, (long) shape.headsPerGroup() * shape.width());
+        return x.permute(0, 1, 2, 4, 3, 5).reshape(shape.batch(), chunks, shape.groups(), chunk,
+                (long) shape.headsPerGroup() * shape.width());
     }
 
     /** L: exp(rate_{j+1} + ... + rate_i) in row i and column j, 0 above the diagonal and across documents; (B, S, G, R, Q, Q). */

@@ -16,8 +16,8 @@ public record DualShape(int batch, int tokens, int heads, int width, int groups,
     /** Sizes of at least 1, and groups that divide the heads. */
     public DualShape {
         if (batch < 1 || tokens < 1 || heads < 1 || width < 1 || groups < 1 || states < 1 || heads % groups != 0) {
-            throw new ShapeException("stateSpaceDual", "sizes of at least 1, H a multiple of G", "B " + batch + ", T " + tokens + ", H " + heads
-                    + ", P " + width + ", G " + groups + ", N " + states);
+            throw new ShapeException("stateSpaceDual", "sizes of at least 1, H a multiple of G",
+                    "B " + batch + ", T " + tokens + ", H " + heads + ", P " + width + ", G " + groups + ", N " + states);
         }
     }
 

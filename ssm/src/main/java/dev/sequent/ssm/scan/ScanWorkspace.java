@@ -88,7 +88,7 @@ record ScanWorkspace(ScanShape shape, int groups) {
         }
     }
 
-    private static void sum(Parallel pool, MemorySegment memory, long start, int parts, long size, MemorySegment target) {
+    static void sum(Parallel pool, MemorySegment memory, long start, int parts, long size, MemorySegment target) {
         if (target != null) {
             pool.forEach(Math.toIntExact(Math.ceilDiv(size, REDUCTION)), task -> {
                 long from = (long) task * REDUCTION;

@@ -10,23 +10,24 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * The state-space dual of Mamba-2 (Dao and Gu 2024): a recurrence whose decay is one number for each head and token, which makes it a masked
- * matrix product as well.
+ * The state-space dual of Mamba-2 (Dao and Gu 2024): a recurrence whose decay is one number for each head and token, which makes it a
+ * masked matrix product as well.
  *
  * <pre>{@code
  * h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t^T                      (B, H, P, N)
  * y_t = h_t C_t + D x_t                                          (B, H, P)
  * }</pre>
  *
- * <p>Head h reads B and C of group h G / H, rounded down: groups are H / G neighbouring heads. Differentiable with respect to every operand, the
- * initial state included, and through the final state. A kernel of the device is used where there is one, else tensor operations in the chunked
- * form of the paper (listing 1): products of matrices inside chunks of Q tokens, and a recurrence from chunk to chunk. Cost O(T H P (N + Q)).
+ * <p>Head h reads B and C of group h G / H, rounded down: groups are H / G neighbouring heads. Differentiable with respect to every
+ * operand, the initial state included, and through the final state. A kernel of the device is used where there is one, else tensor
+ * operations in the chunked form of the paper (listing 1): products of matrices inside chunks of Q tokens, and a recurrence from chunk to
+ * chunk. Cost O(T H P (N + Q)).
  *
- * <p>Tokens may carry flags: {@link ScanInputs#RESET} starts a document, before which the state is zero; {@link ScanInputs#SKIP} is padding, which the
- * state passes unchanged, and whose output is zero.
+ * <p>Tokens may carry flags: {@link ScanInputs#RESET} starts a document, before which the state is zero; {@link ScanInputs#SKIP} is
+ * padding, which the state passes unchanged, and whose output is zero.
  *
- * @see <a href="https://arxiv.org/abs/2405.21060">Dao and Gu, Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured
- *     State Space Duality</a>
+ * @see <a href="https://arxiv.org/abs/2405.21060">Dao and Gu, Transformers are SSMs: Generalized Models and Efficient Algorithms Through
+ *     Structured State Space Duality</a>
  */
 public final class StateSpaceDual {
     private StateSpaceDual() {}
@@ -96,7 +97,8 @@ public final class StateSpaceDual {
     /**
      * Runs the recurrence.
      *
-     * @param chunk Q, tokens of a chunk of the decomposition, at least 1; the result depends on it by rounding only, and kernels choose their own
+     * @param chunk Q, tokens of a chunk of the decomposition, at least 1; the result depends on it by rounding only, and kernels choose
+     *     their own
      * @param flags {@link ScanInputs#RESET} and {@link ScanInputs#SKIP} of the tokens (B T), or null
      */
     public static Result apply(Operands x, int chunk, byte[] flags) {

@@ -4,7 +4,10 @@ import dev.sequent.kernel.Kernel;
 import dev.sequent.tensor.Tensor;
 import java.util.Optional;
 
-/** Contract of the state-space dual; see {@link StateSpaceDual}. Shapes and dtypes have been checked. Called without recording, inside a scope. */
+/**
+ * Contract of the state-space dual; see {@link StateSpaceDual}. Shapes and dtypes have been checked. Called without recording, inside a
+ * scope.
+ */
 public interface StateSpaceDualKernel extends Kernel {
     /** Why this kernel cannot compute the problem; empty when it can. */
     Optional<String> refusal(StateSpaceDual.Operands operands);

@@ -14,8 +14,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * A two-layer Mamba-2 language model gives what Hugging Face transformers gives for it in F64: logits, loss, every gradient, the losses of five
- * AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-7 because transformers computes A and the norms in F32 even then.
+ * A two-layer Mamba-2 language model gives what Hugging Face transformers gives for it in F64: logits, loss, every gradient, the losses of
+ * five AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-7 because transformers computes A and the norms in F32 even
+ * then.
  */
 class Mamba2GoldenTest {
     @ParameterizedTest
@@ -25,7 +26,8 @@ class Mamba2GoldenTest {
         LanguageModelConfig config = new LanguageModelConfig(97, 32, LayerPattern.repeat(2, layer), "rms", 1e-5, false, 0, 0, 0.1);
         try (Golden golden = Golden.open("mamba2"); Device device = Device.open(backend);
                 LanguageModel model = new LanguageModel(config, new Init(device, dtype, new Rng(1)))) {
-            GoldenCheck check = new GoldenCheck(golden, model, name -> GoldenCheck.Place.whole(name.startsWith("lm_head") ? name : "backbone." + name));
+            GoldenCheck check = new GoldenCheck(golden, model,
+                    name -> GoldenCheck.Place.whole(name.startsWith("lm_head") ? name : "backbone." + name));
             check.load();
             check.errors().expectWithin(outputs, gradients, losses);
         }

@@ -21,7 +21,8 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class Mamba2Test {
-    private static final Mamba2Config OTHER = new Mamba2Config(8, 6, 3, 2, 3, 7, 1, 18, 1e-2, 1, 1e-4, new Mamba2Config.Limit(0.01, 2), true, false, 1e-6, true,
+    private static final Mamba2Config OTHER =
+            new Mamba2Config(8, 6, 3, 2, 3, 7, 1, 18, 1e-2, 1, 1e-4, new Mamba2Config.Limit(0.01, 2), true, false, 1e-6, true,
             false, false);
 
     @Test
@@ -29,17 +30,20 @@ class Mamba2Test {
         Mamba2Config config = Mamba2Config.defaults().withStates(16).withHeads(8, 2);
         try (Device device = Device.open("cpu"); Mamba2 mixer = config.create(40, 1, new Init(device, 1))) {
             StringBuilder all = new StringBuilder();
-            mixer.namedParameters().forEach((name, p) -> all.append(name).append(p.value().shape()).append(p.has(Parameter.Flag.NO_DECAY) ? " no decay" : "")
+            mixer.namedParameters().forEach((name, p) ->
+                    all.append(name).append(p.value().shape()).append(p.has(Parameter.Flag.NO_DECAY) ? " no decay" : "")
                     .append(p.has(Parameter.Flag.KEEP_F32) ? ", F32; " : "; "));
-            assertThat(all.toString()).isEqualTo("dt_bias(10) no decay, F32; A_log(10) no decay, F32; D(10) no decay, F32; in_proj.weight(234, 40); "
-                    + "conv1d.weight(144, 1, 4); conv1d.bias(144) no decay; norm.weight(80) no decay; out_proj.weight(40, 80); ");
+            assertThat(all.toString()).isEqualTo("dt_bias(10) no decay, F32; A_log(10) no decay, F32; D(10) no decay, F32; "
+                    + "in_proj.weight(234, 40); conv1d.weight(144, 1, 4); conv1d.bias(144) no decay; norm.weight(80) no decay; "
+                    + "out_proj.weight(40, 80); ");
         }
     }
 
     @Test
     void initialValuesAreThoseOfTheReferenceImplementation() {
         Mamba2Config config = Mamba2Config.defaults().withStates(16).withHeads(1, 1);
-        try (Device device = Device.open("reference"); Scope _ = Scope.open(); Mamba2 mixer = config.create(64, 4, new Init(device, DType.F64, new Rng(1)))) {
+        try (Device device = Device.open("reference"); Scope _ = Scope.open();
+                Mamba2 mixer = config.create(64, 4, new Init(device, DType.F64, new Rng(1)))) {
             Map<String, Parameter> p = mixer.namedParameters();
             double[] a = p.get("A_log").value().exp().toDoubles();
             assertThat(Arrays.stream(a)).allMatch(x -> x >= 1 && x <= 16);
@@ -76,13 +80,15 @@ class Mamba2Test {
 
     @Test
     void badConfigurationsAreTypedErrors() {
-        for (Map<String, Object> bad : List.<Map<String, Object>>of(Map.of("d_state", 16), Map.of("state_size", 0), Map.of("conv_kernel", 1), Map.of("head_dim", 0),
+        for (Map<String, Object> bad : List.<Map<String, Object>>of(
+                Map.of("d_state", 16), Map.of("state_size", 0), Map.of("conv_kernel", 1), Map.of("head_dim", 0),
                 Map.of("n_groups", 0), Map.of("chunk_size", 0), Map.of("time_step_min", -1), Map.of("time_step_max", Double.NaN),
                 Map.of("time_step_limit", List.of(1, 0.5)), Map.of("time_step_limit", List.of(-1, 5)), Map.of("time_step_limit", 3),
                 Map.of("time_step_limit", List.of(Double.NaN, 5)), Map.of("layer_norm_epsilon", Double.NaN))) {
             assertThatThrownBy(() -> Mixers.parse("mamba2", bad)).as(bad.toString()).isInstanceOf(ConfigException.class);
         }
-        assertThatThrownBy(() -> Mamba2Config.defaults().heads(40)).isInstanceOf(ConfigException.class).hasMessageContaining("num_heads * head_dim = 80");
+        assertThatThrownBy(() -> Mamba2Config.defaults().heads(40)).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("num_heads * head_dim = 80");
         assertThatThrownBy(() -> OTHER.withHeads(3, 4).heads(18)).isInstanceOf(ConfigException.class).hasMessageContaining("n_groups");
         assertThatThrownBy(() -> Mamba2Config.parse(Map.of("num_heads", 5)).heads(64)).isInstanceOf(ConfigException.class);
     }

@@ -10,7 +10,8 @@ final class PlainDual {
 
     static StateSpaceDual.Result run(StateSpaceDual.Operands in, byte[] flags) {
         DualShape s = in.shape();
-        Tensor h = in.initialState() != null ? in.initialState() : Tensor.zeros(in.x().device(), in.x().dtype(), s.batch(), s.heads(), s.width(), s.states());
+        Tensor h = in.initialState() != null ? in.initialState()
+                : Tensor.zeros(in.x().device(), in.x().dtype(), s.batch(), s.heads(), s.width(), s.states());
         List<Tensor> ys = new ArrayList<>();
         for (int t = 0; t < s.tokens(); t++) {
             Tensor dt = in.dt().select(1, t).reshape(s.batch(), s.heads(), 1, 1);

@@ -58,7 +58,8 @@ class StateSpaceDualTest {
     }
 
     /** Outputs, and gradients of all operands for random cotangents of both outputs. */
-    static List<double[]> everything(List<Tensor> in, DualShape s, boolean all, Function<StateSpaceDual.Operands, StateSpaceDual.Result> form) {
+    static List<double[]> everything(List<Tensor> in, DualShape s, boolean all,
+            Function<StateSpaceDual.Operands, StateSpaceDual.Result> form) {
         List<Tensor> used = in.subList(0, all ? 7 : 5);
         List<Variable> variables = new ArrayList<>();
         used.forEach(t -> variables.add(Variable.of(t)));
@@ -101,9 +102,11 @@ class StateSpaceDualTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"2,7,4,3,2,5,3,true,true", "1,1,2,1,1,1,8,true,false", "1,17,3,2,3,4,5,false,true", "2,16,6,2,2,3,4,true,false", "1,9,2,3,1,4,100,false,false",
+    @CsvSource({"2,7,4,3,2,5,3,true,true", "1,1,2,1,1,1,8,true,false", "1,17,3,2,3,4,5,false,true", "2,16,6,2,2,3,4,true,false",
+            "1,9,2,3,1,4,100,false,false",
         "3,10,4,1,1,2,1,true,true"})
-    void chunkedFormEqualsRecurrence(int batch, int time, int heads, int width, int groups, int states, int chunk, boolean all, boolean flagged) {
+    void chunkedFormEqualsRecurrence(int batch, int time, int heads, int width, int groups, int states, int chunk, boolean all,
+            boolean flagged) {
         DualShape s = new DualShape(batch, time, heads, width, groups, states);
         byte[] flags = flags(s, flagged);
         try (Device device = Device.open("reference"); Scope _ = Scope.open()) {
@@ -142,7 +145,8 @@ class StateSpaceDualTest {
                 int which = i;
                 List<Tensor> wrong = new ArrayList<>(operands(device, DType.F64, s));
                 wrong.set(i, random(device, DType.F64, 1, 5, 3));
-                assertThatThrownBy(() -> pack(wrong, true)).as("operand %d", which).isInstanceOf(ShapeException.class).hasMessageContaining("stateSpaceDual");
+                assertThatThrownBy(() -> pack(wrong, true)).as("operand %d", which).isInstanceOf(ShapeException.class)
+                        .hasMessageContaining("stateSpaceDual");
                 List<Tensor> narrow = new ArrayList<>(operands(device, DType.F64, s));
                 narrow.set(i, narrow.get(i).cast(DType.F32));
                 assertThatThrownBy(() -> pack(narrow, true)).as("operand %d", which).isInstanceOf(DTypeException.class);
@@ -151,7 +155,8 @@ class StateSpaceDualTest {
             List<Tensor> groups = new ArrayList<>(in);
             groups.set(3, random(device, DType.F64, 1, 2, 7, 3, 2));
             assertThatThrownBy(() -> pack(groups, true)).isInstanceOf(ShapeException.class).hasMessageContaining("divides 4 heads");
-            assertThatThrownBy(() -> StateSpaceDual.apply(pack(in, true), 4, new byte[3])).isInstanceOf(ShapeException.class).hasMessageContaining("14 flags");
+            assertThatThrownBy(() -> StateSpaceDual.apply(pack(in, true), 4, new byte[3])).isInstanceOf(ShapeException.class)
+                    .hasMessageContaining("14 flags");
             assertThatThrownBy(() -> StateSpaceDual.apply(pack(in, true), 0, null)).isInstanceOf(ConfigException.class);
         }
     }

@@ -1,0 +1,275 @@
+package dev.sequent.ssm.scan;
+
+import dev.sequent.spi.Parallel;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.LongFunction;
+
+/**
+ * The backward pass of {@link StateSpaceDualCpu}. With S = C B^T o L, L the products of decays, u = dt x, h the state before a tile and g
+ * the gradient of the state after it:
+ *
+ * <pre>{@code
+ * du_j = sum over t >= j of S_tj dy_t + until_j B_j g                   dS_tj = dy_t u_j for t >= j
+ * dC_t = since_t dy_t h + sum of (L o dS)_tj B_j                        dB_j = until_j u_j g + sum of (L o dS)_tj C_t
+ * dh   = decay of the tile g + sum of since_t dy_t C_t^T
+ * }</pre>
+ *
+ * <p>The logarithm of a decay enters all products that span it, so its gradient is a sum of the terms above over the pairs of tokens on
+ * both sides of it.
+ */
+final class DualBackward {
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    private static final int TILE = DualLayout.TILE;
+    /** Tasks that there should be if the sizes allow: each beyond one for a group takes another copy of the gradients of B and C. */
+    private static final int TASKS = 16;
+
+    private final Parallel pool;
+    private final DualTiles tiles;
+    private final LongFunction<MemorySegment> allocator;
+    private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
+
+    DualBackward(Parallel pool, DualTiles tiles, LongFunction<MemorySegment> allocator) {
+        this.pool = pool;
+        this.tiles = tiles;
+        this.allocator = allocator;
+    }
+
+    /** One pass: what it reads and writes. */
+    private record Pass(DualInputs in, DualLayout layout, MemorySegment saved, ScanRows dy, DualGradients out, MemorySegment memory) {}
+
+    /** Heads of a task. Depends on the sizes only, as the order of sums must. */
+    private static int taskHeads(DualShape s) {
+        int wanted = Math.ceilDiv(TASKS, s.batch() * s.groups());
+        return Math.ceilDiv(s.headsPerGroup(), Math.min(wanted, s.headsPerGroup()));
+    }
+
+    private static int parts(DualShape s) {
+        return Math.ceilDiv(s.headsPerGroup(), taskHeads(s));
+    }
+
+    /** Elements of the gradient of B. */
+    private static long matrix(DualShape s) {
+        return (long) s.batch() * s.tokens() * s.groups() * s.states();
+    }
+
+    private static long sharedFloats(DualShape s) {
+        return parts(s) == 1 ? 0 : 2 * parts(s) * matrix(s);
+    }
+
+    static long workspaceFloats(DualShape s) {
+        return sharedFloats(s) + 2L * s.batch() * s.heads();
+    }
+
+    void run(DualInputs in, MemorySegment saved, ScanRows dy, DualStates dFinalState, DualGradients out, MemorySegment memory) {
+        DualShape s = in.shape();
+        int parts = parts(s);
+        Pass pass = new Pass(in, DualLayout.of(s), saved, dy, out, memory);
+        pool.forEach(s.batch() * s.groups() * parts, task -> task(pass, dFinalState, task / parts / s.groups(), task / parts % s.groups(),
+                task % parts));
+        if (parts > 1) {
+            ScanWorkspace.sum(pool, memory, 0, parts, matrix(s), out.b());
+            ScanWorkspace.sum(pool, memory, parts * matrix(s), parts, matrix(s), out.c());
+        }
+        long scalars = sharedFloats(s);
+        ScanWorkspace.sum(pool, memory, scalars, s.batch(), s.heads(), out.a());
+        ScanWorkspace.sum(pool, memory, scalars + (long) s.batch() * s.heads(), s.batch(), s.heads(), out.skip());
+    }
+
+    private void task(Pass pass, DualStates dFinalState, int batch, int group, int part) {
+        DualInputs in = pass.in();
+        DualShape shape = in.shape();
+        DualLayout layout = pass.layout();
+        DualScratch s = StateSpaceDualCpu.scratch(scratch, allocator, layout, taskHeads(shape), true);
+        int first = part * taskHeads(shape);
+        int heads = Math.min(taskHeads(shape), shape.headsPerGroup() - first);
+        int firstHead = group * shape.headsPerGroup() + first;
+        for (int h = 0; h < heads; h++) {
+            s.aGrad[h] = 0;
+            s.skipGrad[h] = 0;
+            if (dFinalState == null) {
+                s.state(h).fill((byte) 0);
+            } else {
+                dFinalState.load(shape, layout, batch, firstHead + h, s.state(h));
+            }
+        }
+        for (int chunk = Math.ceilDiv(shape.tokens(), layout.chunk()) - 1; chunk >= 0; chunk--) {
+            int token = chunk * layout.chunk();
+            int count = Math.min(layout.chunk(), shape.tokens() - token);
+            s.pack(tiles, in, batch, group, token, count);
+            s.bGrad.fill((byte) 0);
+            s.cGrad.fill((byte) 0);
+            s.productGrad.fill((byte) 0);
+            for (int h = 0; h < heads; h++) {
+                s.packSteps(tiles, in, batch, firstHead + h, token, count);
+                replay(pass, s, batch, firstHead + h, token);
+                for (int i = s.tiles - 1; i >= 0; i--) {
+                    tile(pass, s, batch, firstHead + h, h, token, i);
+                }
+            }
+            storeMatrices(pass, s, batch, group, part, token);
+        }
+        for (int h = 0; h < heads; h++) {
+            if (pass.out().initialState() != null) {
+                pass.out().initialState().store(shape, layout, batch, firstHead + h, s.state(h));
+            }
+            long at = sharedFloats(shape) + (long) batch * shape.heads() + firstHead + h;
+            pass.memory().setAtIndex(F32, at, (float) s.aGrad[h]);
+            pass.memory().setAtIndex(F32, at + (long) shape.batch() * shape.heads(), (float) s.skipGrad[h]);
+        }
+    }
+
+    /** Runs the recurrence of a chunk again, keeping the states before its tiles. */
+    private void replay(Pass pass, DualScratch s, int batch, int head, int token) {
+        DualInputs in = pass.in();
+        MemorySegment state = StateSpaceDualCpu.savedState(pass.saved(), in.shape(), pass.layout(), batch, head,
+                token / pass.layout().chunk());
+        for (int i = 0; i < s.tiles; i++) {
+            boolean reset = in.has(batch, token + s.starts[i], ScanInputs.RESET);
+            MemorySegment here = reset ? s.zero() : s.before(s.starts[i]);
+            if (i == 0 && !reset) {
+                here.copyFrom(state);
+            }
+            if (i + 1 < s.tiles && !in.has(batch, token + s.starts[i + 1], ScanInputs.RESET)) {
+                s.prepare(tiles, in, batch, head, token, i);
+                MemorySegment next = s.before(s.starts[i + 1]).copyFrom(here);
+                s.advance(tiles, i, s.bColumns, s.driveToEnd, next);
+            }
+        }
+    }
+
+    private void tile(Pass pass, DualScratch s, int batch, int head, int local, int chunkStart, int tile) {
+        DualInputs in = pass.in();
+        DualLayout layout = pass.layout();
+        int start = s.starts[tile];
+        int rows = s.rows(tile);
+        int token = chunkStart + start;
+        boolean reset = in.has(batch, token, ScanInputs.RESET);
+        MemorySegment carry = s.state(local);
+        MemorySegment before = reset ? s.zero() : s.before(start);
+        s.prepare(tiles, in, batch, head, chunkStart, tile);
+        s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.ones, s.dy);
+        for (int p = 0; p < layout.panels(); p++) {
+            int at = p * layout.tilePanel();
+            tiles.scale(s.dy, at, layout.panel(), s.since, rows, layout.panel(), s.dySince, at, layout.panel());
+            tiles.transpose(s.dy, at, layout.panel(), s.dyColumns, at);
+            tiles.transpose(s.drive, at, layout.panel(), s.driveColumns, at);
+            tiles.multiply(TILE, s.dy, at, layout.panel(), layout.panel(), s.driveColumns, at, TILE, s.inner, 0, TILE, p == 0, 1);
+        }
+        tiles.transpose(s.mix, 0, TILE, s.mixColumns, 0);
+        tiles.addProducts(s.decays, s.inner, rows * TILE, s.productGrad, start * TILE);
+        share(s, layout, before, s.dyColumns, s.since, rows, s.cColumns, s.cGrad, start, s.fromState);
+        share(s, layout, carry, s.driveColumns, s.until, rows, s.bColumns, s.bGrad, start, s.toState);
+        s.read(tiles, tile, s.mixColumns, true, s.dy, s.b, s.until, carry, s.dDrive);
+        float through = s.since[rows - 1] * tiles.dot(carry, 0, before, 0, layout.state());
+        storeInput(pass, s, batch, head, local, token, start, rows, through);
+        if (reset) {
+            carry.fill((byte) 0);
+        } else {
+            s.advance(tiles, tile, s.cColumns, s.dySince, carry);
+        }
+    }
+
+    /** A tile's share of the gradient of B or C that goes through the state, and its inner products with B or C. */
+    private void share(DualScratch s, DualLayout layout, MemorySegment state, MemorySegment columns, float[] factors, int rows,
+            MemorySegment weights, MemorySegment total, int start, float[] sums) {
+        for (int p = 0; p < layout.panels(); p++) {
+            tiles.multiply(TILE, state, p * layout.statePanel(), layout.panel(), layout.panel(), columns, p * layout.tilePanel(), TILE,
+                    s.share, 0, layout.states(), p == 0, 1);
+        }
+        tiles.collect(s.share, layout.states(), factors, rows, weights, start, total, start, layout.chunkRow(), sums);
+    }
+
+    /** Writes the gradients of the input and the step sizes of a tile, and adds to those of A and D. */
+    private void storeInput(Pass pass, DualScratch s, int batch, int head, int local, int token, int start, int rows, float through) {
+        DualInputs in = pass.in();
+        DualLayout layout = pass.layout();
+        int width = in.shape().width();
+        float a = in.a().getAtIndex(F32, head);
+        float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
+        MemorySegment x = in.x().slice(batch, token, rows, head * width, width);
+        MemorySegment dx = pass.out().x().slice(batch, token, rows, head * width, width);
+        int xRow = (int) in.x().tokenStride();
+        int dxRow = (int) pass.out().x().tokenStride();
+        for (int t = 0; t < rows; t++) {
+            s.inputDots[t] = 0;
+            s.sums[t] = 0;
+        }
+        for (int p = 0; p < layout.panels(); p++) {
+            int at = p * layout.tilePanel();
+            int columns = layout.columns(p);
+            tiles.combine(s.dDrive, at, layout.panel(), s.steps, s.dy, at, layout.panel(), skip, rows, columns, dx, p * layout.panel(),
+                    dxRow);
+            tiles.dots(x, p * layout.panel(), xRow, s.dDrive, at, layout.panel(), rows, columns, s.inputDots);
+            tiles.dots(x, p * layout.panel(), xRow, s.dy, at, layout.panel(), rows, columns, s.sums);
+        }
+        StateSpaceDualCpu.clearPadding(in, batch, token, rows, dx, dxRow, width);
+        decayGradients(s, rows, through);
+        MemorySegment dDt = pass.out().dt().slice(batch, token, rows, head, 1);
+        for (int t = 0; t < rows; t++) {
+            boolean padding = in.has(batch, token + t, ScanInputs.SKIP);
+            dDt.setAtIndex(F32, t * pass.out().dt().tokenStride(), padding ? 0 : s.inputDots[t] + a * s.fromState[t]);
+            s.aGrad[local] += padding ? 0 : s.dt[start + t] * s.fromState[t];
+            s.skipGrad[local] += padding ? 0 : s.sums[t];
+        }
+    }
+
+    /**
+     * Replaces {@code fromState} by the gradients of the logarithms of the tile's decays: what comes from the state to tokens from t on,
+     * what goes from tokens before t to the state, what passes the tile, and what goes from tokens before t to tokens from t on.
+     */
+    private static void decayGradients(DualScratch s, int rows, float through) {
+        float[] across = new float[TILE];
+        MemorySegment mix = s.mix.asSlice(0, (long) TILE * TILE * Float.BYTES);
+        MemorySegment inner = s.inner.asSlice(0, (long) TILE * TILE * Float.BYTES);
+        float later = 0;
+        for (int t = rows - 1; t >= 0; t--) {
+            later += s.fromState[t];
+            s.fromState[t] = later + through;
+        }
+        float earlier = 0;
+        for (int t = 0; t < rows; t++) {
+            s.fromState[t] += earlier;
+            earlier += s.toState[t];
+            float sum = 0;
+            for (int i = t; i < rows; i++) {
+                if (t > 0) {
+                    int at = i * TILE + t - 1;
+                    across[i] += mix.get(F32, at * 4L) * inner.get(F32, at * 4L);
+                }
+                sum += across[i];
+            }
+            s.fromState[t] += sum;
+        }
+    }
+
+    /** Writes the gradients of B and C of a chunk: what went through the state, and what went from token to token. */
+    private void storeMatrices(Pass pass, DualScratch s, int batch, int group, int part, int token) {
+        DualShape shape = pass.in().shape();
+        boolean single = parts(shape) == 1;
+        MemorySegment db = single ? pass.out().b() : pass.memory().asSlice(part * matrix(shape) * Float.BYTES);
+        MemorySegment dc = single ? pass.out().c() : pass.memory().asSlice((parts(shape) + part) * matrix(shape) * Float.BYTES);
+        for (int i = 0; i < s.tiles; i++) {
+            for (int t = s.starts[i]; t < s.starts[i + 1]; t++) {
+                long at = ((((long) batch * shape.tokens() + token + t) * shape.groups()) + group) * shape.states();
+                storeRow(pass, s, s.bGrad, s.c, i, t, true, db.asSlice(at * Float.BYTES, (long) shape.states() * Float.BYTES));
+                storeRow(pass, s, s.cGrad, s.b, i, t, false, dc.asSlice(at * Float.BYTES, (long) shape.states() * Float.BYTES));
+            }
+        }
+    }
+
+    private void storeRow(Pass pass, DualScratch s, MemorySegment columns, MemorySegment source, int tile, int t, boolean isB,
+            MemorySegment out) {
+        int n = pass.layout().states();
+        int row = pass.layout().chunkRow();
+        for (int i = 0; i < n; i++) {
+            s.rows.set(F32, i * 4L, columns.get(F32, (i * row + t) * 4L));
+        }
+        for (int i = isB ? t : s.starts[tile]; i < (isB ? s.starts[tile + 1] : t + 1); i++) {
+            int from = isB ? i : t;
+            int column = (isB ? t : i) - s.starts[tile];
+            tiles.add(s.productGrad.get(F32, (from * TILE + column) * 4L), source, i * n, n, s.rows, 0);
+        }
+        MemorySegment.copy(s.rows, 0, out, 0, out.byteSize());
+    }
+}

@@ -1,0 +1,221 @@
+package dev.sequent.ssm.scan;
+
+import dev.sequent.fused.Simd;
+import dev.sequent.spi.Parallel;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.LongFunction;
+
+/**
+ * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
+ *
+ * <p>The chunked form of the paper with chunks of {@link DualLayout#TILE} tokens, which fit in vector registers: between its tokens a tile
+ * multiplies (C B^T o L) by the input, where C B^T is shared by the heads of a group and L has the products of decays, which need one
+ * multiplication each and neither overflow nor cancel; from the state it reads, and to the state it adds, by products of matrices whose
+ * operands stay in the first two levels of cache. A tile costs 2 N + TILE multiplications and additions for each number of its input, as
+ * few as the plain recurrence, but loads and stores the state once for all of its tokens.
+ *
+ * <p>A task is a sequence and some heads of a group. The backward pass keeps no activations but a state for every chunk of some tiles: it
+ * walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint. Sums over heads, sequences and tokens
+ * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. One sequence with few heads
+ * gives few tasks; since a chunk's share of the state is linear in the state before it, chunks could be tasks as well.
+ *
+ * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
+ */
+final class StateSpaceDualCpu {
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    /** Tasks for every thread: enough to balance the load. */
+    private static final int TASKS_PER_THREAD = 3;
+    /** Elements of the state below which a single token is not worth waking other threads. */
+    private static final int PARALLEL_STEP = 1 << 16;
+
+    private final Parallel pool;
+    private final DualTiles tiles;
+    private final LongFunction<MemorySegment> allocator;
+    private final ThreadLocal<DualScratch> forwardScratch = new ThreadLocal<>();
+    private final DualBackward backward;
+
+    StateSpaceDualCpu(Parallel pool, DualTiles tiles, LongFunction<MemorySegment> allocator) {
+        this.pool = pool;
+        this.tiles = tiles;
+        this.allocator = allocator;
+        this.backward = new DualBackward(pool, tiles, allocator);
+    }
+
+    /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
+    static StateSpaceDualCpu on(Parallel pool, boolean vectorised) {
+        DualTiles tiles = Simd.choose(vectorised, () -> new VectorDualTiles(), () -> new ScalarDualTiles());
+        return new StateSpaceDualCpu(pool, tiles, ScanScratch::allocate);
+    }
+
+    /** F32 elements of the states that {@link #forward} saves for {@link #backward}. */
+    static long savedFloats(DualShape shape) {
+        DualLayout layout = DualLayout.of(shape);
+        return (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.tokens(), layout.chunk()) * layout.state();
+    }
+
+    static MemorySegment savedState(MemorySegment saved, DualShape shape, DualLayout layout, int batch, int head, int chunk) {
+        long index = ((long) batch * shape.heads() + head) * Math.ceilDiv(shape.tokens(), layout.chunk()) + chunk;
+        return saved.asSlice(index * layout.state() * Float.BYTES, (long) layout.state() * Float.BYTES);
+    }
+
+    /** F32 elements of the working memory that {@link #backward} is given. */
+    static long workspaceFloats(DualShape shape) {
+        return DualBackward.workspaceFloats(shape);
+    }
+
+    /**
+     * Runs the recurrence.
+     *
+     * @param y receives the output, (B, T, H P)
+     * @param finalState receives the state after the last token; (B, H, P, N) without gaps if there is one token and {@code saved} is null
+     * @param saved receives {@link #savedFloats} elements for {@link #backward}, or null
+     */
+    void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved) {
+        DualShape shape = in.shape();
+        if (isStep(shape, saved != null)) {
+            step(in, y, finalState);
+            return;
+        }
+        int wanted = Math.ceilDiv(pool.threads() * TASKS_PER_THREAD, shape.batch() * shape.groups());
+        int heads = Math.ceilDiv(shape.headsPerGroup(), Math.min(wanted, shape.headsPerGroup()));
+        int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
+        pool.forEach(shape.batch() * shape.groups() * parts, task -> {
+            int group = task / parts % shape.groups();
+            int first = task % parts * heads;
+            forwardTask(in, y, finalState, saved, task / parts / shape.groups(), group, first, Math.min(heads,
+                    shape.headsPerGroup() - first));
+        });
+    }
+
+    /** Whether {@link #forward} takes the way of a single token, which reads and writes states where they lie. */
+    static boolean isStep(DualShape shape, boolean save) {
+        return shape.tokens() == 1 && !save;
+    }
+
+    /**
+     * Runs the gradients of {@link #forward}.
+     *
+     * @param saved what the forward pass on the same operands saved
+     * @param dy gradient of the output, (B, T, H P)
+     * @param dFinalState gradient of the final state, or null for zero
+     * @param out receives the gradients
+     * @param memory {@link #workspaceFloats} elements, overwritten
+     */
+    void backward(DualInputs in, MemorySegment saved, ScanRows dy, DualStates dFinalState, DualGradients out, MemorySegment memory) {
+        backward.run(in, saved, dy, dFinalState, out, memory);
+    }
+
+    static DualScratch scratch(ThreadLocal<DualScratch> owner, LongFunction<MemorySegment> allocator, DualLayout layout, int heads,
+            boolean backward) {
+        DualScratch s = owner.get();
+        if (s == null || !s.fits(layout, heads, backward)) {
+            s = new DualScratch(allocator, layout, heads, backward);
+            owner.set(s);
+        }
+        return s;
+    }
+
+    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, int batch, int group, int first,
+            int heads) {
+        DualShape shape = in.shape();
+        DualLayout layout = DualLayout.of(shape);
+        DualScratch s = scratch(forwardScratch, allocator, layout, heads, false);
+        int firstHead = group * shape.headsPerGroup() + first;
+        for (int h = 0; h < heads; h++) {
+            if (in.initialState() == null) {
+                s.state(h).fill((byte) 0);
+            } else {
+                in.initialState().load(shape, layout, batch, firstHead + h, s.state(h));
+            }
+        }
+        for (int t = 0; t < shape.tokens(); t += layout.chunk()) {
+            int count = Math.min(layout.chunk(), shape.tokens() - t);
+            s.pack(tiles, in, batch, group, t, count);
+            for (int h = 0; h < heads; h++) {
+                if (saved != null) {
+                    savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk()).copyFrom(s.state(h));
+                }
+                s.packSteps(tiles, in, batch, firstHead + h, t, count);
+                for (int i = 0; i < s.tiles; i++) {
+                    forwardTile(in, y, s, layout, batch, firstHead + h, t, i, s.state(h));
+                }
+            }
+        }
+        for (int h = 0; h < heads; h++) {
+            finalState.store(shape, layout, batch, firstHead + h, s.state(h));
+        }
+    }
+
+    private void forwardTile(DualInputs in, ScanRows y, DualScratch s, DualLayout layout, int batch, int head, int chunkStart, int tile,
+            MemorySegment state) {
+        int width = in.shape().width();
+        int token = chunkStart + s.starts[tile];
+        int rows = s.rows(tile);
+        if (in.has(batch, token, ScanInputs.RESET)) {
+            state.fill((byte) 0);
+        }
+        s.prepare(tiles, in, batch, head, chunkStart, tile);
+        s.read(tiles, tile, s.mix, false, s.drive, s.c, s.since, state, s.y);
+        s.advance(tiles, tile, s.bColumns, s.driveToEnd, state);
+        MemorySegment x = in.x().slice(batch, token, rows, head * width, width);
+        MemorySegment out = y.slice(batch, token, rows, head * width, width);
+        float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
+        for (int p = 0; p < layout.panels(); p++) {
+            int at = p * layout.panel();
+            int columns = layout.columns(p);
+            if (in.skip() == null) {
+                tiles.scale(s.y, p * layout.tilePanel(), layout.panel(), s.ones, rows, columns, out, at, (int) y.tokenStride());
+            } else {
+                tiles.combine(s.y, p * layout.tilePanel(), layout.panel(), s.ones, x, at, (int) in.x().tokenStride(), skip, rows, columns,
+                        out, at, (int) y.tokenStride());
+            }
+        }
+        clearPadding(in, batch, token, rows, out, (int) y.tokenStride(), width);
+    }
+
+    /** Zeros in the rows of tokens that are padding. */
+    static void clearPadding(DualInputs in, int batch, int token, int rows, MemorySegment out, long row, int width) {
+        for (int t = 0; in.flags() != null && t < rows; t++) {
+            if (in.has(batch, token + t, ScanInputs.SKIP)) {
+                out.asSlice(t * row * Float.BYTES, (long) width * Float.BYTES).fill((byte) 0);
+            }
+        }
+    }
+
+    /** One token needs no packing: the state is read and written where it lies. */
+    private void step(DualInputs in, ScanRows y, DualStates finalState) {
+        DualShape shape = in.shape();
+        int tasks = shape.batch() * shape.heads();
+        // the pool also sets the treatment of denormals, which decaying states reach
+        int share = (long) tasks * shape.width() * shape.states() < PARALLEL_STEP ? tasks : 1;
+        pool.forEach(tasks / share, first -> {
+            for (int task = first * share; task < (first + 1) * share; task++) {
+                stepHead(in, y, finalState, task / shape.heads(), task % shape.heads());
+            }
+        });
+    }
+
+    private void stepHead(DualInputs in, ScanRows y, DualStates finalState, int batch, int head) {
+        DualShape shape = in.shape();
+        boolean reset = in.has(batch, 0, ScanInputs.RESET);
+        MemorySegment before = reset || in.initialState() == null ? null : in.initialState().rows(shape, batch, head);
+        MemorySegment after = finalState.rows(shape, batch, head);
+        MemorySegment out = y.slice(batch, 0, 1, head * shape.width(), shape.width());
+        if (in.has(batch, 0, ScanInputs.SKIP)) {
+            out.fill((byte) 0);
+            if (before == null) {
+                after.fill((byte) 0);
+            } else {
+                after.copyFrom(before);
+            }
+            return;
+        }
+        float dt = in.dt().slice(batch, 0, 1, head, 1).get(F32, 0);
+        float decay = (float) Math.exp(dt * in.a().getAtIndex(F32, head));
+        int from = head / shape.headsPerGroup() * shape.states();
+        tiles.step(shape.width(), shape.states(), before, after, decay, dt, in.x().slice(batch, 0, 1, head * shape.width(), shape.width()),
+                in.b().slice(batch, 0, 1, from, shape.states()), in.c().slice(batch, 0, 1, from, shape.states()),
+                in.skip() == null ? 0 : in.skip().getAtIndex(F32, head), out);
+    }
+}

@@ -75,7 +75,7 @@ abstract class LlamaFormat implements CheckpointFamily {
         int positions = r.integer("max_position_embeddings", 2048, 1, MOST);
         RopeKeys rope = RopeKeys.read(r, name, positions);
         AttentionConfig attention = new AttentionConfig(heads, r.integer("num_key_value_heads", defaultKeyValueHeads(heads), 1, MOST),
-                headWidth * heads == width ? 0 : headWidth, rope.theta(), 1, attentionBias(r), false, 1e-6, window(r),
+                (long) headWidth * heads == width ? 0 : headWidth, rope.theta(), 1, attentionBias(r), false, 1e-6, window(r),
                 r.number("attention_dropout", 0), std, rope.scaling());
         MlpConfig mlp = new MlpConfig("gated", r.integer("intermediate_size", 1, MOST), mlpBias(r));
         LanguageModelConfig config = new LanguageModelConfig(r.integer("vocab_size", 1, MOST), width,

@@ -188,7 +188,7 @@ public final class EmulatedCuda {
         }
         for (String name : LIBRARIES) {
             String file = name.equals("libcuda") ? "libcuda.so.1" : name + ".so.13";
-            compile(work, List.of("g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", name + ".cpp", "-o", file, "-ldl"));
+            compile(work, List.of("g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", name + ".cpp", "-o", file, "-ldl"));
         }
         List<String> header = new ArrayList<>(List.of("g++"));
         header.addAll(KERNEL_FLAGS);

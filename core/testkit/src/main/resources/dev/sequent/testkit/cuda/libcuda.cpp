@@ -48,7 +48,7 @@ static size_t used, peak;
 static long launches, fail_at = -1, order = -1, memory = 1L << 30, devices = 1, major = 9, minor = 0, version = 13000, init_code, module_code;
 static R sticky;
 static thread_local void* context;
-constexpr size_t GUARD = 512;
+constexpr size_t GUARD = 256;
 constexpr unsigned char GUARD_BYTE = 0xff;
 constexpr size_t QUEUE = 24;
 
@@ -68,15 +68,26 @@ static bool is_pinned(const void* p) {
     return (char*) p < i->first + i->second;
 }
 static bool guards_hold(const Allocation& a) {
-    for (size_t i = 0; i < GUARD; i++)
-        if ((unsigned char) a.base[i] != GUARD_BYTE || (unsigned char) a.base[GUARD + a.size + i] != GUARD_BYTE) return false;
-    return true;
+    static const std::vector<char> intact(GUARD, (char) GUARD_BYTE);
+    return !memcmp(a.base, intact.data(), GUARD) && !memcmp(a.base + GUARD + a.size, intact.data(), GUARD);
 }
-static R check_guards(const std::string& kernel) {
-    for (auto& a : live) if (!guards_hold(a.second)) {
-        fprintf(stderr, "cuda stand-in: kernel %s wrote outside of an allocation of %zu bytes\n", kernel.c_str(), a.second.size);
-        return sticky = ILLEGAL_ADDRESS;
+static R broken(const std::string& kernel, const Allocation& a) {
+    fprintf(stderr, "cuda stand-in: kernel %s wrote outside of an allocation of %zu bytes\n", kernel.c_str(), a.size);
+    return sticky = ILLEGAL_ADDRESS;
+}
+// After a launch the allocations that its parameters point to are looked at, and all of them whenever somebody waits for the device.
+static R check_guards(const std::string& kernel, std::vector<std::vector<char>>& values) {
+    for (auto& v : values) {
+        P p;
+        if (v.size() != sizeof p) continue;
+        memcpy(&p, v.data(), sizeof p);
+        auto i = live.upper_bound(p);
+        if (i != live.begin() && p < (--i)->first + i->second.size && !guards_hold(i->second)) return broken(kernel, i->second);
     }
+    return OK;
+}
+static R check_guards() {
+    for (auto& a : live) if (!guards_hold(a.second)) return broken("that ran lately", a.second);
     return OK;
 }
 static R flush(Stream* s) {
@@ -111,7 +122,7 @@ static R run_kernel(Function* f, const std::vector<unsigned>& d, size_t shared, 
         fprintf(stderr, "cuda stand-in: kernel %s: %s\n", f->name.c_str(), why);
         return sticky = LAUNCH_FAILED;
     }
-    return check_guards(f->name);
+    return check_guards(f->name, values);
 }
 
 // For libcublasLt's stand-in: work in the order of a stream.
@@ -364,7 +375,18 @@ API cuStreamSynchronize(void* s) {
         q->invalid = true;
         return CAPTURE_UNSUPPORTED;
     }
-    return flush(q);
+    R r = flush(q);
+    return r ? r : check_guards();
+}
+API cuEventCreate(void** e, unsigned) { ENTER *e = new Event; return OK; }
+API cuEventDestroy_v2(void* e) { ENTER delete (Event*) e; return OK; }
+API cuEventRecord(void* e, void* s) {
+    ENTER
+    return ((Stream*) s)->capturing ? CAPTURE_UNSUPPORTED : e ? OK : INVALID_HANDLE;
+}
+API cuEventSynchronize(void* e) {
+    ENTER
+    return e ? flush_all() : INVALID_HANDLE;        // coarser than the driver, which waits for what came before the record
 }
 API cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void* s, void** params, void** extra) {
     ENTER

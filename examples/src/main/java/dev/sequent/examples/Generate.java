@@ -56,7 +56,9 @@ public final class Generate implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "the same seed gives the same text (default: ${DEFAULT-VALUE})")
     private long seed;
 
-    @Option(names = "--backend", paramLabel = "NAME", defaultValue = "cpu", description = "where to compute (default: ${DEFAULT-VALUE})")
+    @Option(names = "--backend", paramLabel = "NAME[:N]", defaultValue = "cpu",
+            description = "where to compute: cpu, reference, cuda, nd4j or djl, and which of its devices; nd4j and djl need Maven's -Pnd4j or -Pdjl (default: "
+                    + "${DEFAULT-VALUE})")
     private String backend;
 
     @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads of the backend (default: all cores)")

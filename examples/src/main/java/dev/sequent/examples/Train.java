@@ -89,7 +89,9 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--stop-after", paramLabel = "N", defaultValue = "0", description = "stop each model at this step, to be resumed later (default: at the end)")
     private long stopAfter;
 
-    @Option(names = "--backend", paramLabel = "NAME", defaultValue = "cpu", description = "where to compute (default: ${DEFAULT-VALUE})")
+    @Option(names = "--backend", paramLabel = "NAME[:N]", defaultValue = "cpu",
+            description = "where to compute: cpu, reference, cuda, nd4j or djl, and which of its devices; nd4j and djl need Maven's -Pnd4j or -Pdjl (default: "
+                    + "${DEFAULT-VALUE})")
     private String backend;
 
     @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads of the backend (default: all cores)")

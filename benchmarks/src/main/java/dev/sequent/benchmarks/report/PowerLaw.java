@@ -1,0 +1,61 @@
+package dev.sequent.benchmarks.report;
+
+import java.util.List;
+import java.util.Locale;
+import org.apache.commons.math3.exception.MathIllegalArgumentException;
+import org.apache.commons.math3.stat.regression.SimpleRegression;
+
+/**
+ * A fit y = c x^exponent by least squares in the logarithms.
+ *
+ * @param exponent the power
+ * @param halfWidth half the width of its 95 % confidence interval, NaN for fewer than three points
+ * @param factor c
+ */
+record PowerLaw(double exponent, double halfWidth, double factor) {
+    /** A point with positive coordinates. */
+    record Point(double x, double y) {}
+
+    static PowerLaw fit(List<Point> points) {
+        SimpleRegression regression = new SimpleRegression();
+        points.forEach(p -> regression.addData(Math.log(p.x()), Math.log(p.y())));
+        double half = Double.NaN;
+        if (points.size() > 2) {
+            try {
+                half = regression.getSlopeConfidenceInterval();
+            } catch (MathIllegalArgumentException e) {
+                half = Double.NaN; // all points at one x
+            }
+        }
+        return new PowerLaw(regression.getSlope(), half, Math.exp(regression.getIntercept()));
+    }
+
+    /**
+     * Where the two sides become equal, by straight lines in the logarithms between neighbouring points of the same x; NaN where the order of
+     * the two never changes.
+     */
+    static double crossover(List<Point> a, List<Point> b) {
+        double lastX = Double.NaN;
+        double last = Double.NaN;
+        for (Point p : a) {
+            for (Point q : b) {
+                if (p.x() != q.x()) {
+                    continue;
+                }
+                double difference = Math.log(p.y()) - Math.log(q.y());
+                if (!Double.isNaN(last) && last * difference < 0) {
+                    double share = last / (last - difference);
+                    return Math.exp(Math.log(lastX) + share * (Math.log(p.x()) - Math.log(lastX)));
+                }
+                lastX = p.x();
+                last = difference;
+            }
+        }
+        return Double.NaN;
+    }
+
+    @Override
+    public String toString() {
+        return Double.isNaN(halfWidth) ? String.format(Locale.ROOT, "%.2f", exponent) : String.format(Locale.ROOT, "%.2f ± %.2f", exponent, halfWidth);
+    }
+}

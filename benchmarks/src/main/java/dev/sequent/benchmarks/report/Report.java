@@ -1,0 +1,208 @@
+package dev.sequent.benchmarks.report;
+
+import dev.sequent.benchmarks.run.RunBenchmarks;
+import dev.sequent.cost.Roofline;
+import dev.sequent.cost.Work;
+import dev.sequent.io.AtomicFiles;
+import dev.sequent.io.Json;
+import dev.sequent.io.JsonView;
+import dev.sequent.type.DataException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import java.util.function.ToDoubleFunction;
+import picocli.CommandLine;
+
+/**
+ * Turns the results of a run into {@code report.html} (self-contained), plots as PNG and SVG, and {@code results.csv}: time per token against length
+ * with fitted exponents, memory, crossover lengths, fraction of the machine's peak, predicted against measured cost.
+ */
+@CommandLine.Command(name = "report", mixinStandardHelpOptions = true, sortOptions = false, description = "Turns benchmark results into a page, plots and a table.")
+public final class Report implements Callable<Integer> {
+    private static final long MAX_RECORD = 1 << 20;
+    /** Lengths from which on a mixer's cost is its growth and not its overhead. */
+    private static final long ASYMPTOTIC = 1024;
+
+    @CommandLine.Parameters(arity = "0..1", paramLabel = "DIRECTORY", description = "where the runner put its results (default: ${DEFAULT-VALUE})")
+    private Path directory = Path.of("runs", "bench");
+
+    @CommandLine.Option(names = "--peers", paramLabel = "FILE", description = "further results in the same format, as the scripts under benchmarks/peers write them")
+    private List<Path> peers = List.of();
+
+    private List<Measurement> all;
+    private Roofline peak;
+    private Page page;
+
+    /** See the class. */
+    public static void main(String[] args) {
+        System.exit(new CommandLine(new Report()).execute(args));
+    }
+
+    @Override
+    public Integer call() {
+        all = new ArrayList<>(Measurement.read(directory.resolve(RunBenchmarks.RESULTS)));
+        peers.forEach(p -> all.addAll(Measurement.read(p)));
+        JsonView record = JsonView.of(Json.read(directory.resolve(RunBenchmarks.RECORD), MAX_RECORD, Json.Dialect.PYTHON, DataException::new),
+                RunBenchmarks.RECORD, DataException::new);
+        peak = new Roofline(record.at("peak_flops_per_second").asDouble(), record.at("peak_bytes_per_second").asDouble());
+        page = new Page("What a long sequence costs");
+        conditions(record);
+        growth("MixerBenchmark.forward", "One layer forward", "mixer-forward", "time", "T (tokens in the sequence)");
+        growth("MixerBenchmark.gradient", "One layer forward and backward", "mixer-gradient", "time", "T (tokens in the sequence)");
+        growth("PrefillBenchmark.prompt", "Reading a prompt with a whole model", "prefill", "time", "T (tokens of the prompt)");
+        growth("DecodeBenchmark.token", "One more token through one layer", "decode", "context", "context (tokens before)");
+        memory();
+        training();
+        kernels();
+        prediction();
+        AtomicFiles.write(directory.resolve("report.html"), page.finish());
+        AtomicFiles.write(directory.resolve("results.csv"), csv());
+        System.out.println("report in " + directory.resolve("report.html"));
+        return 0;
+    }
+
+    private void conditions(JsonView record) {
+        page.section("Conditions", "Times are means of JMH's average-time mode, one process per measurement. The peaks are what the backend reached in large matrix products"
+                + " and in adding large arrays, just before the run.");
+        List<List<String>> rows = new ArrayList<>();
+        record.members().forEach((name, value) -> rows.add(List.of(name.replace('_', ' '), text(value))));
+        page.table(List.of("", ""), rows);
+    }
+
+    private static String text(JsonView value) {
+        return switch (value.value()) {
+            case Json.Str s -> value.asString();
+            case Json.Num n when n.isInteger() -> Long.toString(value.asLong());
+            case Json.Num _ -> String.format(Locale.ROOT, "%.3g", value.asDouble());
+            case Json other -> other.toString();
+        };
+    }
+
+    /** Points of each subject of a benchmark, by increasing x. */
+    private Map<String, List<PowerLaw.Point>> points(Predicate<Measurement> of, ToDoubleFunction<Measurement> x, ToDoubleFunction<Measurement> y) {
+        Map<String, List<PowerLaw.Point>> series = new LinkedHashMap<>();
+        all.stream().filter(of).sorted(Comparator.comparingDouble(x)).filter(m -> x.applyAsDouble(m) > 0 && y.applyAsDouble(m) > 0)
+                .forEach(m -> series.computeIfAbsent(m.subject(), _ -> new ArrayList<>()).add(new PowerLaw.Point(x.applyAsDouble(m), y.applyAsDouble(m))));
+        return series;
+    }
+
+    private static Predicate<Measurement> named(String benchmark) {
+        return m -> m.benchmark().equals(benchmark);
+    }
+
+    /** Time per token against length, the exponents of the time per call, and where the order of two subjects changes. */
+    private void growth(String benchmark, String title, String file, String parameter, String xTitle) {
+        Map<String, List<PowerLaw.Point>> perToken = points(named(benchmark), m -> m.number(parameter), m -> 1e6 * m.secondsPerToken());
+        if (perToken.values().stream().noneMatch(p -> p.size() > 1)) {
+            return;
+        }
+        page.section(title, "Time per token. The exponent is that of the time of the whole call in " + parameter + ", from " + ASYMPTOTIC
+                + " on, with its 95 % confidence interval.");
+        page.figure(new Plot(file, title, xTitle, "time per token (µs)", perToken, false).save(directory));
+        List<List<String>> rows = new ArrayList<>();
+        points(named(benchmark), m -> m.number(parameter), Measurement::seconds).forEach((subject, points) -> {
+            List<PowerLaw.Point> long_ = points.stream().filter(p -> p.x() >= ASYMPTOTIC).toList();
+            PowerLaw.Point last = perToken.get(subject).getLast();
+            rows.add(List.of(subject, long_.size() > 1 ? PowerLaw.fit(long_).toString() : "–", String.format(Locale.ROOT, "%,.0f", last.x()),
+                    String.format(Locale.ROOT, "%.3g", last.y())));
+        });
+        page.table(List.of("", "exponent", "longest", "µs per token there"), rows);
+        crossovers(perToken);
+    }
+
+    private void crossovers(Map<String, List<PowerLaw.Point>> perToken) {
+        List<List<String>> rows = new ArrayList<>();
+        perToken.forEach((a, first) -> perToken.forEach((b, second) -> {
+            double x = a.compareTo(b) < 0 ? PowerLaw.crossover(first, second) : Double.NaN;
+            if (!Double.isNaN(x)) {
+                boolean secondWins = second.getLast().y() < first.getLast().y();
+                rows.add(List.of((secondWins ? b : a) + " is cheaper than " + (secondWins ? a : b), String.format(Locale.ROOT, "from %,.0f tokens on", x)));
+            }
+        }));
+        if (!rows.isEmpty()) {
+            page.table(List.of("crossover", ""), rows);
+        }
+    }
+
+    private void memory() {
+        Predicate<Measurement> own = m -> m.source().equals(Measurement.OWN);
+        figure("Memory of a layer forward and backward", "The most native memory that the backend held.", "memory", "T (tokens in the sequence)", "memory (MiB)",
+                points(own.and(named("MixerBenchmark.gradient")), m -> m.number("time"), m -> m.gauge("peak.memory").orElse(0.0) / (1 << 20)));
+        figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before)", "state (KiB)",
+                points(own.and(named("DecodeBenchmark.token")), m -> m.number("context"), m -> m.gauge("state.bytes").orElse(0.0) / 1024));
+    }
+
+    private void figure(String title, String note, String file, String x, String y, Map<String, List<PowerLaw.Point>> series) {
+        if (!series.isEmpty()) {
+            page.section(title, note).figure(new Plot(file, title, x, y, series, false).save(directory));
+        }
+    }
+
+    private void training() {
+        rows("Training step", "Forward, backward and AdamW on 4096 tokens. Operations by the cost model, the optimizer's not counted.", named("TrainingStepBenchmark.step"),
+                List.of("model", "T", "tokens/s", "GFLOP/s", "of peak", "peak memory (MiB)"), m -> List.of(m.subject(), m.parameter("time"),
+                        String.format(Locale.ROOT, "%,.0f", 1 / m.secondsPerToken()), String.format(Locale.ROOT, "%.0f", m.flops() / m.seconds() * 1e-9),
+                        percent(m.flops() / m.seconds() / peak.flopsPerSecond()),
+                        m.gauge("peak.memory").map(v -> String.format(Locale.ROOT, "%,.0f", v / (1 << 20))).orElse("–")));
+    }
+
+    private void kernels() {
+        rows("Operations", "Of the roofline: the least time by the cost model and the measured peaks, over the time measured. More than 100 % means that the data lay in a cache.",
+                m -> m.benchmark().startsWith("KernelBenchmark."), List.of("operation", "pass", "T", "time (µs)", "± (99.9 %)", "GFLOP/s", "GB/s", "of the roofline"),
+                m -> {
+                    boolean known = m.benchmark().endsWith("forward") && m.flops() + m.bytes() > 0;
+                    double least = known ? peak.seconds(new Work(m.flops(), 0, m.bytes())) : 0;
+                    return List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1), m.parameter("time"), String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e6),
+                            Double.isNaN(m.error()) ? "–" : String.format(Locale.ROOT, "%.0f", m.error() * 1e6),
+                            known ? String.format(Locale.ROOT, "%.1f", m.flops() / m.seconds() * 1e-9) : "–",
+                            known ? String.format(Locale.ROOT, "%.1f", m.bytes() / m.seconds() * 1e-9) : "–", known ? percent(least / m.seconds()) : "–");
+                });
+    }
+
+    private static String percent(double fraction) {
+        return String.format(Locale.ROOT, "%.0f %%", 100 * fraction);
+    }
+
+    private void rows(String title, String note, Predicate<Measurement> of, List<String> header, Function<Measurement, List<String>> row) {
+        List<List<String>> rows = all.stream().filter(of).map(row).toList();
+        if (!rows.isEmpty()) {
+            page.section(title, note).table(header, rows);
+        }
+    }
+
+    private void prediction() {
+        Map<String, List<PowerLaw.Point>> series = new LinkedHashMap<>();
+        for (String benchmark : List.of("MixerBenchmark.forward", "MixerBenchmark.gradient", "PrefillBenchmark.prompt", "DecodeBenchmark.token", "TrainingStepBenchmark.step")) {
+            List<PowerLaw.Point> points = all.stream().filter(named(benchmark)).filter(m -> m.flops() > 0 && m.source().equals(Measurement.OWN))
+                    .map(m -> new PowerLaw.Point(1e3 * peak.seconds(new Work(m.flops(), 0, m.bytes())), 1e3 * m.seconds())).toList();
+            if (!points.isEmpty()) {
+                series.put(benchmark.replace("Benchmark.", ", "), points);
+            }
+        }
+        if (!series.isEmpty()) {
+            page.section("Predicted and measured", "The least time by the cost model and the measured peaks, against the time measured: the distance from the line is what is lost.");
+            page.figure(new Plot("prediction", "Predicted and measured", "predicted (ms)", "measured (ms)", series, true).save(directory));
+        }
+    }
+
+    private String csv() {
+        StringBuilder csv = new StringBuilder("source,benchmark,subject,parameters,seconds,error,seconds_per_token,flops,bytes,peak_memory_bytes,state_bytes\n");
+        for (Measurement m : all) {
+            csv.append(String.format(Locale.ROOT, "%s,%s,%s,\"%s\",%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", m.source(), m.benchmark(), m.subject(), m.parameters(), m.seconds(), m.error(),
+                    m.secondsPerToken(), m.flops(), m.bytes(), whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
+        }
+        return csv.toString();
+    }
+
+    private static String whole(Optional<Double> value) {
+        return value.map(v -> String.format(Locale.ROOT, "%.0f", v)).orElse("");
+    }
+}

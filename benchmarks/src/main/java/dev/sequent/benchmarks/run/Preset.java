@@ -1,0 +1,93 @@
+package dev.sequent.benchmarks.run;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * How much is measured.
+ *
+ * <p>The lengths of {@link #FULL} end where a mixer becomes too slow for a measurement of a few seconds: attention over 65,536 tokens is
+ * two hundred times the work per call of 4,096.
+ */
+enum Preset {
+    /** Everything once at small sizes, in two minutes: whether it all runs. Its times mean nothing. */
+    SMOKE(1, 1, 50),
+    /** A first impression, in a quarter of an hour. */
+    QUICK(3, 5, 300),
+    /** The numbers to publish; hours. */
+    FULL(5, 10, 1000);
+
+    private static final List<String> KERNELS = List.of("selective_scan", "gated_selective_scan", "attention", "grouped_attention", "windowed_attention",
+            "causal_conv", "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");
+    private static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    private static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "hybrid");
+
+    final int warmups;
+    final int measurements;
+    final int iterationMillis;
+
+    Preset(int warmups, int measurements, int iterationMillis) {
+        this.warmups = warmups;
+        this.measurements = measurements;
+        this.iterationMillis = iterationMillis;
+    }
+
+    /** The measurements in the order in which they run: those that are compared stand next to each other. */
+    List<Case> cases() {
+        List<Case> cases = new ArrayList<>();
+        switch (this) {
+            case SMOKE -> {
+                cases.add(Case.of("KernelBenchmark.gradient", "kernel", "selective_scan", "time", 128));
+                cases.add(Case.of("KernelBenchmark.gradient", "kernel", "attention", "time", 128));
+                MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.gradient", "mixer", m, "time", 128)));
+                cases.add(Case.of("DecodeBenchmark.token", "mixer", "mamba", "context", 128));
+                cases.add(Case.of("DecodeBenchmark.token", "mixer", "attention", "context", 128));
+                cases.add(Case.of("PrefillBenchmark.prompt", "model", "hybrid", "time", 256));
+                cases.add(Case.of("TrainingStepBenchmark.step", "model", "hybrid", "time", 256));
+            }
+            case QUICK -> {
+                KERNELS.forEach(k -> cases.add(Case.of("KernelBenchmark.forward", "kernel", k, "time", 2048)));
+                for (int time : powers(10, 13)) {
+                    MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.forward", "mixer", m, "time", time)));
+                }
+                for (int context : new int[] {1 << 10, 1 << 16}) {
+                    MIXERS.forEach(m -> cases.add(Case.of("DecodeBenchmark.token", "mixer", m, "context", context)));
+                }
+                MODELS.forEach(m -> cases.add(Case.of("TrainingStepBenchmark.step", "model", m, "time", 1024)));
+            }
+            case FULL -> full(cases);
+        }
+        return cases;
+    }
+
+    private static void full(List<Case> cases) {
+        for (int time : new int[] {2048, 65_536}) {
+            for (String kernel : KERNELS) {
+                if (time == 2048 || !kernel.endsWith("attention")) {
+                    cases.add(Case.of("KernelBenchmark.forward", "kernel", kernel, "time", time));
+                    cases.add(Case.of("KernelBenchmark.gradient", "kernel", kernel, "time", time));
+                }
+            }
+        }
+        for (int time : powers(8, 16)) {
+            MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.forward", "mixer", m, "time", time)));
+            MIXERS.stream().filter(m -> time <= 1 << 14 || !m.equals("attention") && !m.equals("s4d"))
+                    .forEach(m -> cases.add(Case.of("MixerBenchmark.gradient", "mixer", m, "time", time)));
+        }
+        for (int context : powers(10, 20)) {
+            MIXERS.forEach(m -> cases.add(Case.of("DecodeBenchmark.token", "mixer", m, "context", context)));
+        }
+        for (int time : powers(10, 20)) {
+            MODELS.stream().filter(m -> time <= 1 << 15 || m.startsWith("mamba"))
+                    .forEach(m -> cases.add(Case.of("PrefillBenchmark.prompt", "model", m, "time", time)));
+        }
+        for (int time : new int[] {256, 1024, 4096}) {
+            MODELS.forEach(m -> cases.add(Case.of("TrainingStepBenchmark.step", "model", m, "time", time)));
+        }
+    }
+
+    private static int[] powers(int from, int to) {
+        return IntStream.rangeClosed(from, to).map(i -> 1 << i).toArray();
+    }
+}

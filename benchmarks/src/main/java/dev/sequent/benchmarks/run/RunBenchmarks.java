@@ -1,0 +1,149 @@
+package dev.sequent.benchmarks.run;
+
+import dev.sequent.benchmarks.Gauges;
+import dev.sequent.io.AtomicFiles;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.results.format.ResultFormatFactory;
+import org.openjdk.jmh.results.format.ResultFormatType;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.Options;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import picocli.CommandLine;
+
+/**
+ * Runs the benchmarks of a preset one after the other, each in a process of its own, and keeps results and the conditions under which they
+ * were obtained. Results are written after every measurement, so that a run that is interrupted loses nothing.
+ */
+@CommandLine.Command(name = "bench", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "Runs the benchmarks of a preset; results are JMH's JSON and a record of the machine.")
+public final class RunBenchmarks implements Callable<Integer> {
+    /** File of results in JMH's format. */
+    public static final String RESULTS = "results.json";
+    /** File of the conditions. */
+    public static final String RECORD = "run.json";
+
+    @CommandLine.Option(names = "--smoke", description = "everything once at small sizes, under 2 minutes")
+    private boolean smoke;
+
+    @CommandLine.Option(names = "--quick", description = "a first impression, under 15 minutes (default)")
+    private boolean quick;
+
+    @CommandLine.Option(names = "--full", description = "the numbers to publish; hours")
+    private boolean full;
+
+    @CommandLine.Option(names = "--only", paramLabel = "REGEX", description = "only measurements whose description, as --list shows it, contains a match")
+    private String only = "";
+
+    @CommandLine.Option(names = "--backend", description = "the backend (default: ${DEFAULT-VALUE})")
+    private String backend = "cpu";
+
+    @CommandLine.Option(names = "--threads", description = "threads of the backend (default: its own choice)")
+    private int threads;
+
+    @CommandLine.Option(names = "--forks", description = "processes per measurement (default: ${DEFAULT-VALUE})")
+    private int forks = 1;
+
+    @CommandLine.Option(names = "--out", description = "where results go (default: ${DEFAULT-VALUE})")
+    private Path out = Path.of("runs", "bench");
+
+    @CommandLine.Option(names = "--notes", description = "a sentence that the record keeps")
+    private String notes = "";
+
+    @CommandLine.Option(names = "--list", description = "lists the measurements and does not run them")
+    private boolean list;
+
+    private final PrintStream console = System.out;
+
+    /** See the class. */
+    public static void main(String[] args) {
+        System.exit(new CommandLine(new RunBenchmarks()).execute(args));
+    }
+
+    @Override
+    public Integer call() {
+        if ((smoke ? 1 : 0) + (quick ? 1 : 0) + (full ? 1 : 0) > 1) {
+            console.println("[bench] expected one of --smoke, --quick and --full, given several");
+            return 2;
+        }
+        Preset preset = smoke ? Preset.SMOKE : full ? Preset.FULL : Preset.QUICK;
+        List<Case> cases = preset.cases().stream().map(c -> c.with("backend", backend).with("threads", Integer.toString(threads)))
+                .filter(c -> java.util.regex.Pattern.compile(only).matcher(c.toString()).find()).toList();
+        if (list || cases.isEmpty()) {
+            cases.forEach(console::println);
+            console.printf("%d measurements%n", cases.size());
+            return cases.isEmpty() ? 1 : 0;
+        }
+        create(out);
+        AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset, backend, threads, notes).writePretty());
+        return run(preset, cases) == 0 ? 0 : 1;
+    }
+
+    private static void create(Path directory) {
+        try {
+            Files.createDirectories(directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException("[bench] expected a directory that can be created, given " + directory, e);
+        }
+    }
+
+    /** Runs all; the number of failures. */
+    private int run(Preset preset, List<Case> cases) {
+        List<RunResult> results = new ArrayList<>();
+        long start = System.nanoTime();
+        int failures = 0;
+        for (int i = 0; i < cases.size(); i++) {
+            Case c = cases.get(i);
+            String outcome;
+            try {
+                Collection<RunResult> found = new Runner(options(preset, c)).run();
+                results.addAll(found);
+                write(results);
+                outcome = found.isEmpty() ? "no result" : score(found.iterator().next());
+                failures += found.isEmpty() ? 1 : 0;
+            } catch (RunnerException e) {
+                failures++;
+                outcome = "failed: " + e.getMessage() + ", see " + out.resolve("jmh.log");
+            }
+            double elapsed = (System.nanoTime() - start) * 1e-9;
+            Duration left = Duration.ofSeconds(Math.round(elapsed / (i + 1) * (cases.size() - i - 1)));
+            console.printf(Locale.ROOT, "[%d/%d] %s: %s  (%d:%02d left)%n", i + 1, cases.size(), c, outcome, left.toMinutes(), left.toSecondsPart());
+        }
+        console.printf("results in %s%n", out.resolve(RESULTS));
+        return failures;
+    }
+
+    private static String score(RunResult r) {
+        var primary = r.getPrimaryResult();
+        return String.format(Locale.ROOT, "%,.1f %s", primary.getScore(), primary.getScoreUnit());
+    }
+
+    private Options options(Preset preset, Case c) {
+        ChainedOptionsBuilder b = new OptionsBuilder().include(c.pattern()).warmupIterations(preset.warmups).measurementIterations(preset.measurements)
+                .warmupTime(TimeValue.milliseconds(preset.iterationMillis)).measurementTime(TimeValue.milliseconds(preset.iterationMillis)).forks(forks)
+                .addProfiler(Gauges.class).shouldFailOnError(true).output(out.resolve("jmh.log").toString());
+        c.parameters().forEach(b::param);
+        return b.build();
+    }
+
+    /** All results so far, replacing the file as a whole. */
+    private void write(List<RunResult> results) {
+        java.io.ByteArrayOutputStream bytes = new java.io.ByteArrayOutputStream();
+        ResultFormatFactory.getInstance(ResultFormatType.JSON, new PrintStream(bytes, true, StandardCharsets.UTF_8)).writeOut(results);
+        AtomicFiles.write(out.resolve(RESULTS), bytes.toString(StandardCharsets.UTF_8));
+    }
+}

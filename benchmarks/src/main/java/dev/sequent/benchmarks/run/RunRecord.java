@@ -1,0 +1,76 @@
+package dev.sequent.benchmarks.run;
+
+import dev.sequent.cost.Roofline;
+import dev.sequent.io.Json;
+import dev.sequent.tensor.Device;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Under what conditions results were obtained: machine, JDK, flags, backend with its measured peaks, version of the code.
+ */
+final class RunRecord {
+    private RunRecord() {}
+
+    /** The record of a run that begins now. */
+    static Json of(Preset preset, String backend, int threads, String notes) {
+        Map<String, Object> m = new LinkedHashMap<>();
+        m.put("started", Instant.now().toString());
+        m.put("preset", preset.name().toLowerCase(java.util.Locale.ROOT));
+        m.put("notes", notes);
+        m.put("commit", firstLine("git", "rev-parse", "HEAD"));
+        m.put("changed_files", lines("git", "status", "--porcelain", "--untracked-files=no").size());
+        m.put("cpu", cpu());
+        m.put("processors", Runtime.getRuntime().availableProcessors());
+        m.put("memory_bytes", memory());
+        m.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version") + " " + System.getProperty("os.arch"));
+        m.put("jdk", System.getProperty("java.vendor") + " " + Runtime.version());
+        m.put("flags", ManagementFactory.getRuntimeMXBean().getInputArguments());
+        m.put("backend", backend);
+        try (Device device = Device.open(backend, threads == 0 ? Map.of() : Map.of("threads", Integer.toString(threads)))) {
+            Roofline peak = Roofline.measure(device);
+            m.put("device", device.backend().name() + ", " + device.capabilities());
+            m.put("peak_flops_per_second", peak.flopsPerSecond());
+            m.put("peak_bytes_per_second", peak.bytesPerSecond());
+        }
+        return Json.ofJava(m);
+    }
+
+    private static String cpu() {
+        try {
+            return Files.readAllLines(Path.of("/proc/cpuinfo")).stream().filter(l -> l.startsWith("model name")).findFirst()
+                    .map(l -> l.substring(l.indexOf(':') + 1).strip()).orElse("unknown");
+        } catch (IOException e) {
+            return "unknown";
+        }
+    }
+
+    private static long memory() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os ? os.getTotalMemorySize() : 0;
+    }
+
+    private static String firstLine(String... command) {
+        List<String> lines = lines(command);
+        return lines.isEmpty() ? "unknown" : lines.getFirst();
+    }
+
+    private static List<String> lines(String... command) {
+        try {
+            Process p = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+            List<String> lines = p.inputReader().lines().toList();
+            return p.waitFor(10, TimeUnit.SECONDS) && p.exitValue() == 0 ? lines : List.of();
+        } catch (IOException e) {
+            return List.of();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return List.of();
+        }
+    }
+}

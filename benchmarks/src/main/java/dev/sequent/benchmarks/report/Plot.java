@@ -41,6 +41,7 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
         Font text = new Font(Font.SANS_SERIF, Font.PLAIN, 15);
         chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true).setPlotGridLinesColor(new Color(0xDDDDDD)).setAxisTickLabelsFont(text)
                 .setAxisTitleFont(text);
+        chart.getStyler().setXAxisDecimalPattern("#,##0.####").setYAxisDecimalPattern("#,##0.####");
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE).setLegendFont(text).setChartBackgroundColor(Color.WHITE)
                 .setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 18));
         Map<String, List<PowerLaw.Point>> all = new LinkedHashMap<>(series);

@@ -39,10 +39,10 @@ record PowerLaw(double exponent, double halfWidth, double factor) {
         double last = Double.NaN;
         for (Point p : a) {
             for (Point q : b) {
-                if (p.x() != q.x()) {
-                    continue;
-                }
                 double difference = Math.log(p.y()) - Math.log(q.y());
+                if (p.x() != q.x() || difference == 0) {
+                    continue; // where both are equal, their neighbours tell whether the order changes
+                }
                 if (!Double.isNaN(last) && last * difference < 0) {
                     double share = last / (last - difference);
                     return Math.exp(Math.log(lastX) + share * (Math.log(p.x()) - Math.log(lastX)));

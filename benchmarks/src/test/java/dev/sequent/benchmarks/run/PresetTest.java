@@ -1,0 +1,40 @@
+package dev.sequent.benchmarks.run;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.openjdk.jmh.runner.BenchmarkList;
+import org.openjdk.jmh.runner.BenchmarkListEntry;
+
+/** What presets name exists. */
+class PresetTest {
+    @ParameterizedTest
+    @EnumSource(Preset.class)
+    void everyCaseIsOneBenchmarkWithKnownParameters(Preset preset) throws IOException {
+        List<BenchmarkListEntry> known = entries();
+        for (Case c : preset.cases()) {
+            List<BenchmarkListEntry> matches = known.stream().filter(e -> e.getUsername().matches(c.pattern())).toList();
+            assertThat(matches).as(c.toString()).hasSize(1);
+            assertThat(matches.getFirst().getParams().get().keySet()).as(c.toString()).containsAll(c.parameters().keySet());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Preset.class)
+    void noCaseRunsTwice(Preset preset) {
+        List<Case> cases = preset.cases();
+        assertThat(new HashSet<>(cases)).hasSize(cases.size());
+    }
+
+    private static List<BenchmarkListEntry> entries() throws IOException {
+        String text = new String(BenchmarkList.class.getResourceAsStream("/META-INF/BenchmarkList").readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+        Set<BenchmarkListEntry> entries = text.lines().filter(l -> !l.isBlank()).map(BenchmarkListEntry::new).collect(Collectors.toSet());
+        return List.copyOf(entries);
+    }
+}

@@ -1,5 +1,6 @@
 package dev.sequent.examples;
 
+import dev.sequent.model.ModelDescription;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -7,7 +8,8 @@ import java.util.Locale;
 /** A table of trained models, readable on a terminal and as Markdown. */
 final class Comparison {
     private static final long[] LENGTHS = {1 << 10, 1 << 15, 1 << 20};
-    private static final List<String> HEADER = List.of("model", "layers", "parameters", "nats/char", "bits/char", "train tokens/s", "train time",
+    private static final List<String> HEADER = List.of("model", "layers", "parameters", "nats/char", "bits/char", "train tokens/s",
+            "train time",
             "state at 1k", "at 32k", "at 1M", "decode tokens/s");
 
     private Comparison() {}
@@ -37,22 +39,10 @@ final class Comparison {
                 String.format(Locale.ROOT, "%.3f", m.nats()), String.format(Locale.ROOT, "%.3f", m.bits()),
                 String.format(Locale.ROOT, "%,.0f", m.trainRate()), String.format(Locale.ROOT, "%.0f s", m.curve().seconds())));
         for (long length : LENGTHS) {
-            row.add(bytes(m.state().bytesAt(length)));
+            row.add(ModelDescription.bytes(m.state().bytesAt(length)));
         }
         row.add(String.format(Locale.ROOT, "%,.0f", m.decodeRate()));
         return row;
-    }
-
-    /** Bytes with a binary unit. */
-    static String bytes(long n) {
-        String[] units = {"B", "KiB", "MiB", "GiB", "TiB"};
-        double value = n;
-        int unit = 0;
-        while (value >= 1024 && unit < units.length - 1) {
-            value /= 1024;
-            unit++;
-        }
-        return String.format(Locale.ROOT, value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
     }
 
     /** The model's name and layers to the left, numbers to the right. */

@@ -7,6 +7,7 @@ import dev.sequent.io.TextFiles;
 import dev.sequent.io.Tokenizer;
 import dev.sequent.io.Tokenizers;
 import dev.sequent.tokenizers.HuggingFaceTokenizer;
+import dev.sequent.type.CheckpointException;
 import dev.sequent.type.ConfigException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,10 +43,35 @@ final class TokenizerFiles {
         }
     }
 
-    /** The tokenizer in a model's directory. */
+    /**
+     * The tokenizer in a model's directory.
+     *
+     * @throws CheckpointException when there is none
+     */
     static Tokenizer load(Path directory) {
         Path built = directory.resolve(Tokenizers.FILE);
         Path other = directory.resolve(HuggingFaceTokenizer.FILE);
+        if (!Files.exists(built) && !Files.exists(other)) {
+            throw new CheckpointException("tokenizer",
+                    HuggingFaceTokenizer.FILE + " or " + Tokenizers.FILE + " beside the model, or another one by --tokenizer",
+                            directory + " without");
+        }
         return Files.exists(other) && !Files.exists(built) ? HuggingFaceTokenizer.load(other) : Tokenizers.load(built);
+    }
+
+    /**
+     * Requires that {@code tokenizer} has no more ids than the model, and one of ours, which are made for one model, exactly as many;
+     * vocabularies of public checkpoints are often padded.
+     *
+     * @throws CheckpointException when it does not
+     */
+    static void requireFit(Tokenizer tokenizer, int vocabulary, Path directory) {
+        boolean padded = tokenizer instanceof HuggingFaceTokenizer || tokenizer instanceof ByteTokenizer;
+        int ids = tokenizer.vocabularySize();
+        if (padded ? ids > vocabulary : ids != vocabulary) {
+            throw new CheckpointException("generate",
+                    "a tokenizer of " + (padded ? "at most " : "") + vocabulary + " ids, the model's vocabulary",
+                    ids + " ids in " + directory);
+        }
     }
 }

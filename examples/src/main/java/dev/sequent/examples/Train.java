@@ -9,13 +9,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /**
- * Trains models of several kinds on one text with one budget, and compares them: a table, loss curves, a sample from each, and a directory per model that
- * {@link Generate} loads.
+ * Trains models of several kinds on one text with one budget, and compares them: a table, loss curves, a sample from each, and a directory
+ * per model that {@link Generate} loads.
  */
 @Command(name = "train", mixinStandardHelpOptions = true, sortOptions = false, usageHelpWidth = 120, separator = " ",
         description = "Trains language models of several kinds on one text and compares them.")
@@ -43,10 +44,12 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--layers", paramLabel = "N", defaultValue = "4", description = "number of layers (default: ${DEFAULT-VALUE})")
     private int layers;
 
-    @Option(names = "--heads", paramLabel = "H", defaultValue = "4", description = "attention heads, a divisor of the width (default: ${DEFAULT-VALUE})")
+    @Option(names = "--heads", paramLabel = "H", defaultValue = "4",
+            description = "attention heads, a divisor of the width (default: ${DEFAULT-VALUE})")
     private int heads;
 
-    @Option(names = "--state-size", paramLabel = "N", defaultValue = "16", description = "state values per channel of state-space layers (default: ${DEFAULT-VALUE})")
+    @Option(names = "--state-size", paramLabel = "N", defaultValue = "16",
+            description = "state values per channel of state-space layers (default: ${DEFAULT-VALUE})")
     private int stateSize;
 
     @Option(names = "--pattern", paramLabel = "LETTERS",
@@ -69,14 +72,16 @@ public final class Train implements Callable<Integer> {
             description = "highest learning rate, after a warm-up; falls to a tenth along a cosine (default: ${DEFAULT-VALUE})")
     private double learningRate;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "1337", description = "the same seed gives the same losses (default: ${DEFAULT-VALUE})")
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "1337",
+            description = "the same seed gives the same losses (default: ${DEFAULT-VALUE})")
     private long seed;
 
     @Option(names = "--eval-every", paramLabel = "N", defaultValue = "150",
             description = "steps between validations and checkpoints (default: ${DEFAULT-VALUE})")
     private long evalEvery;
 
-    @Option(names = "--sample-tokens", paramLabel = "N", defaultValue = "200", description = "length of the samples (default: ${DEFAULT-VALUE})")
+    @Option(names = "--sample-tokens", paramLabel = "N", defaultValue = "200",
+            description = "length of the samples (default: ${DEFAULT-VALUE})")
     private int sampleTokens;
 
     @Option(names = "--out", paramLabel = "DIR", defaultValue = "runs/latest",
@@ -86,16 +91,12 @@ public final class Train implements Callable<Integer> {
     @Option(names = "--resume", description = "go on from the latest checkpoints in --out; the other options must be those of the run")
     private boolean resume;
 
-    @Option(names = "--stop-after", paramLabel = "N", defaultValue = "0", description = "stop each model at this step, to be resumed later (default: at the end)")
+    @Option(names = "--stop-after", paramLabel = "N", defaultValue = "0",
+            description = "stop each model at this step, to be resumed later (default: at the end)")
     private long stopAfter;
 
-    @Option(names = "--backend", paramLabel = "NAME[:N]", defaultValue = "cpu",
-            description = "where to compute: cpu, reference, cuda, nd4j or djl, and which of its devices; nd4j and djl need Maven's -Pnd4j or -Pdjl (default: "
-                    + "${DEFAULT-VALUE})")
-    private String backend;
-
-    @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "threads of the backend (default: all cores)")
-    private int threads;
+    @Mixin
+    private DeviceOptions where;
 
     /** The program. Exit code 2 stands for wrong options or input. */
     public static void main(String[] args) {
@@ -110,12 +111,14 @@ public final class Train implements Callable<Integer> {
         Path file = textFile();
         for (ModelKind kind : kinds) {
             boolean paired = kind.pattern(plan.sizes()).indexOf('S') >= 0;
-            Programs.require(!paired || stateSize % 2 == 0, spec, "--state-size", "even for S4D layers, whose states come in pairs", stateSize);
+            Programs.require(!paired || stateSize % 2 == 0, spec, "--state-size", "even for S4D layers, whose states come in pairs",
+                    stateSize);
             kind.config(plan.sizes(), 1); // a wrong pattern is found before the text is read
         }
-        try (Device device = Programs.open(spec, backend, threads)) {
+        try (Device device = where.open()) {
             Corpus corpus = Corpus.read(file, tokenizer, context);
-            console.printf(Locale.ROOT, "text %s: %,d training and %,d validation tokens, vocabulary %d; %s%n", file, corpus.train().size(), corpus.validation().size(),
+            console.printf(Locale.ROOT, "text %s: %,d training and %,d validation tokens, vocabulary %d; %s%n", file, corpus.train().size(),
+                    corpus.validation().size(),
                     corpus.tokenizer().vocabularySize(), device.capabilities().description());
             List<TrainedModel> done = new ArrayList<>();
             for (ModelKind kind : kinds) {
@@ -145,7 +148,8 @@ public final class Train implements Callable<Integer> {
         atLeast(1, "--width", width);
         atLeast(1, "--layers", layers);
         atLeast(1, "--heads", heads);
-        Programs.require(width % heads == 0 && width / heads % 2 == 0, spec, "--heads", "a number that cuts the width " + width + " into even parts", heads);
+        Programs.require(width % heads == 0 && width / heads % 2 == 0, spec, "--heads",
+                "a number that cuts the width " + width + " into even parts", heads);
         Programs.require(stateSize >= 1 && stateSize <= MAX_STATE_SIZE, spec, "--state-size", "between 1 and " + MAX_STATE_SIZE, stateSize);
         Programs.require(dropout >= 0 && dropout < 1, spec, "--dropout", "at least 0 and below 1", dropout);
         atLeast(1, "--context", context);
@@ -156,17 +160,20 @@ public final class Train implements Callable<Integer> {
         atLeast(1, "--eval-every", evalEvery);
         atLeast(1, "--sample-tokens", sampleTokens);
         atLeast(0, "--stop-after", stopAfter);
-        return new Plan(out, new Sizes(width, layers, heads, stateSize, dropout, pattern), context, batch, steps, learningRate, seed, evalEvery, resume, stopAfter,
+        return new Plan(out, new Sizes(width, layers, heads, stateSize, dropout, pattern), context, batch, steps, learningRate, seed,
+                evalEvery, resume, stopAfter,
                 sampleTokens);
     }
 
     private void atLeast(long least, String option, long value) {
-        Programs.require(value >= least && value <= 1 << 30, spec, option, "at least " + least + (value > least ? " and at most 2^30" : ""), value);
+        Programs.require(value >= least && value <= 1 << 30, spec, option, "at least " + least + (value > least ? " and at most 2^30" : ""),
+                value);
     }
 
     private Path textFile() {
         String fetched = System.getProperty(TEXT_PROPERTY, "");
-        Programs.require(text != null || !fetched.isEmpty(), spec, "--text", "given when the program is not started by the build", "absent");
+        Programs.require(text != null || !fetched.isEmpty(), spec, "--text", "given when the program is not started by the build",
+                "absent");
         return text != null ? text : Path.of(fetched);
     }
 
@@ -181,7 +188,8 @@ public final class Train implements Callable<Integer> {
         LossChart.save(plan.out().resolve("losses"), "Loss on " + corpus.file().getFileName(), done, corpus.charactersPerToken());
         AtomicFiles.write(plan.out().resolve("comparison.md"), table + samples.toString().indent(4));
         console.printf("%nwritten to %s: losses.png, losses.svg, comparison.md, and a directory per model; continue a text with%n  "
-                + "mvn -q -Pgenerate process-classes -Dargs=\"--model %s\"%n", plan.out(), plan.out().resolve(done.getLast().kind().label()));
+                + "mvn -q -Pgenerate process-classes -Dargs=\"--model %s\"%n", plan.out(),
+                        plan.out().resolve(done.getLast().kind().label()));
     }
 
 }

@@ -30,19 +30,23 @@ class ProgramsTest {
         for (String model : List.of("mamba", "transformer", "hybrid")) {
             assertThat(trained.out()).containsPattern("\\| " + model + " +\\| [MA]+ ").contains(model + " continues [");
             assertThat(directory.resolve("run").resolve(model)).isDirectoryContaining("glob:**/model.safetensors")
-                    .isDirectoryContaining("glob:**/config.json").isDirectoryContaining("glob:**/metrics.jsonl").isDirectoryContaining("glob:**/" + Tokenizers.FILE);
+                    .isDirectoryContaining("glob:**/config.json").isDirectoryContaining("glob:**/metrics.jsonl")
+                            .isDirectoryContaining("glob:**/" + Tokenizers.FILE);
         }
-        assertThat(trained.out()).contains("nats/char", "bits/char", "train tokens/s", "state at 1k", "at 32k", "at 1M", "decode tokens/s", "parameters")
+        assertThat(trained.out()).contains("nats/char", "bits/char", "train tokens/s", "state at 1k", "at 32k", "at 1M", "decode tokens/s",
+                "parameters")
                 .contains("validation loss");
         assertThat(Files.size(directory.resolve("run/losses.png"))).isGreaterThan(5_000);
         assertThat(directory.resolve("run/losses.svg")).content().contains("<svg");
         assertThat(directory.resolve("run/comparison.md")).content().contains("| mamba", "| transformer", "| hybrid");
 
-        Captured generated = generate("--model " + directory.resolve("run/hybrid") + " --tokens 20 --seed 5 --top-k 5 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1");
+        Captured generated = generate("--model " + directory.resolve("run/hybrid")
+                + " --tokens 20 --seed 5 --top-k 5 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1");
         assertThat(generated.exitCode()).as(generated.err()).isZero();
         assertThat(generated.out().strip()).startsWith("the ");
         assertThat(generated.out().strip().length()).isLessThanOrEqualTo("the ".length() + 20);
-        assertThat(generate("--model " + directory.resolve("run/hybrid") + " --tokens 20 --seed 5 --top-k 5 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1").out())
+        assertThat(generate("--model " + directory.resolve("run/hybrid")
+                + " --tokens 20 --seed 5 --top-k 5 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1").out())
                 .as("the same seed").isEqualTo(generated.out());
     }
 
@@ -67,9 +71,11 @@ class ProgramsTest {
         assertThat(second.out()).contains("resumed at step 3 of 6");
         assertThat(second.exitCode()).isZero();
         assertThat(losses("parts/hybrid")).isEqualTo(losses("whole/hybrid"));
-        assertThat(Files.readAllBytes(directory.resolve("parts/hybrid/model.safetensors"))).isEqualTo(Files.readAllBytes(directory.resolve("whole/hybrid/model.safetensors")));
+        assertThat(Files.readAllBytes(directory.resolve("parts/hybrid/model.safetensors")))
+                .isEqualTo(Files.readAllBytes(directory.resolve("whole/hybrid/model.safetensors")));
 
-        assertWrong(train(options + directory.resolve("parts") + " --resume --seed 2", text), "train: [resume] expected --seed 1337", "given 2");
+        assertWrong(train(options + directory.resolve("parts") + " --resume --seed 2", text), "train: [resume] expected --seed 1337",
+                "given 2");
     }
 
     @Test
@@ -133,11 +139,12 @@ class ProgramsTest {
         Files.write(weights, java.util.Arrays.copyOf(whole, whole.length - 7));
         assertWrong(generate("--model " + model), "generate: [");
         Files.delete(weights);
-        assertWrong(generate("--model " + model), "generate: [");
+        assertWrong(generate("--model " + model), "generate: --model must be a directory with model.safetensors");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"--tokens 0", "--temperature -1", "--top-p 0", "--top-p 1.5", "--min-p 2", "--repetition-penalty 0", "--top-k -1"})
+    @ValueSource(strings = {"--tokens 0", "--temperature -1", "--top-p 0", "--top-p 1.5", "--min-p 2", "--repetition-penalty 0",
+            "--top-k -1"})
     void wrongSamplingIsOneSentence(String options) {
         assertWrong(generate("--model nowhere " + options), "generate: " + options.split(" ")[0] + " must be");
     }
@@ -166,12 +173,14 @@ class ProgramsTest {
     /** Words that repeat, so that a few steps already help. */
     private Path text(int characters) throws IOException {
         String words = "the old man went home, and the child went after the old man.\n";
-        return Files.writeString(directory.resolve("text" + characters + ".txt"), words.repeat(characters / words.length() + 1), StandardCharsets.UTF_8);
+        return Files.writeString(directory.resolve("text" + characters + ".txt"), words.repeat(characters / words.length() + 1),
+                StandardCharsets.UTF_8);
     }
 
     /** The metrics without wall times. */
     private List<String> losses(String model) throws IOException {
-        return Files.readAllLines(directory.resolve(model).resolve("metrics.jsonl")).stream().map(l -> l.replaceAll(",\"seconds\":[^,}]*", "")).toList();
+        return Files.readAllLines(directory.resolve(model).resolve("metrics.jsonl")).stream()
+                .map(l -> l.replaceAll(",\"seconds\":[^,}]*", "")).toList();
     }
 
     private Captured train(String options, Path text) {

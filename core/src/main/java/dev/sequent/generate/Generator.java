@@ -231,7 +231,7 @@ public final class Generator {
             this.watch = watch;
             List<LogitsProcessor> chain = request.chain();
             if (usable < model.config().vocab_size()) {
-                chain.add((_, logits) -> Arrays.fill(logits, usable, logits.length, Float.NEGATIVE_INFINITY));
+                chain.add(LogitsProcessors.only(usable));
             }
             for (int b = 0; b < prompts.count(); b++) {
                 rows.add(new Row(request, chain, b, prompts.row(b)));

@@ -149,6 +149,12 @@ public final class LogitsProcessors {
         };
     }
 
+    /** Takes out all tokens from {@code n} >= 1 on: those that a tokenizer does not have where the model's vocabulary is padded. */
+    public static LogitsProcessor only(int n) {
+        require(n >= 1, "at least one token", n);
+        return (_, logits) -> Arrays.fill(logits, Math.min(n, logits.length), logits.length, OUT);
+    }
+
     /** Takes out tokens, always. */
     public static LogitsProcessor suppress(Collection<Integer> tokens) {
         int[] out = ids("suppressed tokens", tokens.stream().mapToInt(Integer::intValue).toArray());

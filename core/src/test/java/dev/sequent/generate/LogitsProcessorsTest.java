@@ -135,6 +135,8 @@ class LogitsProcessorsTest {
     void tokensAndWordsAreTakenOut() {
         TokenHistory tokens = TokenHistory.of(new int[] {1, 2}, 3);
         assertThat(left(tokens, LogitsProcessors.suppress(List.of(0, 5, 77)))).containsExactly(1, 2, 3, 4);
+        assertThat(left(tokens, LogitsProcessors.only(4))).containsExactly(0, 1, 2, 3);
+        assertThat(left(tokens, LogitsProcessors.only(9))).hasSize(6);
         LogitsProcessor bad = LogitsProcessors.badWords(List.of(new int[] {4}, new int[] {3, 5}, new int[] {2, 3, 1}, new int[] {1, 3, 0},
                 new int[] {9, 9, 9, 9, 2}, new int[] {3, 88}));
         assertThat(left(tokens, bad)).containsExactly(0, 2, 3);
@@ -171,7 +173,8 @@ class LogitsProcessorsTest {
                 () -> LogitsProcessors.presencePenalty(Double.POSITIVE_INFINITY), () -> LogitsProcessors.noRepeatNgram(0),
                 () -> LogitsProcessors.suppress(List.of(-1)), () -> LogitsProcessors.badWords(List.of(new int[0])),
                         () -> LogitsProcessors.forcedFirst(-1),
-                () -> LogitsProcessors.minNewTokens(-1, Set.of()), () -> LogitsProcessors.minNewTokens(1, Set.of(-1)),
+                () -> LogitsProcessors.only(0), () -> LogitsProcessors.minNewTokens(-1, Set.of()),
+                        () -> LogitsProcessors.minNewTokens(1, Set.of(-1)),
                 () -> Sampling.greedy().withTypicalP(0), () -> Sampling.greedy().withPenalties(Double.NaN, 0),
                 () -> Sampling.greedy().withPenalties(0, Double.NaN), () -> Sampling.greedy().withNoRepeatNgram(-1));
     }

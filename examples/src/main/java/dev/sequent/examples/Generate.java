@@ -3,6 +3,7 @@ package dev.sequent.examples;
 import dev.sequent.generate.BeamSearch;
 import dev.sequent.generate.Continuation;
 import dev.sequent.generate.Generator;
+import dev.sequent.generate.LogitsProcessors;
 import dev.sequent.generate.TextContinuation;
 import dev.sequent.io.Tokenizer;
 import dev.sequent.io.WeightStore;
@@ -171,7 +172,9 @@ public final class Generate implements Callable<Integer> {
 
     private int search(LanguageModel model, Tokenizer tokenizer, Set<Integer> stop, PrintStream console) {
         int[][] ids = prompts.stream().map(tokenizer::encode).toArray(int[][]::new);
-        List<List<BeamSearch.Hypothesis>> found = new BeamSearch(model).search(ids, beams.settings(tokens, minTokens, stop));
+        BeamSearch.Settings settings = beams.settings(tokens, minTokens, stop)
+                .withProcessors(LogitsProcessors.only(tokenizer.vocabularySize()));
+        List<List<BeamSearch.Hypothesis>> found = new BeamSearch(model).search(ids, settings);
         int count = 0;
         for (int b = 0; b < ids.length; b++) {
             for (BeamSearch.Hypothesis h : found.get(b)) {

@@ -2,6 +2,7 @@ package dev.sequent.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.sequent.io.WeightStore;
 import dev.sequent.model.ModelFiles;
 import dev.sequent.testkit.Golden;
 import dev.sequent.tokenizers.HuggingFaceTokenizer;
@@ -13,9 +14,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -23,11 +24,16 @@ import org.junit.jupiter.params.provider.CsvSource;
 class GenerateTest {
     private static final int WORDS = 90;
 
-    private Golden golden;
+    @TempDir
+    Path directory;
 
     @BeforeEach
-    void open() throws IOException {
-        golden = Golden.open("llama");
+    void copy() throws IOException {
+        try (Golden golden = Golden.open("llama")) {
+            for (String name : List.of(ModelFiles.CONFIG, WeightStore.SINGLE)) {
+                Files.copy(golden.directory().resolve(name), file(name));
+            }
+        }
         String words = IntStream.range(0, WORDS).mapToObj(i -> "\"w" + i + "\":" + i).collect(Collectors.joining(","));
         Files.writeString(file(HuggingFaceTokenizer.FILE), """
                 {"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
@@ -37,17 +43,12 @@ class GenerateTest {
         Files.writeString(file("generation_config.json"), "{\"eos_token_id\": [95, 96]}");
     }
 
-    @AfterEach
-    void close() {
-        golden.close();
-    }
-
     private Path file(String name) {
-        return golden.directory().resolve(name);
+        return directory.resolve(name);
     }
 
     private Captured generate(String... options) {
-        List<String> args = new ArrayList<>(List.of("--model", golden.directory().toString()));
+        List<String> args = new ArrayList<>(List.of("--model", directory.toString()));
         args.addAll(List.of(options));
         return Captured.of(() -> Programs.run(new Generate(), args.toArray(String[]::new)));
     }
@@ -146,11 +147,11 @@ class GenerateTest {
 
     @Test
     void endTokensAreThoseThatTheCheckpointNames() throws IOException {
-        assertThat(EndTokens.of(golden.directory())).containsExactly(95, 96);
+        assertThat(EndTokens.of(directory)).containsExactly(95, 96);
         for (Map.Entry<String, List<Integer>> e : Map.of("{\"eos_token_id\": 7}", List.of(7), "{}", List.of(2), "{\"eos_token_id\": null}",
                 List.of(2)).entrySet()) {
             Files.writeString(file("generation_config.json"), e.getKey());
-            assertThat(EndTokens.of(golden.directory())).as(e.getKey()).containsExactlyElementsOf(e.getValue());
+            assertThat(EndTokens.of(directory)).as(e.getKey()).containsExactlyElementsOf(e.getValue());
         }
     }
 }

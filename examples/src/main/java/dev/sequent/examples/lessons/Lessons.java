@@ -23,6 +23,7 @@ public final class Lessons {
         lessons.put(8, new Lesson("the selective scan: every token chooses what the state keeps", Lesson08SelectiveScan::run));
         lessons.put(9, new Lesson("attention: exact lookup by content, and what it costs", Lesson09Attention::run));
         lessons.put(10, new Lesson("a hybrid is a string of letters", Lesson10Hybrid::run));
+        lessons.put(11, new Lesson("what is inside a checkpoint, byte by byte", Lesson11Checkpoint::run));
         return lessons;
     }
 

@@ -115,7 +115,7 @@ class GenerateTest {
             --min-tokens -1 | --min-tokens must be at least 0, not -1
             --stop-id -4 | --stop-id must be at least 0, not -4
             --dtype I32 | --dtype must be F32, BF16 or F64, not 'I32'
-            --backend tpu | --backend must be one of
+            --backend cpu:one | --backend must be NAME or NAME:NUMBER, not 'cpu:one'
             --tokenizer words | [tokenizer] expected char, byte, or the path of a tokenizer.json, given 'words'
             """)
     void wrongOptionsAreOneSentence(String options, String sentence) {

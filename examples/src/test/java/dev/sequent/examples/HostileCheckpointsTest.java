@@ -62,7 +62,7 @@ class HostileCheckpointsTest {
     Path directory;
 
     static Stream<Case> cases() {
-        return Stream.of(directories(), configurationFiles(), weightFiles(), headers(), tensors(), indices(), llama(), ropes(), gpt2(), mamba(), original())
+        return Stream.of(directories(), configurationFiles(), weightFiles(), headers(), tensors(), indices(), llama(), ropes(), gpt2(), mamba(), mamba2(), jamba(), original())
                 .flatMap(List::stream);
     }
 
@@ -417,6 +417,26 @@ class HostileCheckpointsTest {
                 value(f, "hidden_size", 25, "embeddings"), value(f, "num_hidden_layers", -1, "num_hidden_layers"), value(f, "n_groups", 2, "n_groups"));
     }
 
+    private static List<Case> mamba2() {
+        String f = "mamba2";
+        return List.of(
+                value(f, "num_heads", 7, "num_heads"), value(f, "num_heads", 0, "mixer"), value(f, "head_dim", 0, "head_dim"), value(f, "head_dim", 7, "head_dim"),
+                value(f, "n_groups", 3, "n_groups"), value(f, "n_groups", 0, "n_groups"), value(f, "n_groups", 2, "mixer"),
+                value(f, "state_size", Integer.MAX_VALUE, "stored values"), value(f, "conv_kernel", 0, "conv_kernel"), value(f, "chunk_size", 0, "chunk_size"),
+                value(f, "expand", 4, "num_heads"), value(f, "time_step_limit", List.of(1), "two numbers"),
+                value(f, "time_step_limit", List.of(2, 1), "time_step_limit"), value(f, "rms_norm", false, "rms_norm"),
+                value(f, "layer_norm_epsilon", "x", "a number"), value(f, "hidden_act", "relu", "silu"));
+    }
+
+    private static List<Case> jamba() {
+        String f = "jamba";
+        return List.of(
+                value(f, "attn_layer_period", 0, "attn_layer"), value(f, "attn_layer_offset", 9, "attn_layer"), value(f, "expert_layer_period", -1, "expert_layer"),
+                value(f, "num_experts", 3, "experts.3."), value(f, "num_experts", 0, "num_experts"), value(f, "num_experts_per_tok", 5, "num_experts_per_tok"),
+                value(f, "num_experts", Integer.MAX_VALUE, "given"), value(f, "mamba_d_state", 0, "state_size"), value(f, "mamba_expand", "2", "an integer"),
+                value(f, "num_attention_heads", 5, "num_attention_heads"), value(f, "intermediate_size", 0, "intermediate_size"));
+    }
+
     private static Case ssm(String name, Map<String, Object> cfg, String... says) {
         Case c = value("mamba_ssm", "ssm_cfg", cfg, says);
         return new Case(name, c.family, false, c.damage, c.says);
@@ -430,12 +450,14 @@ class HostileCheckpointsTest {
                 value(f, "pad_vocab_size_multiple", Integer.MAX_VALUE, "embedding"), value(f, "rms_norm", false, "norm.bias"),
                 value(f, "ssm_cfg", 5, "an object"), ssm("unknown layer", Map.of("layer", "Mamba3"), "Mamba"),
                 ssm("unknown option", Map.of("rope_fraction", 0.5), "rope_fraction"), ssm("d_state of text", Map.of("d_state", "16"), "an integer"),
-                ssm("huge d_state", Map.of("d_state", Integer.MAX_VALUE), "stored values"));
+                ssm("huge d_state", Map.of("d_state", Integer.MAX_VALUE), "stored values"),
+                ssm("another layer", Map.of("layer", "Mamba2", "headdim", 8, "d_state", 8), "tensors of the model"),
+                ssm("heads that do not fit", Map.of("layer", "Mamba2", "headdim", 7), "num_heads"));
     }
 
     /** The unchanged checkpoints load under the same limits: the errors above come from the damage. */
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "gpt2", "mamba", "mamba_ssm", "llama in shards"})
+    @ValueSource(strings = {"llama", "gpt2", "mamba", "mamba2", "jamba", "mamba_ssm", "llama in shards"})
     void undamagedCheckpointsLoad(String name) throws IOException {
         Path checkpoint = directory.resolve("checkpoint");
         good(new Case(name, name.split(" ")[0], name.contains("shards"), _ -> {}, List.of()), checkpoint);

@@ -23,6 +23,8 @@ public final class MambaFamily implements CheckpointFamily {
     private static final String NAME = "mamba";
     private static final int MOST = Integer.MAX_VALUE;
     private static final Set<String> CARRIED = HubKeys.with("residual_in_fp32", "use_mambapy", "use_associative_scan");
+    private static final List<String> SHARED = List.of("state_size", "conv_kernel", "expand", "intermediate_size", "time_step_rank", "time_step_scale",
+            "time_step_min", "time_step_max", "time_step_floor", "time_step_init_scheme", "use_bias", "use_conv_bias", "rescale_prenorm_residual");
 
     /** For the service loader. */
     public MambaFamily() {}
@@ -47,11 +49,7 @@ public final class MambaFamily implements CheckpointFamily {
         r.only("pruned_heads", Map.of());
         int width = r.integer("hidden_size", 1, MOST);
         Map<String, Object> options = new LinkedHashMap<>(Map.of("rescale_prenorm_residual", false));
-        MambaConfig.defaults().toMap().keySet().forEach(key -> {
-            if (r.has(key)) {
-                options.put(key, r.raw(key));
-            }
-        });
+        SHARED.stream().filter(r::has).forEach(key -> options.put(key, r.raw(key)));
         MambaConfig mixer = MambaConfig.parse(options);
         if ((long) mixer.expand() * width > MOST) {
             throw new ConfigException(NAME, "expand times hidden_size below 2^31", mixer.expand() + " and " + width);
@@ -69,7 +67,14 @@ public final class MambaFamily implements CheckpointFamily {
 
     @Override
     public Optional<String> refusal(LanguageModelConfig config) {
-        return refusal(config, MambaConfig.class);
+        Optional<String> reason = refusal(config, MambaConfig.class);
+        return reason.isPresent() ? reason : selectNorms(config);
+    }
+
+    /** Why norms of dt, B and C cannot be expressed. */
+    static Optional<String> selectNorms(LanguageModelConfig config) {
+        boolean has = ((MambaConfig) config.layers().getFirst().mixer()).select_norm_eps() > 0;
+        return has ? Optional.of("norms of dt, B and C") : Optional.empty();
     }
 
     /** Why layers other than equal ones of one kind of mixer, with RMSNorm and nothing else, cannot be expressed. */
@@ -100,7 +105,8 @@ public final class MambaFamily implements CheckpointFamily {
         m.put("vocab_size", config.vocab_size());
         m.put("hidden_size", width);
         m.put("num_hidden_layers", config.layers().size());
-        m.putAll(mixer.toMap());
+        Map<String, Object> own = mixer.toMap();
+        SHARED.forEach(key -> m.put(key, own.get(key)));
         m.put("intermediate_size", mixer.inner(width));
         m.put("time_step_rank", mixer.rank(width));
         m.put("hidden_act", "silu");

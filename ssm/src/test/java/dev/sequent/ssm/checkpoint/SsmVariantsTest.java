@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Many small configurations give the logits that Hugging Face transformers gives for them, at once, and by prefill and steps. */
 class SsmVariantsTest {
     static Stream<GoldenVariant> variants() {
-        return GoldenVariant.all("mamba");
+        return GoldenVariant.all("mamba", "mamba2");
     }
 
     @TempDir

@@ -410,7 +410,7 @@ class HostileCheckpointsTest {
                 value(f, "state_size", 0, "state_size"), value(f, "state_size", 16, "mixer"), value(f, "state_size", Integer.MAX_VALUE, "stored values"),
                 value(f, "conv_kernel", 1, "conv_kernel"), value(f, "conv_kernel", 1_000_000_000, "stored values"), value(f, "expand", 0, "expand"),
                 value(f, "expand", 1_000_000_000, "expand"), value(f, "expand", "2", "an integer"), value(f, "intermediate_size", 47, "mixer", "47"),
-                value(f, "intermediate_size", -1, "intermediate_size"), value(f, "time_step_rank", "big", "time_step_rank"),
+                value(f, "intermediate_size", -1, "intermediate_size"), value(f, "intermediate_size", 0, "intermediate_size"), value(f, "time_step_rank", "big", "time_step_rank"), value(f, "time_step_rank", 0, "time_step_rank"),
                 value(f, "time_step_rank", 1_000_000_000, "stored values"), value(f, "time_step_min", 0, "time_step_min"),
                 value(f, "time_step_init_scheme", "ones", "time_step_init_scheme"), value(f, "hidden_act", "gelu", "silu"),
                 value(f, "layer_norm_epsilon", -1, "norm_eps"), value(f, "use_bias", true, "in_proj.bias"), value(f, "use_conv_bias", false, "conv1d.bias"),
@@ -420,7 +420,7 @@ class HostileCheckpointsTest {
     private static List<Case> mamba2() {
         String f = "mamba2";
         return List.of(
-                value(f, "num_heads", 7, "num_heads"), value(f, "num_heads", 0, "mixer"), value(f, "head_dim", 0, "head_dim"), value(f, "head_dim", 7, "head_dim"),
+                value(f, "num_heads", 7, "num_heads"), value(f, "num_heads", 0, "num_heads"), value(f, "head_dim", 0, "head_dim"), value(f, "head_dim", 7, "head_dim"),
                 value(f, "n_groups", 3, "n_groups"), value(f, "n_groups", 0, "n_groups"), value(f, "n_groups", 2, "mixer"),
                 value(f, "state_size", Integer.MAX_VALUE, "stored values"), value(f, "conv_kernel", 0, "conv_kernel"), value(f, "chunk_size", 0, "chunk_size"),
                 value(f, "expand", 4, "num_heads"), value(f, "time_step_limit", List.of(1), "two numbers"),

@@ -51,6 +51,7 @@ public final class Mamba2Family implements CheckpointFamily {
         r.only("add_cross_attention", false);
         r.only("pruned_heads", Map.of());
         int width = r.integer("hidden_size", 1, MOST);
+        MambaFamily.requirePositive(r, "num_heads", "intermediate_size");
         double eps = r.number("layer_norm_epsilon", 1e-5);
         Map<String, Object> options = new LinkedHashMap<>(Map.of("num_heads", 128, "n_groups", 8, "rescale_prenorm_residual", false,
                 "layer_norm_epsilon", eps, "norm_per_group", false));

@@ -48,6 +48,7 @@ public final class MambaFamily implements CheckpointFamily {
         r.only("add_cross_attention", false);
         r.only("pruned_heads", Map.of());
         int width = r.integer("hidden_size", 1, MOST);
+        requirePositive(r, "intermediate_size", "auto".equals(r.raw("time_step_rank")) ? "state_size" : "time_step_rank");
         Map<String, Object> options = new LinkedHashMap<>(Map.of("rescale_prenorm_residual", false));
         SHARED.stream().filter(r::has).forEach(key -> options.put(key, r.raw(key)));
         MambaConfig mixer = MambaConfig.parse(options);
@@ -63,6 +64,13 @@ public final class MambaFamily implements CheckpointFamily {
                 r.number("layer_norm_epsilon", 1e-5), r.flag("tie_word_embeddings", true), 0, 0, r.number("initializer_range", 0.1));
         r.done();
         return config;
+    }
+
+    /** Zero, with which our configurations ask for the usual value, is none of Hugging Face's. */
+    static void requirePositive(ConfigReader r, String... keys) {
+        for (String key : keys) {
+            r.integer(key, 1, 1, MOST);
+        }
     }
 
     @Override

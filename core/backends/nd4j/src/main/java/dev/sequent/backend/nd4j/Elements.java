@@ -165,6 +165,10 @@ final class Elements {
 
     /** Repeats a pattern of eight bytes; what is left at the end is less than eight bytes, in elements of {@code bytes} bytes. */
     private static void fill(MemorySegment memory, long pattern, int bytes) {
+        if (pattern == 0) {
+            memory.fill((byte) 0);
+            return;
+        }
         long whole = memory.byteSize() / 8 * 8;
         for (long at = 0; at < whole; at += 8) {
             memory.set(L, at, pattern);

@@ -72,8 +72,12 @@ final class Engine {
 
     private Scratch scratch() {
         Scratch scratch = scratches.poll();
-        return scratch != null ? scratch : new Scratch(executioner.buildContext(), Nd4j.createUninitializedDetached(DataType.FLOAT, new long[0]),
-                Nd4j.createUninitializedDetached(DataType.DOUBLE, new long[0]));
+        if (scratch != null) {
+            return scratch;
+        }
+        INDArray f32 = Nd4j.createUninitializedDetached(DataType.FLOAT, new long[0]);
+        INDArray f64 = Nd4j.createUninitializedDetached(DataType.DOUBLE, new long[0]);
+        return new Scratch(executioner.buildContext(), f32, f64);
     }
 
     /** Frees what operations have left; nothing runs any more. */

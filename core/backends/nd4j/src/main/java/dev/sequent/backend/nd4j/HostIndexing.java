@@ -46,16 +46,6 @@ final class HostIndexing {
         return positions;
     }
 
-    /** A vector of indices repeated over {@code shape}, with the vector along {@code axis}, row-major. */
-    static long[] alongAxis(Shape shape, int axis, long[] vector) {
-        long[] all = new long[Math.toIntExact(shape.size())];
-        long inner = Strides.product(shape, axis + 1, shape.rank());
-        for (int i = 0; i < all.length; i++) {
-            all[i] = vector[(int) (i / inner % vector.length)];
-        }
-        return all;
-    }
-
     /** Element i of {@code y} becomes element {@code from[i]} of {@code x}. */
     static void gather(Dense x, long[] from, Dense y) {
         MemorySegment in = x.segment();
@@ -106,6 +96,42 @@ final class HostIndexing {
                 sums[(int) to[i]] += terms[i];
             }
             Elements.store(dtype, y.segment(), 0, size, sums);
+        }
+    }
+
+    /**
+     * Adds slice i of every outer part of {@code source} to slice {@code at[i]} of {@code y}, in order; floats are rounded once, at the
+     * end. A slice has {@code inner} elements, an outer part of {@code y} has {@code n} slices.
+     */
+    static void addSlices(long outer, int n, int inner, long[] at, Dense source, Dense y) {
+        DType dtype = y.dtype();
+        int size = Math.multiplyExact(n, inner);
+        double[] sums = new double[dtype.isFloat() ? size : 0];
+        double[] terms = new double[dtype.isFloat() ? inner : 0];
+        long[] exactSums = new long[dtype.isFloat() ? 0 : size];
+        long[] exactTerms = new long[dtype.isFloat() ? 0 : inner];
+        for (long o = 0; o < outer; o++) {
+            if (dtype.isFloat()) {
+                Elements.load(dtype, y.segment(), o * size, size, sums);
+                for (int i = 0; i < at.length; i++) {
+                    Elements.load(dtype, source.segment(), (o * at.length + i) * inner, inner, terms);
+                    int to = (int) at[i] * inner;
+                    for (int k = 0; k < inner; k++) {
+                        sums[to + k] += terms[k];
+                    }
+                }
+                Elements.store(dtype, y.segment(), o * size, size, sums);
+            } else {
+                Elements.load(dtype, y.segment(), o * size, size, exactSums);
+                for (int i = 0; i < at.length; i++) {
+                    Elements.load(dtype, source.segment(), (o * at.length + i) * inner, inner, exactTerms);
+                    int to = (int) at[i] * inner;
+                    for (int k = 0; k < inner; k++) {
+                        exactSums[to + k] += exactTerms[k];
+                    }
+                }
+                Elements.store(dtype, y.segment(), o * size, size, exactSums);
+            }
         }
     }
 }

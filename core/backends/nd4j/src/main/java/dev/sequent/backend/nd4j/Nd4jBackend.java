@@ -23,9 +23,9 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 
 /**
- * The ND4J backend: checks handles and decides who computes. F32 and F64 arithmetic goes to {@link Engine}, 16-bit floats do so by way
- * of F32, matrix products go to {@link Products}; what ND4J lacks, or does otherwise than the SPI says, is a loop of ours over its
- * buffers. Movement operations are views wherever strides can express them. Thread-safe.
+ * The ND4J backend: checks handles and decides who computes. {@link Arithmetic} goes to ND4J, matrix products go to its BLAS
+ * ({@link Products}); what ND4J lacks, or does otherwise than the SPI says, is a loop of ours over its buffers. Movement operations are
+ * views wherever strides can express them. Thread-safe.
  */
 final class Nd4jBackend implements Backend {
     private static final long CLOSE_POLL_NANOS = 50_000;
@@ -34,6 +34,7 @@ final class Nd4jBackend implements Backend {
     private final Workbench bench;
     private final Engine engine;
     private final Casts casts;
+    private final Arithmetic arithmetic;
     private final Products products;
     private final String description;
     private final AtomicInteger inFlight = new AtomicInteger();
@@ -44,6 +45,7 @@ final class Nd4jBackend implements Backend {
         bench = new Workbench(memory);
         engine = new Engine();
         casts = new Casts(bench);
+        arithmetic = new Arithmetic(bench, casts, engine);
         products = new Products(bench, casts);
         description = runtime.describe();
     }
@@ -193,89 +195,17 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle unary(UnaryOp op, TensorHandle x) {
-        return run(op.name(), () -> {
-            Nd4jHandle a = live(op.name(), x);
-            return inFloats(op.name(), a.dtype(), operands -> {
-                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
-                return bench.produce(y, () -> {
-                    try (Dense in = bench.whole(op.name(), operands[0]); Dense out = bench.whole(op.name(), y)) {
-                        if (in.size() > 0 && !(isNative(in) && engine.unary(op, in.vector(), out.vector()))) {
-                            HostElementwise.unary(op, in, out);
-                        }
-                    }
-                });
-            }, a);
-        });
+        return run(op.name(), () -> arithmetic.unary(op, live(op.name(), x)));
     }
 
     @Override
     public TensorHandle binary(BinaryOp op, TensorHandle x, TensorHandle z) {
-        return run(op.name(), () -> {
-            Nd4jHandle a = live(op.name(), x);
-            Nd4jHandle b = live(op.name(), z);
-            return inFloats(op.name(), a.dtype(), operands -> {
-                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
-                return bench.produce(y, () -> {
-                    try (Dense left = bench.whole(op.name(), operands[0]); Dense right = bench.whole(op.name(), operands[1]);
-                            Dense out = bench.whole(op.name(), y)) {
-                        if (out.size() > 0 && !(isNative(out) && engine.binary(op, left.vector(), right.vector(), out.vector()))) {
-                            HostElementwise.binary(op, left, right, out);
-                        }
-                    }
-                });
-            }, a, b);
-        });
+        return run(op.name(), () -> arithmetic.binary(op, live(op.name(), x), live(op.name(), z)));
     }
 
     @Override
     public TensorHandle binaryScalar(BinaryOp op, TensorHandle x, double s, boolean reversed) {
-        return run(op.name(), () -> {
-            Nd4jHandle a = live(op.name(), x);
-            return inFloats(op.name(), a.dtype(), operands -> {
-                Nd4jHandle y = bench.allocate(op.name(), a.shape(), operands[0].dtype());
-                return bench.produce(y, () -> {
-                    try (Dense in = bench.whole(op.name(), operands[0]); Dense out = bench.whole(op.name(), y)) {
-                        if (in.size() > 0 && !(isNative(in) && engine.binaryScalar(op, in.vector(), s, reversed, out.vector()))) {
-                            HostElementwise.binaryScalar(op, in, s, reversed, out);
-                        }
-                    }
-                });
-            }, a);
-        });
-    }
-
-    private static boolean isNative(Dense x) {
-        return Engine.computes(x.dtype());
-    }
-
-    /** What computes a result from operands of one dtype. */
-    private interface Computation {
-        Nd4jHandle apply(Nd4jHandle[] operands);
-    }
-
-    /** Runs a computation in the operands' dtype, or in F32 with one rounding at the end when they are 16-bit floats. */
-    private Nd4jHandle inFloats(String op, DType dtype, Computation computation, Nd4jHandle... operands) {
-        if (!dtype.isFloat() || Engine.computes(dtype)) {
-            return computation.apply(operands);
-        }
-        Nd4jHandle[] wide = new Nd4jHandle[operands.length];
-        try {
-            for (int i = 0; i < operands.length; i++) {
-                wide[i] = casts.cast(op, operands[i], DType.F32);
-            }
-            Nd4jHandle result = computation.apply(wide);
-            try {
-                return casts.cast(op, result, dtype);
-            } finally {
-                result.release();
-            }
-        } finally {
-            for (Nd4jHandle x : wide) {
-                if (x != null) {
-                    x.release();
-                }
-            }
-        }
+        return run(op.name(), () -> arithmetic.binaryScalar(op, live(op.name(), x), s, reversed));
     }
 
     @Override
@@ -504,7 +434,7 @@ final class Nd4jBackend implements Backend {
             Nd4jHandle a = live("scatterAdd", x);
             long[] at = indices("scatterAdd", live("scatterAdd", index), a.shape().dim(axis));
             long[] to = HostIndexing.positions(source.shape(), a.shape(), axis, at);
-            return sum("scatterAdd", a, to, live("scatterAdd", source));
+            return sum("scatterAdd", a, live("scatterAdd", source), (terms, y) -> HostIndexing.add(to, terms, y));
         });
     }
 
@@ -527,9 +457,9 @@ final class Nd4jBackend implements Backend {
         return run("indexAdd", () -> {
             Nd4jHandle a = live("indexAdd", x);
             long[] at = indices("indexAdd", live("indexAdd", index), a.shape().dim(axis));
-            Nd4jHandle b = live("indexAdd", source);
-            long[] everywhere = HostIndexing.alongAxis(b.shape(), axis, at);
-            return sum("indexAdd", a, HostIndexing.positions(b.shape(), a.shape(), axis, everywhere), b);
+            HostReductions.Axis sizes = axis(a.shape(), axis, axis + 1);
+            return sum("indexAdd", a, live("indexAdd", source),
+                    (terms, y) -> HostIndexing.addSlices(sizes.outer(), sizes.n(), sizes.inner(), at, terms, y));
         });
     }
 
@@ -539,12 +469,17 @@ final class Nd4jBackend implements Backend {
         }
     }
 
-    /** A copy of {@code x} to whose element {@code to[i]} element i of {@code source} has been added. */
-    private Nd4jHandle sum(String op, Nd4jHandle x, long[] to, Nd4jHandle source) {
+    /** What adds terms to a tensor. */
+    private interface Addition {
+        void add(Dense terms, Dense y);
+    }
+
+    /** A copy of {@code x} to which {@code source} has been added. */
+    private Nd4jHandle sum(String op, Nd4jHandle x, Nd4jHandle source, Addition addition) {
         return fresh(op, x.shape(), x.dtype(), y -> {
             try (Dense in = bench.dense(op, x); Dense terms = bench.dense(op, source)) {
                 MemorySegment.copy(in.segment(), 0, y.segment(), 0, y.segment().byteSize());
-                HostIndexing.add(to, terms, y);
+                addition.add(terms, y);
             }
         });
     }

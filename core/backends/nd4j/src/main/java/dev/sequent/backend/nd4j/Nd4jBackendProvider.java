@@ -14,8 +14,8 @@ import java.util.ServiceLoader;
  *
  * <p>Options of {@link #open}:
  * <ul>
- * <li>{@code threads}: threads of ND4J and its BLAS. They belong to the process: the backend that was opened last decides. Without this
- *     option ND4J's own choice stays, which the environment variable {@code OMP_NUM_THREADS} can change
+ * <li>{@code threads}: threads of ND4J and its BLAS, 1 by default, because ND4J's threads spin while they wait and operations of a small
+ *     model are too short to share. They belong to the process: the backend that was opened last decides
  * <li>{@code memoryLimit}: most bytes that live tensors may take; nine tenths of the machine's memory by default
  * </ul>
  */
@@ -72,7 +72,8 @@ public final class Nd4jBackendProvider implements BackendProvider {
             }
         }
         if (isNativeAccessDenied()) {
-            return new Probe(Probe.Status.MISCONFIGURED, "this Java may not call native code", "start it with --enable-native-access=ALL-UNNAMED");
+            return new Probe(Probe.Status.MISCONFIGURED, "this Java may not call native code",
+                    "start it with --enable-native-access=ALL-UNNAMED");
         }
         return Probe.available("ND4J 1.0.0-M2.1 for " + CLASSIFIER);
     }

@@ -9,7 +9,7 @@ import java.util.TreeMap;
 /**
  * Settings of the ND4J backend.
  *
- * @param threads threads of ND4J and its BLAS in this process, or 0 to leave them as they are
+ * @param threads threads of ND4J's operations and of its BLAS in this process
  * @param memoryLimit most bytes that tensors may take
  */
 record Nd4jOptions(int threads, long memoryLimit) {
@@ -23,7 +23,7 @@ record Nd4jOptions(int threads, long memoryLimit) {
         if (!left.isEmpty()) {
             throw new ConfigException("open nd4j", "options among threads, memoryLimit", left.keySet().toString());
         }
-        return new Nd4jOptions(threads == null ? 0 : (int) number("threads", threads, MAX_THREADS),
+        return new Nd4jOptions(threads == null ? 1 : (int) number("threads", threads, MAX_THREADS),
                 memoryLimit == null ? defaultLimit() : number("memoryLimit", memoryLimit, Long.MAX_VALUE));
     }
 

@@ -27,7 +27,7 @@ final class Nd4jRuntime {
     /**
      * Loads ND4J.
      *
-     * @param threads threads of its operations and its BLAS, or 0 to leave them as they are
+     * @param threads threads of its operations and its BLAS
      * @throws BackendException when its natives cannot be loaded; the message says why
      */
     static Nd4jRuntime load(int threads) {
@@ -41,13 +41,11 @@ final class Nd4jRuntime {
             // handles end the life of memory; a garbage collection every few seconds would only cost time
             manager.togglePeriodicGc(false);
             NativeOps ops = NativeOpsHolder.getInstance().getDeviceNativeOps();
-            if (threads > 0) {
-                ops.setOmpNumThreads(threads);
-                Nd4j.getEnvironment().setMaxThreads(threads);
-                Nd4j.getEnvironment().setMaxMasterThreads(threads);
-                openblas_nolapack.blas_set_num_threads(threads);
-            }
-            return new Nd4jRuntime(version(), ops.ompGetMaxThreads());
+            ops.setOmpNumThreads(threads);
+            Nd4j.getEnvironment().setMaxThreads(threads);
+            Nd4j.getEnvironment().setMaxMasterThreads(threads);
+            openblas_nolapack.blas_set_num_threads(threads);
+            return new Nd4jRuntime(version(), threads);
         } catch (RuntimeException | LinkageError error) {
             throw new BackendException("[open nd4j] expected ND4J to load its natives, given " + innermost(error), error);
         }

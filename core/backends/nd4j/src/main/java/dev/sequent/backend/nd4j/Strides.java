@@ -10,6 +10,9 @@ final class Strides {
     private static final ValueLayout.OfInt B4 = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfLong B8 = ValueLayout.JAVA_LONG_UNALIGNED;
 
+    /** Shorter rows are copied element by element: a bulk copy costs about as much as this. */
+    private static final int BULK_BYTES = 96;
+
     private Strides() {}
 
     /** Whether {@code strides} are those of a row-major tensor without gaps; axes of size 1 do not count. */
@@ -120,7 +123,7 @@ final class Strides {
 
     /** What copies one row of {@code n} elements. */
     private static Row row(int bytes, MemorySegment source, MemorySegment target, long n, long stepFrom, long stepTo) {
-        if (stepFrom == 1 && stepTo == 1 && n > 1) {
+        if (stepFrom == 1 && stepTo == 1 && n * bytes > BULK_BYTES) {
             return (at, there) -> MemorySegment.copy(source, at * bytes, target, there * bytes, n * bytes);
         }
         return switch (bytes) {
@@ -134,7 +137,12 @@ final class Strides {
                     target.set(B2, 2 * (there + i * stepTo), source.get(B2, 2 * (at + i * stepFrom)));
                 }
             };
-            case 4 -> (at, there) -> {
+            case 4 -> stepFrom == 0 ? (at, there) -> {
+                int value = source.get(B4, 4 * at);
+                for (long i = 0; i < n; i++) {
+                    target.set(B4, 4 * (there + i * stepTo), value);
+                }
+            } : (at, there) -> {
                 for (long i = 0; i < n; i++) {
                     target.set(B4, 4 * (there + i * stepTo), source.get(B4, 4 * (at + i * stepFrom)));
                 }

@@ -70,7 +70,8 @@ class Nd4jBackendProviderTest {
         Nd4jBackendProvider provider = new Nd4jBackendProvider();
         assertThatThrownBy(() -> provider.open(Map.of("thread", "2"))).isInstanceOf(ConfigException.class).hasMessageContaining("[thread]");
         assertThatThrownBy(() -> provider.open(Map.of("threads", "0"))).isInstanceOf(ConfigException.class).hasMessageContaining("given 0");
-        assertThatThrownBy(() -> provider.open(Map.of("memoryLimit", "much"))).isInstanceOf(ConfigException.class).hasMessageContaining("much");
+        assertThatThrownBy(() -> provider.open(Map.of("memoryLimit", "much"))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("much");
     }
 
     @Test
@@ -78,7 +79,8 @@ class Nd4jBackendProviderTest {
         try (Backend backend = new Nd4jBackendProvider().open(Map.of("memoryLimit", "1000000"))) {
             TensorHandle x = backend.full(Shape.of(150_000), DType.F32, 1, 0);
             assertThatThrownBy(() -> backend.unary(UnaryOp.EXP, x)).isInstanceOf(OutOfDeviceMemoryException.class)
-                    .hasMessageContaining("[EXP]").hasMessageContaining("600000 bytes for F32(150000)").hasMessageContaining("in use by 1 tensors")
+                    .hasMessageContaining("[EXP]")
+                    .hasMessageContaining("600000 bytes for F32(150000)").hasMessageContaining("in use by 1 tensors")
                     .hasMessageContaining("limit 1000000");
             assertThat(backend.memory(0).liveHandles()).isEqualTo(1);
             backend.release(x);

@@ -20,7 +20,7 @@ class Nd4jTrainingTest {
 
     private static final int WARM_UP = 50;
     private static final int LAST = 200;
-    /** Growth of the process over 150 steps that may come from the JVM: compiled code, classes. A leak of 250 bytes per operation would exceed it. */
+    /** Growth of the process over 150 steps that may come from the JVM: compiled code, classes. A few hundred bytes per operation would exceed it. */
     private static final long GROWTH = 32L << 20;
 
     @ParameterizedTest
@@ -73,7 +73,8 @@ class Nd4jTrainingTest {
                     }
                     long growth = Pointer.physicalBytes() - before;
                     boolean isSame = device.memory().equals(early);
-                    verdict = isSame && growth < GROWTH ? "flat" : early + " became " + device.memory() + ", the process grew by " + growth + " bytes";
+                    verdict = isSame && growth < GROWTH ? "flat" : early + " became " + device.memory()
+                            + ", the process grew by " + growth + " bytes";
                 }
                 MemoryStats after = device.memory();
                 System.out.print(after.liveHandles() == 0 && after.liveBytes() == 0 ? verdict : "left behind: " + after);

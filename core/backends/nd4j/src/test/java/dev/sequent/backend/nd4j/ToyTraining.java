@@ -40,7 +40,8 @@ final class ToyTraining implements AutoCloseable {
 
     /** A model whose layers are the letters of {@code pattern}: S4D, Mamba, attention. */
     ToyTraining(Device device, String pattern) {
-        List<LayerSpec> layers = LayerPattern.parse(pattern, Map.of('S', new LayerSpec(S4dConfig.defaults().withStateSize(4), MlpConfig.gated(24)),
+        List<LayerSpec> layers = LayerPattern.parse(pattern, Map.of(
+                'S', new LayerSpec(S4dConfig.defaults().withStateSize(4), MlpConfig.gated(24)),
                 'M', LayerSpec.of(MambaConfig.defaults().withStates(4)), 'A', new LayerSpec(AttentionConfig.of(2), MlpConfig.gated(24))));
         this.device = device;
         model = new LanguageModel(LanguageModelConfig.of(VOCABULARY, WIDTH, layers), new Init(device, DType.F32, new Rng(42)));

@@ -20,7 +20,10 @@ class Nd4jTrainingTest {
 
     private static final int WARM_UP = 50;
     private static final int LAST = 200;
-    /** Growth of the process over 150 steps that may come from the JVM: compiled code, classes. A few hundred bytes per operation would exceed it. */
+    /**
+     * Growth of the process over 150 steps that may come from the JVM: compiled code, classes. A few hundred bytes per operation would
+     * exceed it.
+     */
     private static final long GROWTH = 32L << 20;
 
     @ParameterizedTest

@@ -125,9 +125,15 @@ final class Call implements AutoCloseable {
         return JniUtils.full(device.manager(), Types.shape(shape), stored, Types.of(op, dtype), device.device(), SparseFormat.DENSE);
     }
 
-    /** A scalar operand, closed at the end of the call. */
+    /** A scalar operand, valid until the end of the call. */
     PtNDArray scalar(double value, DType dtype) {
-        return keep(full(Shape.of(), value, dtype));
+        PtNDArray kept = device.scalar(value, dtype);
+        if (kept != null) {
+            return kept;
+        }
+        PtNDArray made = full(Shape.of(), value, dtype);
+        NDScope.unregister(made);
+        return device.keep(value, dtype, made) ? made : keep(made);
     }
 
     /** {@code a} in another element type; a new array, which may share memory when the type is the same. */

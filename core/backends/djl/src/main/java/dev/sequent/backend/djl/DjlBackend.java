@@ -106,7 +106,7 @@ final class DjlBackend implements Backend {
 
     /** Arrays that DJL holds for a device: what tests compare with the handles that are live. */
     int attachedArrays(int device) {
-        return device("memory", device).manager().getManagedArrays().size();
+        return device("memory", device).attachedArrays();
     }
 
     // storage
@@ -424,9 +424,12 @@ final class DjlBackend implements Backend {
             if (shape.equals(x.shape())) {
                 return c.share(x, cell);
             }
-            long[] steps = new long[start.length];
-            Arrays.fill(steps, 1);
-            PtNDArray y = JniUtils.index(cell.array(), start.clone(), stop.clone(), steps, c.device().manager());
+            int[] cut = IntStream.range(0, start.length).filter(axis -> shape.dim(axis) != x.shape().dim(axis)).toArray();
+            PtNDArray y = cell.array();
+            for (int axis : cut) {
+                PtNDArray next = JniUtils.slice(y, axis, start[axis], stop[axis], 1);
+                y = axis == cut[cut.length - 1] ? next : c.keep(next);
+            }
             return c.view(cell, y, shape, x.dtype(), cell.strides());
         });
     }

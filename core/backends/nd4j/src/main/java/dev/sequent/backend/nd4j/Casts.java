@@ -2,7 +2,7 @@ package dev.sequent.backend.nd4j;
 
 import dev.sequent.type.DType;
 
-/** Conversions of the element type, by loops of ours: ND4J's round 16-bit floats toward zero. Thread-safe. */
+/** Conversions of the element type, by loops of ours: one rule for all pairs of types, NaN and ties included. Thread-safe. */
 final class Casts {
     private final Workbench bench;
 

@@ -22,7 +22,7 @@ final class DualBackward {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
     private static final int TILE = DualLayout.TILE;
     /** Tasks that there should be if the sizes allow: each beyond one for a group takes another copy of the gradients of B and C. */
-    private static final int TASKS = 16;
+    private static final int TASKS = 8;
 
     private final Parallel pool;
     private final DualTiles tiles;

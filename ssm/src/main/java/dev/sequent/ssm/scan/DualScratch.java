@@ -192,9 +192,13 @@ final class DualScratch {
         }
         MemorySegment read = target.asSlice(0, (long) count * padded * Float.BYTES);
         int row = layout.chunkRow();
-        for (int n = 0; n < padded; n++) {
-            for (int t = 0; t < count; t++) {
-                columns.set(F32, (n * row + t) * 4L, read.get(F32, (t * padded + n) * 4L));
+        // few tokens at a time: rows a power of two apart fall into few sets of the cache
+        for (int first = 0; first < count; first += TILE) {
+            int to = Math.min(count, first + TILE);
+            for (int n = 0; n < padded; n++) {
+                for (int t = first; t < to; t++) {
+                    columns.set(F32, (n * row + t) * 4L, read.get(F32, (t * padded + n) * 4L));
+                }
             }
         }
     }

@@ -77,7 +77,8 @@ final class StateSpaceDualCpu {
             step(in, y, finalState);
             return;
         }
-        int wanted = Math.ceilDiv(pool.threads() * TASKS_PER_THREAD, shape.batch() * shape.groups());
+        int tasks = pool.threads() == 1 ? 1 : pool.threads() * TASKS_PER_THREAD;
+        int wanted = Math.ceilDiv(tasks, shape.batch() * shape.groups());
         int heads = Math.ceilDiv(shape.headsPerGroup(), Math.min(wanted, shape.headsPerGroup()));
         int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
         pool.forEach(shape.batch() * shape.groups() * parts, task -> {

@@ -45,130 +45,82 @@ final class VectorDualTiles implements DualTiles {
     @Override
     public void multiply(int panel, MemorySegment a, int aAt, int aRow, int k, MemorySegment b, int bAt, int bRow, MemorySegment out,
             int outAt, int rows, boolean fresh, float beta) {
+        if (fresh) {
+            part(out, outAt, rows * panel).fill((byte) 0);
+        }
         if (panel == W && bRow == W && L == TILE) {
-            wide(a, aAt, aRow, k, b, bAt, out, outAt, rows, fresh, beta);
+            wide(a, aAt, aRow, k, b, bAt, out, outAt, rows, beta);
+            wide(a, aAt, aRow, k, b, bAt + 2 * L, out, outAt + 2 * L, rows, beta);
         } else {
             for (int j = 0; j < panel; j += L) {
-                narrow(a, aAt, aRow, k, b, bAt + j, bRow, out, outAt + j, panel, rows, fresh, beta);
+                narrow(a, aAt, aRow, k, b, bAt + j, bRow, out, outAt + j, panel, rows, beta);
             }
         }
     }
 
+    /** Two vectors of columns; more in one method are beyond what the C1 compiler takes, and what it does not take stays interpreted. */
     private static void wide(MemorySegment a, int aAt, int aRow, int k, MemorySegment b, int bAt, MemorySegment out, int outAt, int rows,
-            boolean fresh, float beta) {
+            float beta) {
         MemorySegment as = part(a, aAt, (rows - 1) * aRow + k);
-        MemorySegment bs = part(b, bAt, k * W);
-        MemorySegment os = part(out, outAt, rows * W);
+        MemorySegment bs = part(b, bAt, (k - 1) * W + 2 * L);
+        MemorySegment os = part(out, outAt, (rows - 1) * W + 2 * L);
         for (int r = 0; r < rows; r += 4) {
             int o = r * W;
-            FloatVector c00 = FloatVector.zero(S);
-            FloatVector c01 = c00;
-            FloatVector c02 = c00;
-            FloatVector c03 = c00;
-            FloatVector c10 = c00;
-            FloatVector c11 = c00;
-            FloatVector c12 = c00;
-            FloatVector c13 = c00;
-            FloatVector c20 = c00;
-            FloatVector c21 = c00;
-            FloatVector c22 = c00;
-            FloatVector c23 = c00;
-            FloatVector c30 = c00;
-            FloatVector c31 = c00;
-            FloatVector c32 = c00;
-            FloatVector c33 = c00;
-            if (!fresh) {
-                c00 = load(os, o).mul(beta);
-                c01 = load(os, o + L).mul(beta);
-                c02 = load(os, o + 2 * L).mul(beta);
-                c03 = load(os, o + 3 * L).mul(beta);
-                c10 = load(os, o + W).mul(beta);
-                c11 = load(os, o + W + L).mul(beta);
-                c12 = load(os, o + W + 2 * L).mul(beta);
-                c13 = load(os, o + W + 3 * L).mul(beta);
-                c20 = load(os, o + 2 * W).mul(beta);
-                c21 = load(os, o + 2 * W + L).mul(beta);
-                c22 = load(os, o + 2 * W + 2 * L).mul(beta);
-                c23 = load(os, o + 2 * W + 3 * L).mul(beta);
-                c30 = load(os, o + 3 * W).mul(beta);
-                c31 = load(os, o + 3 * W + L).mul(beta);
-                c32 = load(os, o + 3 * W + 2 * L).mul(beta);
-                c33 = load(os, o + 3 * W + 3 * L).mul(beta);
-            }
+            FloatVector c00 = FloatVector.fromMemorySegment(S, os, o * 4L, LE).mul(beta);
+            FloatVector c01 = FloatVector.fromMemorySegment(S, os, (o + L) * 4L, LE).mul(beta);
+            FloatVector c10 = FloatVector.fromMemorySegment(S, os, (o + W) * 4L, LE).mul(beta);
+            FloatVector c11 = FloatVector.fromMemorySegment(S, os, (o + W + L) * 4L, LE).mul(beta);
+            FloatVector c20 = FloatVector.fromMemorySegment(S, os, (o + 2 * W) * 4L, LE).mul(beta);
+            FloatVector c21 = FloatVector.fromMemorySegment(S, os, (o + 2 * W + L) * 4L, LE).mul(beta);
+            FloatVector c30 = FloatVector.fromMemorySegment(S, os, (o + 3 * W) * 4L, LE).mul(beta);
+            FloatVector c31 = FloatVector.fromMemorySegment(S, os, (o + 3 * W + L) * 4L, LE).mul(beta);
             int a0 = r * aRow;
             int a1 = a0 + aRow;
             int a2 = a1 + aRow;
             int a3 = a2 + aRow;
             for (int i = 0; i < k; i++) {
-                FloatVector b0 = load(bs, i * W);
-                FloatVector b1 = load(bs, i * W + L);
-                FloatVector b2 = load(bs, i * W + 2 * L);
-                FloatVector b3 = load(bs, i * W + 3 * L);
+                FloatVector b0 = FloatVector.fromMemorySegment(S, bs, (i * W) * 4L, LE);
+                FloatVector b1 = FloatVector.fromMemorySegment(S, bs, (i * W + L) * 4L, LE);
                 FloatVector f0 = FloatVector.broadcast(S, as.get(F32, (a0 + i) * 4L));
                 c00 = b0.fma(f0, c00);
                 c01 = b1.fma(f0, c01);
-                c02 = b2.fma(f0, c02);
-                c03 = b3.fma(f0, c03);
                 FloatVector f1 = FloatVector.broadcast(S, as.get(F32, (a1 + i) * 4L));
                 c10 = b0.fma(f1, c10);
                 c11 = b1.fma(f1, c11);
-                c12 = b2.fma(f1, c12);
-                c13 = b3.fma(f1, c13);
                 FloatVector f2 = FloatVector.broadcast(S, as.get(F32, (a2 + i) * 4L));
                 c20 = b0.fma(f2, c20);
                 c21 = b1.fma(f2, c21);
-                c22 = b2.fma(f2, c22);
-                c23 = b3.fma(f2, c23);
                 FloatVector f3 = FloatVector.broadcast(S, as.get(F32, (a3 + i) * 4L));
                 c30 = b0.fma(f3, c30);
                 c31 = b1.fma(f3, c31);
-                c32 = b2.fma(f3, c32);
-                c33 = b3.fma(f3, c33);
             }
             c00.intoMemorySegment(os, o * 4L, LE);
             c01.intoMemorySegment(os, (o + L) * 4L, LE);
-            c02.intoMemorySegment(os, (o + 2 * L) * 4L, LE);
-            c03.intoMemorySegment(os, (o + 3 * L) * 4L, LE);
             c10.intoMemorySegment(os, (o + W) * 4L, LE);
             c11.intoMemorySegment(os, (o + W + L) * 4L, LE);
-            c12.intoMemorySegment(os, (o + W + 2 * L) * 4L, LE);
-            c13.intoMemorySegment(os, (o + W + 3 * L) * 4L, LE);
             c20.intoMemorySegment(os, (o + 2 * W) * 4L, LE);
             c21.intoMemorySegment(os, (o + 2 * W + L) * 4L, LE);
-            c22.intoMemorySegment(os, (o + 2 * W + 2 * L) * 4L, LE);
-            c23.intoMemorySegment(os, (o + 2 * W + 3 * L) * 4L, LE);
             c30.intoMemorySegment(os, (o + 3 * W) * 4L, LE);
             c31.intoMemorySegment(os, (o + 3 * W + L) * 4L, LE);
-            c32.intoMemorySegment(os, (o + 3 * W + 2 * L) * 4L, LE);
-            c33.intoMemorySegment(os, (o + 3 * W + 3 * L) * 4L, LE);
         }
     }
 
     private static void narrow(MemorySegment a, int aAt, int aRow, int k, MemorySegment b, int bAt, int bRow, MemorySegment out, int outAt,
-            int outRow, int rows, boolean fresh, float beta) {
+            int outRow, int rows,
+            float beta) {
         MemorySegment as = part(a, aAt, (rows - 1) * aRow + k);
         MemorySegment bs = part(b, bAt, (k - 1) * bRow + L);
         MemorySegment os = part(out, outAt, (rows - 1) * outRow + L);
         for (int r = 0; r < rows; r += 8) {
             int o = r * outRow;
-            FloatVector c0 = FloatVector.zero(S);
-            FloatVector c1 = c0;
-            FloatVector c2 = c0;
-            FloatVector c3 = c0;
-            FloatVector c4 = c0;
-            FloatVector c5 = c0;
-            FloatVector c6 = c0;
-            FloatVector c7 = c0;
-            if (!fresh) {
-                c0 = load(os, o).mul(beta);
-                c1 = load(os, o + outRow).mul(beta);
-                c2 = load(os, o + 2 * outRow).mul(beta);
-                c3 = load(os, o + 3 * outRow).mul(beta);
-                c4 = load(os, o + 4 * outRow).mul(beta);
-                c5 = load(os, o + 5 * outRow).mul(beta);
-                c6 = load(os, o + 6 * outRow).mul(beta);
-                c7 = load(os, o + 7 * outRow).mul(beta);
-            }
+            FloatVector c0 = FloatVector.fromMemorySegment(S, os, o * 4L, LE).mul(beta);
+            FloatVector c1 = FloatVector.fromMemorySegment(S, os, (o + outRow) * 4L, LE).mul(beta);
+            FloatVector c2 = FloatVector.fromMemorySegment(S, os, (o + 2 * outRow) * 4L, LE).mul(beta);
+            FloatVector c3 = FloatVector.fromMemorySegment(S, os, (o + 3 * outRow) * 4L, LE).mul(beta);
+            FloatVector c4 = FloatVector.fromMemorySegment(S, os, (o + 4 * outRow) * 4L, LE).mul(beta);
+            FloatVector c5 = FloatVector.fromMemorySegment(S, os, (o + 5 * outRow) * 4L, LE).mul(beta);
+            FloatVector c6 = FloatVector.fromMemorySegment(S, os, (o + 6 * outRow) * 4L, LE).mul(beta);
+            FloatVector c7 = FloatVector.fromMemorySegment(S, os, (o + 7 * outRow) * 4L, LE).mul(beta);
             int a0 = r * aRow;
             int a1 = a0 + aRow;
             int a2 = a1 + aRow;
@@ -178,7 +130,7 @@ final class VectorDualTiles implements DualTiles {
             int a6 = a5 + aRow;
             int a7 = a6 + aRow;
             for (int i = 0; i < k; i++) {
-                FloatVector v = load(bs, i * bRow);
+                FloatVector v = FloatVector.fromMemorySegment(S, bs, (i * bRow) * 4L, LE);
                 c0 = v.fma(FloatVector.broadcast(S, as.get(F32, (a0 + i) * 4L)), c0);
                 c1 = v.fma(FloatVector.broadcast(S, as.get(F32, (a1 + i) * 4L)), c1);
                 c2 = v.fma(FloatVector.broadcast(S, as.get(F32, (a2 + i) * 4L)), c2);
@@ -222,10 +174,10 @@ final class VectorDualTiles implements DualTiles {
             int to = upper ? rows : t + 1;
             for (int i = upper ? t : 0; i < to; i++) {
                 FloatVector f = FloatVector.broadcast(S, weights.get(F32, (t * TILE + i) * 4L));
-                c0 = load(b, i * panel).fma(f, c0);
-                c1 = load(b, i * panel + L).fma(f, c1);
-                c2 = load(b, i * panel + 2 * L).fma(f, c2);
-                c3 = load(b, i * panel + 3 * L).fma(f, c3);
+                c0 = FloatVector.fromMemorySegment(S, b, (i * panel) * 4L, LE).fma(f, c0);
+                c1 = FloatVector.fromMemorySegment(S, b, (i * panel + L) * 4L, LE).fma(f, c1);
+                c2 = FloatVector.fromMemorySegment(S, b, (i * panel + 2 * L) * 4L, LE).fma(f, c2);
+                c3 = FloatVector.fromMemorySegment(S, b, (i * panel + 3 * L) * 4L, LE).fma(f, c3);
             }
             c0.intoMemorySegment(out, t * panel * 4L, LE);
             c1.intoMemorySegment(out, (t * panel + L) * 4L, LE);
@@ -240,7 +192,7 @@ final class VectorDualTiles implements DualTiles {
             FloatVector c = FloatVector.zero(S);
             int to = upper ? rows : t + 1;
             for (int i = upper ? t : 0; i < to; i++) {
-                c = load(b, i * panel).fma(FloatVector.broadcast(S, weights.get(F32, (t * TILE + i) * 4L)), c);
+                c = FloatVector.fromMemorySegment(S, b, (i * panel) * 4L, LE).fma(FloatVector.broadcast(S, weights.get(F32, (t * TILE + i) * 4L)), c);
             }
             c.intoMemorySegment(out, t * panel * 4L, LE);
         }

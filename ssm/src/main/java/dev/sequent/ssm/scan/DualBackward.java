@@ -3,7 +3,7 @@ package dev.sequent.ssm.scan;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.LongFunction;
+import java.util.Arrays;
 
 /**
  * The backward pass of {@link StateSpaceDualCpu}. With S = C B^T o L, L the products of decays, u = dt x, h the state before a tile and g
@@ -26,13 +26,11 @@ final class DualBackward {
 
     private final Parallel pool;
     private final DualTiles tiles;
-    private final LongFunction<MemorySegment> allocator;
     private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
 
-    DualBackward(Parallel pool, DualTiles tiles, LongFunction<MemorySegment> allocator) {
+    DualBackward(Parallel pool, DualTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
-        this.allocator = allocator;
     }
 
     /** One pass: what it reads and writes. */
@@ -80,7 +78,7 @@ final class DualBackward {
         DualInputs in = pass.in();
         DualShape shape = in.shape();
         DualLayout layout = pass.layout();
-        DualScratch s = StateSpaceDualCpu.scratch(scratch, allocator, layout, taskHeads(shape), true);
+        DualScratch s = StateSpaceDualCpu.scratch(scratch, layout, taskHeads(shape), true);
         int first = part * taskHeads(shape);
         int heads = Math.min(taskHeads(shape), shape.headsPerGroup() - first);
         int firstHead = group * shape.headsPerGroup() + first;
@@ -88,7 +86,7 @@ final class DualBackward {
             s.aGrad[h] = 0;
             s.skipGrad[h] = 0;
             if (dFinalState == null) {
-                s.state(h).fill((byte) 0);
+                Arrays.fill(s.state(h), 0);
             } else {
                 dFinalState.load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -97,9 +95,9 @@ final class DualBackward {
             int token = chunk * layout.chunk();
             int count = Math.min(layout.chunk(), shape.tokens() - token);
             s.pack(tiles, in, batch, group, token, count);
-            s.bGrad.fill((byte) 0);
-            s.cGrad.fill((byte) 0);
-            s.productGrad.fill((byte) 0);
+            Arrays.fill(s.bGrad, 0);
+            Arrays.fill(s.cGrad, 0);
+            Arrays.fill(s.productGrad, 0);
             for (int h = 0; h < heads; h++) {
                 s.packSteps(tiles, in, batch, firstHead + h, token, count);
                 replay(pass, s, batch, firstHead + h, token);
@@ -126,13 +124,14 @@ final class DualBackward {
                 token / pass.layout().chunk());
         for (int i = 0; i < s.tiles; i++) {
             boolean reset = in.has(batch, token + s.starts[i], ScanInputs.RESET);
-            MemorySegment here = reset ? s.zero() : s.before(s.starts[i]);
+            float[] here = reset ? s.zero() : s.before(s.starts[i]);
             if (i == 0 && !reset) {
-                here.copyFrom(state);
+                MemorySegment.copy(state, F32, 0, here, 0, here.length);
             }
             if (i + 1 < s.tiles && !in.has(batch, token + s.starts[i + 1], ScanInputs.RESET)) {
                 s.prepare(tiles, in, batch, head, token, i);
-                MemorySegment next = s.before(s.starts[i + 1]).copyFrom(here);
+                float[] next = s.before(s.starts[i + 1]);
+                System.arraycopy(here, 0, next, 0, next.length);
                 s.advance(tiles, i, s.bColumns, s.driveToEnd, next);
             }
         }
@@ -145,8 +144,8 @@ final class DualBackward {
         int rows = s.rows(tile);
         int token = chunkStart + start;
         boolean reset = in.has(batch, token, ScanInputs.RESET);
-        MemorySegment carry = s.state(local);
-        MemorySegment before = reset ? s.zero() : s.before(start);
+        float[] carry = s.state(local);
+        float[] before = reset ? s.zero() : s.before(start);
         s.prepare(tiles, in, batch, head, chunkStart, tile);
         s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.ones, s.dy);
         for (int p = 0; p < layout.panels(); p++) {
@@ -164,15 +163,15 @@ final class DualBackward {
         float through = s.since[rows - 1] * tiles.dot(carry, 0, before, 0, layout.state());
         storeInput(pass, s, batch, head, local, token, start, rows, through);
         if (reset) {
-            carry.fill((byte) 0);
+            Arrays.fill(carry, 0);
         } else {
             s.advance(tiles, tile, s.cColumns, s.dySince, carry);
         }
     }
 
     /** A tile's share of the gradient of B or C that goes through the state, and its inner products with B or C. */
-    private void share(DualScratch s, DualLayout layout, MemorySegment state, MemorySegment columns, float[] factors, int rows,
-            MemorySegment weights, MemorySegment total, int start, float[] sums) {
+    private void share(DualScratch s, DualLayout layout, float[] state, float[] columns, float[] factors, int rows,
+            float[] weights, float[] total, int start, float[] sums) {
         for (int p = 0; p < layout.panels(); p++) {
             tiles.multiply(TILE, state, p * layout.statePanel(), layout.panel(), layout.panel(), columns, p * layout.tilePanel(), TILE,
                     s.share, 0, layout.states(), p == 0, 1);
@@ -188,6 +187,7 @@ final class DualBackward {
         float a = in.a().getAtIndex(F32, head);
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
         MemorySegment x = in.x().slice(batch, token, rows, head * width, width);
+        MemorySegment dy = pass.dy().slice(batch, token, rows, head * width, width);
         MemorySegment dx = pass.out().x().slice(batch, token, rows, head * width, width);
         int xRow = (int) in.x().tokenStride();
         int dxRow = (int) pass.out().x().tokenStride();
@@ -198,8 +198,8 @@ final class DualBackward {
         for (int p = 0; p < layout.panels(); p++) {
             int at = p * layout.tilePanel();
             int columns = layout.columns(p);
-            tiles.combine(s.dDrive, at, layout.panel(), s.steps, s.dy, at, layout.panel(), skip, rows, columns, dx, p * layout.panel(),
-                    dxRow);
+            tiles.combine(s.dDrive, at, layout.panel(), s.steps, dy, p * layout.panel(), (int) pass.dy().tokenStride(), skip, rows, columns,
+                    dx, p * layout.panel(), dxRow);
             tiles.dots(x, p * layout.panel(), xRow, s.dDrive, at, layout.panel(), rows, columns, s.inputDots);
             tiles.dots(x, p * layout.panel(), xRow, s.dy, at, layout.panel(), rows, columns, s.sums);
         }
@@ -220,8 +220,6 @@ final class DualBackward {
      */
     private static void decayGradients(DualScratch s, int rows, float through) {
         float[] across = new float[TILE];
-        MemorySegment mix = s.mix.asSlice(0, (long) TILE * TILE * Float.BYTES);
-        MemorySegment inner = s.inner.asSlice(0, (long) TILE * TILE * Float.BYTES);
         float later = 0;
         for (int t = rows - 1; t >= 0; t--) {
             later += s.fromState[t];
@@ -235,7 +233,7 @@ final class DualBackward {
             for (int i = t; i < rows; i++) {
                 if (t > 0) {
                     int at = i * TILE + t - 1;
-                    across[i] += mix.get(F32, at * 4L) * inner.get(F32, at * 4L);
+                    across[i] += s.mix[at] * s.inner[at];
                 }
                 sum += across[i];
             }
@@ -258,18 +256,18 @@ final class DualBackward {
         }
     }
 
-    private void storeRow(Pass pass, DualScratch s, MemorySegment columns, MemorySegment source, int tile, int t, boolean isB,
+    private void storeRow(Pass pass, DualScratch s, float[] columns, float[] source, int tile, int t, boolean isB,
             MemorySegment out) {
         int n = pass.layout().states();
         int row = pass.layout().chunkRow();
         for (int i = 0; i < n; i++) {
-            s.rows.set(F32, i * 4L, columns.get(F32, (i * row + t) * 4L));
+            s.rows[i] = columns[i * row + t];
         }
         for (int i = isB ? t : s.starts[tile]; i < (isB ? s.starts[tile + 1] : t + 1); i++) {
             int from = isB ? i : t;
             int column = (isB ? t : i) - s.starts[tile];
-            tiles.add(s.productGrad.get(F32, (from * TILE + column) * 4L), source, i * n, n, s.rows, 0);
+            tiles.add(s.productGrad[from * TILE + column], source, i * n, n, s.rows, 0);
         }
-        MemorySegment.copy(s.rows, 0, out, 0, out.byteSize());
+        MemorySegment.copy(s.rows, 0, out, F32, 0, pass.in().shape().states());
     }
 }

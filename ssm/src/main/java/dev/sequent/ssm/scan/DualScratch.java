@@ -3,7 +3,6 @@ package dev.sequent.ssm.scan;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
-import java.util.function.LongFunction;
 
 /**
  * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. Parts that
@@ -14,11 +13,11 @@ final class DualScratch {
     private static final int TILE = DualLayout.TILE;
 
     /** Current chunk: B and C, (chunk + TILE, N), their transposes, (N, chunk + TILE), and the tiles' C B^T, (chunk + TILE, TILE). */
-    final MemorySegment b;
-    final MemorySegment c;
-    final MemorySegment bColumns;
-    final MemorySegment cColumns;
-    final MemorySegment products;
+    final float[] b;
+    final float[] c;
+    final float[] bColumns;
+    final float[] cColumns;
+    final float[] products;
     /** First tokens of the chunk's tiles, and one past its last token. */
     final int[] starts;
     int tiles;
@@ -33,37 +32,37 @@ final class DualScratch {
     final float[] ones = new float[TILE];
     final float[] steps = new float[TILE];
     /** Decays between tokens, and those times C B^T, (TILE, TILE). */
-    final MemorySegment decays;
-    final MemorySegment mix;
+    final float[] decays;
+    final float[] mix;
     /** Step size times input, that decayed to the end of the tile, and the output, (TILE, P). */
-    final MemorySegment drive;
-    final MemorySegment driveToEnd;
-    final MemorySegment y;
+    final float[] drive;
+    final float[] driveToEnd;
+    final float[] y;
     /** C or B times since or until, (TILE, N). */
-    final MemorySegment rows;
+    final float[] rows;
 
     // For the backward pass only; null otherwise.
 
     /** States before the tiles of the chunk, and zeros. */
-    final MemorySegment before;
+    private final float[][] before;
     /** Gradient of the output, and that times since, (TILE, P); their likes for drive; transposes (P, TILE). */
-    final MemorySegment dy;
-    final MemorySegment dySince;
-    final MemorySegment dyColumns;
-    final MemorySegment driveColumns;
-    final MemorySegment dDrive;
+    final float[] dy;
+    final float[] dySince;
+    final float[] dyColumns;
+    final float[] driveColumns;
+    final float[] dDrive;
     /** Transpose of mix, and inner products of dy and drive, (TILE, TILE). */
-    final MemorySegment mixColumns;
-    final MemorySegment inner;
+    final float[] mixColumns;
+    final float[] inner;
     /** A tile's share of the gradients of B or C, (N, TILE). */
-    final MemorySegment share;
+    final float[] share;
     /**
      * Sums over heads for the chunk: gradients of B and C but for the products, (N, chunk + TILE), and of the products, (chunk + TILE,
      * TILE).
      */
-    final MemorySegment bGrad;
-    final MemorySegment cGrad;
-    final MemorySegment productGrad;
+    final float[] bGrad;
+    final float[] cGrad;
+    final float[] productGrad;
     /** Gradients of the tokens' logarithmic decays, and what they are made of. */
     final float[] fromState = new float[TILE];
     final float[] toState = new float[TILE];
@@ -73,57 +72,66 @@ final class DualScratch {
     private final DualLayout layout;
     private final int heads;
     private final boolean backward;
-    private final MemorySegment perHead;
+    private final float[][] perHead;
     /** Sums over tokens for each head of the task: gradients of A and D. */
     final double[] aGrad;
     final double[] skipGrad;
 
-    DualScratch(LongFunction<MemorySegment> allocator, DualLayout layout, int heads, boolean backward) {
+    DualScratch(DualLayout layout, int heads, boolean backward) {
         this.layout = layout;
         this.heads = heads;
         this.backward = backward;
         int chunkRow = layout.chunkRow();
         int n = layout.states();
-        b = take(allocator, chunkRow * n);
-        c = take(allocator, chunkRow * n);
-        bColumns = take(allocator, n * chunkRow);
-        cColumns = take(allocator, n * chunkRow);
-        products = take(allocator, chunkRow * TILE);
+        b = take(chunkRow * n);
+        c = take(chunkRow * n);
+        bColumns = take(n * chunkRow);
+        cColumns = take(n * chunkRow);
+        products = take(chunkRow * TILE);
         starts = new int[layout.chunk() + 1];
         dt = new float[layout.chunk()];
         decay = new float[layout.chunk()];
         Arrays.fill(ones, 1);
-        decays = take(allocator, TILE * TILE);
-        mix = take(allocator, TILE * TILE);
-        drive = take(allocator, layout.tile());
-        driveToEnd = take(allocator, layout.tile());
-        y = take(allocator, layout.tile());
-        rows = take(allocator, TILE * n);
-        before = backward ? take(allocator, (layout.chunk() / TILE + 1) * layout.state()) : null;
-        dy = backward ? take(allocator, layout.tile()) : null;
-        dySince = backward ? take(allocator, layout.tile()) : null;
-        dyColumns = backward ? take(allocator, layout.tile()) : null;
-        driveColumns = backward ? take(allocator, layout.tile()) : null;
-        dDrive = backward ? take(allocator, layout.tile()) : null;
-        mixColumns = backward ? take(allocator, TILE * TILE) : null;
-        inner = backward ? take(allocator, TILE * TILE) : null;
-        share = backward ? take(allocator, n * TILE) : null;
-        bGrad = backward ? take(allocator, n * chunkRow) : null;
-        cGrad = backward ? take(allocator, n * chunkRow) : null;
-        productGrad = backward ? take(allocator, chunkRow * TILE) : null;
-        perHead = take(allocator, heads * layout.state());
+        decays = take(TILE * TILE);
+        mix = take(TILE * TILE);
+        drive = take(layout.tile());
+        driveToEnd = take(layout.tile());
+        y = take(layout.tile());
+        rows = take(TILE * n);
+        before = backward ? take(layout.chunk() / TILE + 1, layout.state()) : null;
+        dy = backward ? take(layout.tile()) : null;
+        dySince = backward ? take(layout.tile()) : null;
+        dyColumns = backward ? take(layout.tile()) : null;
+        driveColumns = backward ? take(layout.tile()) : null;
+        dDrive = backward ? take(layout.tile()) : null;
+        mixColumns = backward ? take(TILE * TILE) : null;
+        inner = backward ? take(TILE * TILE) : null;
+        share = backward ? take(n * TILE) : null;
+        bGrad = backward ? take(n * chunkRow) : null;
+        cGrad = backward ? take(n * chunkRow) : null;
+        productGrad = backward ? take(chunkRow * TILE) : null;
+        perHead = take(heads, layout.state());
         aGrad = new double[heads];
         skipGrad = new double[heads];
-        drive.fill((byte) 0);
-        driveToEnd.fill((byte) 0);
+        Arrays.fill(drive, 0);
+        Arrays.fill(driveToEnd, 0);
         if (backward) {
-            dy.fill((byte) 0);
-            dySince.fill((byte) 0);
+            Arrays.fill(dy, 0);
+            Arrays.fill(dySince, 0);
         }
     }
 
-    private static MemorySegment take(LongFunction<MemorySegment> allocator, long floats) {
-        return allocator.apply(floats * Float.BYTES);
+    /** NaN, so that reading what nobody has written shows. */
+    private static float[] take(int floats) {
+        float[] memory = new float[floats];
+        Arrays.fill(memory, Float.NaN);
+        return memory;
+    }
+
+    private static float[][] take(int count, int floats) {
+        float[][] memory = new float[count][];
+        Arrays.setAll(memory, _ -> take(floats));
+        return memory;
     }
 
     boolean fits(DualLayout layout, int heads, boolean backward) {
@@ -131,18 +139,20 @@ final class DualScratch {
     }
 
     /** The state of a head of the task, or the gradient of it. */
-    MemorySegment state(int head) {
-        return perHead.asSlice((long) head * layout.state() * Float.BYTES, (long) layout.state() * Float.BYTES);
+    float[] state(int head) {
+        return perHead[head];
     }
 
     /** The state before the tile that starts at a token of the chunk and not a document: between two such tiles lies a whole one. */
-    MemorySegment before(int start) {
-        return before.asSlice((long) (start / TILE) * layout.state() * Float.BYTES, (long) layout.state() * Float.BYTES);
+    float[] before(int start) {
+        return before[start / TILE];
     }
 
     /** The state before a document. */
-    MemorySegment zero() {
-        return before(layout.chunk()).fill((byte) 0);
+    float[] zero() {
+        float[] zero = before[layout.chunk() / TILE];
+        Arrays.fill(zero, 0);
+        return zero;
     }
 
     /** Tokens of a tile. */
@@ -174,30 +184,27 @@ final class DualScratch {
         starts[tiles] = count;
     }
 
-    private void packRows(DualInputs in, ScanRows source, int batch, int group, int token, int count, MemorySegment target,
-            MemorySegment columns) {
+    private void packRows(DualInputs in, ScanRows source, int batch, int group, int token, int count, float[] target, float[] columns) {
         int states = in.shape().states();
         int padded = layout.states();
         MemorySegment from = source.slice(batch, token, count, group * states, states);
         if (padded > states) {
-            target.fill((byte) 0);
+            Arrays.fill(target, 0);
         }
         for (int t = 0; t < count; t++) {
             if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                target.asSlice((long) t * padded * Float.BYTES, (long) padded * Float.BYTES).fill((byte) 0);
+                Arrays.fill(target, t * padded, (t + 1) * padded, 0);
             } else {
-                MemorySegment.copy(from, t * source.tokenStride() * Float.BYTES, target, (long) t * padded * Float.BYTES,
-                        (long) states * Float.BYTES);
+                MemorySegment.copy(from, F32, t * source.tokenStride() * Float.BYTES, target, t * padded, states);
             }
         }
-        MemorySegment read = target.asSlice(0, (long) count * padded * Float.BYTES);
         int row = layout.chunkRow();
         // few tokens at a time: rows a power of two apart fall into few sets of the cache
         for (int first = 0; first < count; first += TILE) {
             int to = Math.min(count, first + TILE);
             for (int n = 0; n < padded; n++) {
                 for (int t = first; t < to; t++) {
-                    columns.set(F32, (n * row + t) * 4L, read.get(F32, (t * padded + n) * 4L));
+                    columns[n * row + t] = target[t * padded + n];
                 }
             }
         }
@@ -221,7 +228,7 @@ final class DualScratch {
         for (int t = 0; t < rows; t++) {
             product *= decay[start + t];
             since[t] = product;
-            until[t] = decays.getAtIndex(F32, (rows - 1L) * TILE + t);
+            until[t] = decays[(rows - 1) * TILE + t];
             steps[t] = dt[start + t];
         }
         packTile(kernels, in, in.x(), batch, head, token + start, rows, steps, drive);
@@ -233,7 +240,7 @@ final class DualScratch {
 
     /** Copies rows of a head times {@code factors}; zero for padding and after the last row. */
     void packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
-            MemorySegment target) {
+            float[] target) {
         int width = in.shape().width();
         MemorySegment from = source.slice(batch, token, rows, head * width, width);
         for (int p = 0; p < layout.panels(); p++) {
@@ -248,15 +255,15 @@ final class DualScratch {
         }
     }
 
-    private void clear(MemorySegment target, int panel, int from, int to) {
+    private void clear(float[] target, int panel, int from, int to) {
         if (from < to) {
-            long at = (long) panel * layout.tilePanel() + (long) from * layout.panel();
-            target.asSlice(at * Float.BYTES, (long) (to - from) * layout.panel() * Float.BYTES).fill((byte) 0);
+            int at = panel * layout.tilePanel();
+            Arrays.fill(target, at + from * layout.panel(), at + to * layout.panel(), 0);
         }
     }
 
     /** {@code state = decay of the tile state + sum over its tokens of a column of B or C and a row of P numbers}. */
-    void advance(DualTiles kernels, int tile, MemorySegment columns, MemorySegment rowsOfHead, MemorySegment state) {
+    void advance(DualTiles kernels, int tile, float[] columns, float[] rowsOfHead, float[] state) {
         int rows = rows(tile);
         for (int p = 0; p < layout.panels(); p++) {
             kernels.multiply(layout.panel(), columns, starts[tile], layout.chunkRow(), rows, rowsOfHead, p * layout.tilePanel(),
@@ -270,8 +277,8 @@ final class DualScratch {
      *
      * @param upper whether tokens read from later ones, not from earlier ones
      */
-    void read(DualTiles kernels, int tile, MemorySegment weights, boolean upper, MemorySegment x, MemorySegment source, float[] factors,
-            MemorySegment state, MemorySegment out) {
+    void read(DualTiles kernels, int tile, float[] weights, boolean upper, float[] x, float[] source, float[] factors, float[] state,
+            float[] out) {
         int rows = rows(tile);
         int n = layout.states();
         kernels.scale(source, starts[tile] * n, n, factors, rows, n, this.rows, 0, n);

@@ -15,7 +15,7 @@ interface DualTiles {
      * @param b k rows of {@code panel} numbers, {@code bRow} apart
      * @param out rows of {@code panel} numbers without gaps
      */
-    void multiply(int panel, MemorySegment a, int aAt, int aRow, int k, MemorySegment b, int bAt, int bRow, MemorySegment out, int outAt,
+    void multiply(int panel, float[] a, int aAt, int aRow, int k, float[] b, int bAt, int bRow, float[] out, int outAt,
             int rows, boolean fresh, float beta);
 
     /**
@@ -24,7 +24,7 @@ interface DualTiles {
      *
      * @param s (TILE, TILE)
      */
-    void triangle(int panel, MemorySegment s, boolean upper, int rows, MemorySegment b, int bAt, MemorySegment out, int outAt);
+    void triangle(int panel, float[] s, boolean upper, int rows, float[] b, int bAt, float[] out, int outAt);
 
     /** {@code out[i] = exp(dt[i] a)}. */
     void decays(float[] dt, float a, int count, float[] out);
@@ -36,23 +36,26 @@ interface DualTiles {
      *
      * @param decay from {@code from} on
      */
-    void weights(MemorySegment m, int mAt, float[] decay, int from, int rows, MemorySegment l, MemorySegment s);
+    void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s);
 
     /** {@code out[t] = factors[t] x[t]}, rows of {@code width} numbers. */
-    void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, MemorySegment out, int outAt, int outRow);
+    void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow);
+
+    /** The same for rows in working memory. */
+    void scale(float[] x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow);
 
     /** {@code out[t] = factors[t] x[t] + factor y[t]}, rows of {@code width} numbers. */
-    void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
+    void combine(float[] x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
             MemorySegment out, int outAt, int outRow);
 
     /** {@code sums[t]} grows by the inner product of {@code x[t]} and {@code y[t]}, rows of {@code width} numbers. */
-    void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums);
+    void dots(MemorySegment x, int xAt, int xRow, float[] y, int yAt, int yRow, int rows, int width, float[] sums);
 
     /** The inner product of {@code count} numbers. */
-    float dot(MemorySegment x, int xAt, MemorySegment y, int yAt, int count);
+    float dot(float[] x, int xAt, float[] y, int yAt, int count);
 
     /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns), without gaps. */
-    void transpose(MemorySegment x, int xAt, int columns, MemorySegment out, int outAt);
+    void transpose(float[] x, int xAt, int columns, float[] out, int outAt);
 
     /**
      * Adds {@code factors[t] x[n, t]} for the first {@code rows} t to {@code total[n, t]}, and fills {@code sums[t]} with the sum over n of
@@ -63,14 +66,14 @@ interface DualTiles {
      * @param weights rows {@code row} apart
      * @param total rows {@code row} apart
      */
-    void collect(MemorySegment x, int states, float[] factors, int rows, MemorySegment weights, int weightsAt, MemorySegment total,
+    void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums);
 
     /** {@code total[i] += l[i] k[i]} for {@code count} numbers, a multiple of TILE. */
-    void addProducts(MemorySegment l, MemorySegment k, int count, MemorySegment total, int totalAt);
+    void addProducts(float[] l, float[] k, int count, float[] total, int totalAt);
 
     /** {@code out += factor x} for {@code count} numbers. */
-    void add(float factor, MemorySegment x, int xAt, int count, MemorySegment out, int outAt);
+    void add(float factor, float[] x, int xAt, int count, float[] out, int outAt);
 
     /**
      * One token of one head: {@code after[p] = decay before[p] + step x[p] b} and {@code y[p] = after[p] c + skip x[p]}.

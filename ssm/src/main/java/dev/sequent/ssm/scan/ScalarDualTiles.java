@@ -16,8 +16,16 @@ final class ScalarDualTiles implements DualTiles {
         target.setAtIndex(F32, index, value);
     }
 
+    private static float at(float[] source, int index) {
+        return source[index];
+    }
+
+    private static void put(float[] target, int index, float value) {
+        target[index] = value;
+    }
+
     @Override
-    public void multiply(int panel, MemorySegment a, int aAt, int aRow, int k, MemorySegment b, int bAt, int bRow, MemorySegment out,
+    public void multiply(int panel, float[] a, int aAt, int aRow, int k, float[] b, int bAt, int bRow, float[] out,
             int outAt, int rows, boolean fresh, float beta) {
         for (int r = 0; r < rows; r++) {
             for (int j = 0; j < panel; j++) {
@@ -31,7 +39,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void triangle(int panel, MemorySegment s, boolean upper, int rows, MemorySegment b, int bAt, MemorySegment out, int outAt) {
+    public void triangle(int panel, float[] s, boolean upper, int rows, float[] b, int bAt, float[] out, int outAt) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
                 float sum = 0;
@@ -51,7 +59,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void weights(MemorySegment m, int mAt, float[] decay, int from, int rows, MemorySegment l, MemorySegment s) {
+    public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j <= t; j++) {
                 float value = j == t ? 1 : decay[from + t] * at(l, (t - 1) * TILE + j);
@@ -62,7 +70,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, MemorySegment out, int outAt, int outRow) {
+    public void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < width; j++) {
                 put(out, outAt + t * outRow + j, factors[t] * at(x, xAt + t * xRow + j));
@@ -71,7 +79,16 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
+    public void scale(float[] x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < width; j++) {
+                put(out, outAt + t * outRow + j, factors[t] * at(x, xAt + t * xRow + j));
+            }
+        }
+    }
+
+    @Override
+    public void combine(float[] x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
             int width, MemorySegment out, int outAt, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < width; j++) {
@@ -81,7 +98,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums) {
+    public void dots(MemorySegment x, int xAt, int xRow, float[] y, int yAt, int yRow, int rows, int width, float[] sums) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < width; j++) {
                 sums[t] += at(x, xAt + t * xRow + j) * at(y, yAt + t * yRow + j);
@@ -90,7 +107,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public float dot(MemorySegment x, int xAt, MemorySegment y, int yAt, int count) {
+    public float dot(float[] x, int xAt, float[] y, int yAt, int count) {
         double sum = 0;
         for (int i = 0; i < count; i++) {
             sum += at(x, xAt + i) * at(y, yAt + i);
@@ -99,7 +116,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void transpose(MemorySegment x, int xAt, int columns, MemorySegment out, int outAt) {
+    public void transpose(float[] x, int xAt, int columns, float[] out, int outAt) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < columns; j++) {
                 put(out, outAt + j * TILE + t, at(x, xAt + t * columns + j));
@@ -108,7 +125,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void collect(MemorySegment x, int states, float[] factors, int rows, MemorySegment weights, int weightsAt, MemorySegment total,
+    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums) {
         for (int t = 0; t < rows; t++) {
             float sum = 0;
@@ -122,14 +139,14 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void addProducts(MemorySegment l, MemorySegment k, int count, MemorySegment total, int totalAt) {
+    public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i++) {
             put(total, totalAt + i, at(total, totalAt + i) + at(l, i) * at(k, i));
         }
     }
 
     @Override
-    public void add(float factor, MemorySegment x, int xAt, int count, MemorySegment out, int outAt) {
+    public void add(float factor, float[] x, int xAt, int count, float[] out, int outAt) {
         for (int i = 0; i < count; i++) {
             put(out, outAt + i, at(out, outAt + i) + factor * at(x, xAt + i));
         }

@@ -4,7 +4,7 @@ import dev.sequent.fused.Simd;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.LongFunction;
+import java.util.Arrays;
 
 /**
  * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
@@ -31,21 +31,19 @@ final class StateSpaceDualCpu {
 
     private final Parallel pool;
     private final DualTiles tiles;
-    private final LongFunction<MemorySegment> allocator;
     private final ThreadLocal<DualScratch> forwardScratch = new ThreadLocal<>();
     private final DualBackward backward;
 
-    StateSpaceDualCpu(Parallel pool, DualTiles tiles, LongFunction<MemorySegment> allocator) {
+    StateSpaceDualCpu(Parallel pool, DualTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
-        this.allocator = allocator;
-        this.backward = new DualBackward(pool, tiles, allocator);
+        this.backward = new DualBackward(pool, tiles);
     }
 
     /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
     static StateSpaceDualCpu on(Parallel pool, boolean vectorised) {
         DualTiles tiles = Simd.choose(vectorised, () -> new VectorDualTiles(), () -> new ScalarDualTiles());
-        return new StateSpaceDualCpu(pool, tiles, ScanScratch::allocate);
+        return new StateSpaceDualCpu(pool, tiles);
     }
 
     /** F32 elements of the states that {@link #forward} saves for {@link #backward}. */
@@ -107,11 +105,10 @@ final class StateSpaceDualCpu {
         backward.run(in, saved, dy, dFinalState, out, memory);
     }
 
-    static DualScratch scratch(ThreadLocal<DualScratch> owner, LongFunction<MemorySegment> allocator, DualLayout layout, int heads,
-            boolean backward) {
+    static DualScratch scratch(ThreadLocal<DualScratch> owner, DualLayout layout, int heads, boolean backward) {
         DualScratch s = owner.get();
         if (s == null || !s.fits(layout, heads, backward)) {
-            s = new DualScratch(allocator, layout, heads, backward);
+            s = new DualScratch(layout, heads, backward);
             owner.set(s);
         }
         return s;
@@ -121,11 +118,11 @@ final class StateSpaceDualCpu {
             int heads) {
         DualShape shape = in.shape();
         DualLayout layout = DualLayout.of(shape);
-        DualScratch s = scratch(forwardScratch, allocator, layout, heads, false);
+        DualScratch s = scratch(forwardScratch, layout, heads, false);
         int firstHead = group * shape.headsPerGroup() + first;
         for (int h = 0; h < heads; h++) {
             if (in.initialState() == null) {
-                s.state(h).fill((byte) 0);
+                Arrays.fill(s.state(h), 0);
             } else {
                 in.initialState().load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -135,7 +132,8 @@ final class StateSpaceDualCpu {
             s.pack(tiles, in, batch, group, t, count);
             for (int h = 0; h < heads; h++) {
                 if (saved != null) {
-                    savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk()).copyFrom(s.state(h));
+                    MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk());
+                    MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
                 }
                 s.packSteps(tiles, in, batch, firstHead + h, t, count);
                 for (int i = 0; i < s.tiles; i++) {
@@ -149,12 +147,12 @@ final class StateSpaceDualCpu {
     }
 
     private void forwardTile(DualInputs in, ScanRows y, DualScratch s, DualLayout layout, int batch, int head, int chunkStart, int tile,
-            MemorySegment state) {
+            float[] state) {
         int width = in.shape().width();
         int token = chunkStart + s.starts[tile];
         int rows = s.rows(tile);
         if (in.has(batch, token, ScanInputs.RESET)) {
-            state.fill((byte) 0);
+            Arrays.fill(state, 0);
         }
         s.prepare(tiles, in, batch, head, chunkStart, tile);
         s.read(tiles, tile, s.mix, false, s.drive, s.c, s.since, state, s.y);
@@ -165,12 +163,8 @@ final class StateSpaceDualCpu {
         for (int p = 0; p < layout.panels(); p++) {
             int at = p * layout.panel();
             int columns = layout.columns(p);
-            if (in.skip() == null) {
-                tiles.scale(s.y, p * layout.tilePanel(), layout.panel(), s.ones, rows, columns, out, at, (int) y.tokenStride());
-            } else {
-                tiles.combine(s.y, p * layout.tilePanel(), layout.panel(), s.ones, x, at, (int) in.x().tokenStride(), skip, rows, columns,
-                        out, at, (int) y.tokenStride());
-            }
+            tiles.combine(s.y, p * layout.tilePanel(), layout.panel(), s.ones, x, at, (int) in.x().tokenStride(), skip, rows, columns, out,
+                    at, (int) y.tokenStride());
         }
         clearPadding(in, batch, token, rows, out, (int) y.tokenStride(), width);
     }

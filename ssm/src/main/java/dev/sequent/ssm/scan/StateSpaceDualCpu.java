@@ -9,11 +9,11 @@ import java.util.Arrays;
 /**
  * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
  *
- * <p>The chunked form of the paper with chunks of {@link DualLayout#TILE} tokens, which fit in vector registers: between its tokens a tile
- * multiplies (C B^T o L) by the input, where C B^T is shared by the heads of a group and L has the products of decays, which need one
- * multiplication each and neither overflow nor cancel; from the state it reads, and to the state it adds, by products of matrices whose
- * operands stay in the first two levels of cache. A tile costs 2 N + TILE multiplications and additions for each number of its input, as
- * few as the plain recurrence, but loads and stores the state once for all of its tokens.
+ * <p>The chunked form of the paper with chunks of {@link DualLayout#TILE} tokens. Between its tokens a tile multiplies (C B^T o L) by the
+ * input, where C B^T is shared by the heads of a group and L has the products of decays, which need one multiplication each and neither
+ * overflow nor cancel; from the state it reads, and to the state it adds, by products of matrices whose operands stay in the first two
+ * levels of cache. A tile takes 2 N + TILE / 2 multiplications and additions for each number of its input, little more than the plain
+ * recurrence, but goes over the state three times for all of its tokens.
  *
  * <p>A task is a sequence and some heads of a group. The backward pass keeps no activations but a state for every chunk of some tiles: it
  * walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint. Sums over heads, sequences and tokens

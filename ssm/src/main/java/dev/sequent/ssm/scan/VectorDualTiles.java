@@ -12,8 +12,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The loops of the state-space dual in the Vector API. Products of matrices with panels of {@link DualLayout#WIDE} columns keep four rows
- * of four vectors in registers where vectors have 16 lanes; others keep eight rows of one vector.
+ * The loops of the state-space dual in the Vector API. Products of matrices with panels of {@link DualLayout#WIDE} columns keep eight
+ * rows of two vectors in registers where vectors have 16 lanes; others keep eight rows of one vector.
  */
 final class VectorDualTiles implements DualTiles {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;

@@ -56,6 +56,6 @@ public abstract class SequenceMixer<S extends MixerState> extends Layer {
     /** Operations and bytes of a pass over {@code w}'s tokens. */
     public abstract Work work(Workload w);
 
-    /** Memory and work of this mixer. */
+    /** Memory of states and parameters. */
     public abstract StateCost cost(StateSpec spec);
 }

@@ -43,6 +43,11 @@ final class Block extends Layer {
         return mixer;
     }
 
+    /** The feed-forward part, or null. */
+    FeedForward mlp() {
+        return mlp;
+    }
+
     Work work(Workload w) {
         double width = mixer.width();
         Work all = Norm.work(w, width, false).plus(mixer.work(w)).plus(Work.pointwise(w, w.tokens() * width, 1, 2, 1));

@@ -117,7 +117,7 @@ final class DescriptionText {
     private void row(int depth, String name, Part part) {
         double share = 100.0 * part.parameters() / Math.max(1, model.parameters());
         line("%-34s %,15d %5.1f %% %11s %12s", "  ".repeat(depth) + name, part.parameters(), share, bytes(part.bytes()),
-                count(part.cost().flopsPerToken()));
+                count(part.work().flops()));
     }
 
     private void loads() {

@@ -141,6 +141,11 @@ public final class LanguageModel extends Layer {
         return device;
     }
 
+    /** The blocks, first to last. */
+    List<Block> blocks() {
+        return blocks;
+    }
+
     /** The mixers, first layer to last. */
     public List<SequenceMixer<?>> mixers() {
         List<SequenceMixer<?>> list = new ArrayList<>();
@@ -270,19 +275,18 @@ public final class LanguageModel extends Layer {
         return all;
     }
 
-    /** Memory and work of the whole model, head and feed-forward parts included; of a mixture of experts, what one token takes. */
+    /** Memory of states and of the parameters that one decode step reads; of a mixture of experts, those of the experts that one token takes. */
     public StateCost cost(StateSpec spec) {
-        StateCost total = new StateCost(0, 0, 2.0 * config.hidden_size() * config.vocab_size(), 0, 0);
+        StateCost total = new StateCost(0, 0, 0);
         long unread = 0;
         for (int i = 0; i < blocks.size(); i++) {
             total = total.plus(blocks.get(i).mixer().cost(spec));
             MlpConfig mlp = config.layers().get(i).mlp();
             if (mlp != null) {
-                total = total.plus(new StateCost(0, 0, mlp.flops(config.hidden_size()), 0, 0));
                 unread += mlp.unread(config.hidden_size()) * embeddings.weight().value().dtype().bytes();
             }
         }
         long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum() - unread;
-        return new StateCost(total.fixedBytes(), total.bytesPerToken(), total.flopsPerToken(), total.flopsPerTokenAndContext(), bytes);
+        return new StateCost(total.fixedBytes(), total.bytesPerToken(), bytes);
     }
 }

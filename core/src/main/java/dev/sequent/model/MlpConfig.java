@@ -93,12 +93,6 @@ public record MlpConfig(String type, int intermediate_size, boolean bias, int nu
         };
     }
 
-    /** Multiply-adds count two: operations per token. */
-    double flops(int width) {
-        double one = 2.0 * width * intermediate_size * (type.equals("gated") ? 3 : 2);
-        return num_experts == 0 ? one : 2.0 * width * num_experts + num_experts_per_tok * one;
-    }
-
     /** Parameters that one token leaves unread: those of the experts that it does not take. */
     long unread(int width) {
         long one = 3L * width * intermediate_size + (bias ? 2L * intermediate_size + width : 0);

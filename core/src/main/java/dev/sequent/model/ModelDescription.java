@@ -1,10 +1,13 @@
 package dev.sequent.model;
 
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
 import dev.sequent.io.StoredTensor;
 import dev.sequent.io.WeightStore;
 import dev.sequent.mixer.MixerConfig;
 import dev.sequent.mixer.StateCost;
 import dev.sequent.mixer.StateSpec;
+import dev.sequent.nn.Norm;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
 import java.nio.file.Path;
@@ -42,7 +45,7 @@ import java.util.stream.LongStream;
 public record ModelDescription(String family, int vocabulary, int width, int maxPositions, DType dtype, Optional<Stored> stored,
         List<Part> parts, int batch, List<Load> loads) {
     private static final List<Long> USUAL_LENGTHS = List.of(1L << 10, 1L << 13, 1L << 16, 1L << 20);
-    private static final StateCost FREE = new StateCost(0, 0, 0, 0, 0);
+    private static final StateCost FREE = new StateCost(0, 0, 0);
 
     /**
      * What a checkpoint's files hold.
@@ -71,10 +74,11 @@ public record ModelDescription(String family, int vocabulary, int width, int max
      * @param settings its configuration; empty where the kind says it all
      * @param parameters number of its parameters, those of its parts included
      * @param bytes of its parameters
-     * @param cost of one sequence: state bytes and operations; its {@code parameterBytes} are those that one decode step reads
+     * @param cost memory of one sequence; its {@code parameterBytes} are those that one decode step reads
+     * @param work operations and bytes of a sequence's first token; a layer adds its residual connections to those of its parts
      * @param parts what it consists of
      */
-    public record Part(String name, String kind, Map<String, Object> settings, long parameters, long bytes, StateCost cost,
+    public record Part(String name, String kind, Map<String, Object> settings, long parameters, long bytes, StateCost cost, Work work,
             List<Part> parts) {
         /** Copies the collections. */
         public Part {
@@ -88,7 +92,7 @@ public record ModelDescription(String family, int vocabulary, int width, int max
      *
      * @param tokens length of the context
      * @param stateBytes of states and caches of {@code batch} rows that have room for so many tokens
-     * @param flopsPerToken floating-point operations of the next token of one row; a multiply-add counts two
+     * @param flopsPerToken floating-point operations of the next token of one row
      * @param parameterBytes that one decode step reads, whatever the number of rows
      */
     public record Load(long tokens, long stateBytes, double flopsPerToken, long parameterBytes) {}
@@ -143,8 +147,7 @@ public record ModelDescription(String family, int vocabulary, int width, int max
         List<Load> loads = new ArrayList<>();
         for (long n : lengths.length == 0 ? usualLengths(config.max_position_embeddings()) : lengths) {
             StateCost cost = model.cost(new StateSpec(batch, (int) n, dtype, model.device()));
-            loads.add(new Load(n, batch * cost.bytesAt(n), cost.flopsPerToken() + n * cost.flopsPerTokenAndContext(),
-                    cost.parameterBytes()));
+            loads.add(new Load(n, batch * cost.bytesAt(n), model.work(Workload.decode(1, n, dtype)).flops(), cost.parameterBytes()));
         }
         return new ModelDescription(model.family().map(CheckpointFamily::name).orElse(ModelFiles.OWN), config.vocab_size(),
                 config.hidden_size(),
@@ -184,26 +187,30 @@ public record ModelDescription(String family, int vocabulary, int width, int max
         private final LanguageModel model;
         private final LanguageModelConfig config;
         private final StateSpec spec;
+        private final Workload token;
+        private final Work norm;
 
         Parts(LanguageModel model, DType dtype) {
             this.model = model;
             this.config = model.config();
             this.spec = new StateSpec(1, 1, dtype, model.device());
+            this.token = Workload.decode(1, 0, dtype);
+            this.norm = Norm.work(token, config.hidden_size(), false);
         }
 
         List<Part> all() {
             List<Part> parts = new ArrayList<>();
-            parts.add(part("embeddings", "table", Map.of(), FREE));
+            parts.add(part("embeddings", "table", Map.of(), FREE, Work.NONE));
             if (config.max_position_embeddings() > 0) {
-                parts.add(part("position_embeddings", "table", Map.of(), FREE));
+                parts.add(part("position_embeddings", "table", Map.of(), FREE, Work.NONE));
             }
             for (int i = 0; i < config.layers().size(); i++) {
                 parts.add(layer(i));
             }
-            parts.add(part("norm_f", config.norm(), Map.of(), FREE));
+            parts.add(part("norm_f", config.norm(), Map.of(), FREE, norm));
             boolean tied = config.tie_word_embeddings();
-            StateCost head = new StateCost(0, 0, 2.0 * config.hidden_size() * config.vocab_size(), 0, 0);
-            parts.add(part("lm_head", tied ? "tied to embeddings" : "linear", Map.of(), head));
+            Work head = Work.linear(token, 1, config.hidden_size(), config.vocab_size());
+            parts.add(part("lm_head", tied ? "tied to embeddings" : "linear", Map.of(), FREE, head));
             return parts;
         }
 
@@ -212,26 +219,27 @@ public record ModelDescription(String family, int vocabulary, int width, int max
             LayerSpec spec = config.layers().get(i);
             MixerConfig mixer = spec.mixer();
             List<Part> inner = new ArrayList<>();
-            inner.add(part(name + ".norm", config.norm(), Map.of(), FREE));
-            inner.add(part(name + ".mixer", mixer.type(), mixer.toMap(), model.mixers().get(i).cost(this.spec)));
+            inner.add(part(name + ".norm", config.norm(), Map.of(), FREE, norm));
+            Block block = model.blocks().get(i);
+            inner.add(part(name + ".mixer", mixer.type(), mixer.toMap(), block.mixer().cost(this.spec), block.mixer().work(token)));
             if (spec.mlp() != null) {
-                inner.add(part(name + ".mlp_norm", config.norm(), Map.of(), FREE));
-                inner.add(mlp(name + ".mlp", spec.mlp()));
+                inner.add(part(name + ".mlp_norm", config.norm(), Map.of(), FREE, norm));
+                inner.add(mlp(name + ".mlp", spec.mlp(), block.mlp().work(token)));
             }
             StateCost cost = inner.stream().map(Part::cost).reduce(FREE, StateCost::plus);
             long parameters = inner.stream().mapToLong(Part::parameters).sum();
-            return new Part(name, "layer", Map.of(), parameters, inner.stream().mapToLong(Part::bytes).sum(), cost, inner);
+            return new Part(name, "layer", Map.of(), parameters, inner.stream().mapToLong(Part::bytes).sum(), cost, block.work(token), inner);
         }
 
-        private Part mlp(String name, MlpConfig mlp) {
-            Part all = part(name, mlp.num_experts() > 0 ? "experts" : mlp.type(), mlp.toMap(), FREE);
+        private Part mlp(String name, MlpConfig mlp, Work work) {
+            Part all = part(name, mlp.num_experts() > 0 ? "experts" : mlp.type(), mlp.toMap(), FREE, work);
             long read = all.bytes() - mlp.unread(config.hidden_size()) * spec.dtype().bytes();
-            StateCost cost = new StateCost(0, 0, mlp.flops(config.hidden_size()), 0, read);
-            return new Part(name, all.kind(), all.settings(), all.parameters(), all.bytes(), cost, List.of());
+            StateCost cost = new StateCost(0, 0, read);
+            return new Part(name, all.kind(), all.settings(), all.parameters(), all.bytes(), cost, work, List.of());
         }
 
         /** A part without inner parts; all its parameters are read for every token, except where the cost says otherwise. */
-        private Part part(String name, String kind, Map<String, Object> settings, StateCost cost) {
+        private Part part(String name, String kind, Map<String, Object> settings, StateCost cost, Work work) {
             long[] sum = new long[2];
             model.namedParameters().forEach((parameter, p) -> {
                 if (parameter.startsWith(name + ".")) {
@@ -239,9 +247,8 @@ public record ModelDescription(String family, int vocabulary, int width, int max
                     sum[1] += p.value().size() * p.value().dtype().bytes();
                 }
             });
-            StateCost read = new StateCost(cost.fixedBytes(), cost.bytesPerToken(), cost.flopsPerToken(), cost.flopsPerTokenAndContext(),
-                    sum[1]);
-            return new Part(name, kind, settings, sum[0], sum[1], read, List.of());
+            StateCost read = new StateCost(cost.fixedBytes(), cost.bytesPerToken(), sum[1]);
+            return new Part(name, kind, settings, sum[0], sum[1], read, work, List.of());
         }
     }
 }

@@ -91,6 +91,6 @@ public final class LeakyIntegrator extends RecurrentMixer {
 
     @Override
     public StateCost cost(StateSpec spec) {
-        return new StateCost((long) inner * spec.dtype().bytes(), 0, 4.0 * width * inner + 2.0 * inner, 0, 0);
+        return new StateCost((long) inner * spec.dtype().bytes(), 0, 0);
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.sequent.cost.Workload;
 import dev.sequent.io.WeightStore;
 import dev.sequent.mixer.StateCost;
 import dev.sequent.mixer.StateSpec;
@@ -42,7 +43,7 @@ class ModelDescriptionTest {
                     assertThat(load.stateBytes()).isEqualTo(state.bytes());
                 }
                 StateCost cost = model.cost(spec);
-                assertThat(load.flopsPerToken()).isEqualTo(cost.flopsPerToken() + load.tokens() * cost.flopsPerTokenAndContext());
+                assertThat(load.flopsPerToken()).isEqualTo(model.work(Workload.decode(1, load.tokens(), DType.F64)).flops());
                 assertThat(load.parameterBytes()).isEqualTo(cost.parameterBytes());
             }
         }
@@ -53,11 +54,12 @@ class ModelDescriptionTest {
         try (Device device = Device.open("reference"); LanguageModel model = ToyModels.create(ToyModels.rich(), device)) {
             ModelDescription d = ModelDescription.of(model);
             StateCost whole = model.cost(new StateSpec(1, 1, DType.F32, device));
-            StateCost sum = d.parts().stream().map(ModelDescription.Part::cost).reduce(new StateCost(0, 0, 0, 0, 0), StateCost::plus);
+            StateCost sum = d.parts().stream().map(ModelDescription.Part::cost).reduce(new StateCost(0, 0, 0), StateCost::plus);
             assertThat(sum.fixedBytes()).isEqualTo(whole.fixedBytes());
             assertThat(sum.bytesPerToken()).isEqualTo(whole.bytesPerToken());
             assertThat(sum.parameterBytes()).isEqualTo(whole.parameterBytes());
-            assertThat(sum.flopsPerToken()).isCloseTo(whole.flopsPerToken(), within(1e-6));
+            double flops = d.parts().stream().mapToDouble(p -> p.work().flops()).sum();
+            assertThat(flops).isCloseTo(model.work(Workload.decode(1, 0, DType.F32)).flops(), within(1e-6));
             assertThat(d.parts()).extracting(ModelDescription.Part::name).containsExactly("embeddings", "position_embeddings", "layers.0",
                     "layers.1", "layers.2", "layers.3", "layers.4", "layers.5", "norm_f", "lm_head");
             for (ModelDescription.Part part : d.parts()) {

@@ -168,10 +168,8 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
 
     @Override
     public StateCost cost(StateSpec spec) {
-        long weights = parameters().stream().mapToLong(p -> p.value().size()).sum();
         long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
         long perToken = 2L * config.num_key_value_heads() * headWidth * spec.dtype().bytes();
-        double perContext = 4.0 * config.num_attention_heads() * headWidth;
-        return new StateCost(0, perToken, 2.0 * weights, perContext, bytes);
+        return new StateCost(0, perToken, bytes);
     }
 }

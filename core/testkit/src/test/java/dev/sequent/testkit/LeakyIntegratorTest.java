@@ -89,7 +89,7 @@ class LeakyIntegratorTest extends MixerGradientLaws {
 
         @Override
         public StateCost cost(StateSpec spec) {
-            return new StateCost((long) width * spec.dtype().bytes(), 0, 2.0 * width, 0, (long) width * decay.value().dtype().bytes());
+            return new StateCost((long) width * spec.dtype().bytes(), 0, (long) width * decay.value().dtype().bytes());
         }
     }
 }

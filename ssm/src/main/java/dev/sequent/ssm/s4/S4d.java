@@ -258,6 +258,6 @@ public final class S4d extends RecurrentMixer {
         long states = (long) width * config.state_size() / 2;
         DType dtype = wide(spec.dtype());
         long bytes = parameters().stream().mapToLong(p -> p.value().size() * p.value().dtype().bytes()).sum();
-        return new StateCost(2 * states * dtype.bytes(), 0, 12.0 * states + 4.0 * width * width, 0, bytes);
+        return new StateCost(2 * states * dtype.bytes(), 0, bytes);
     }
 }

@@ -68,7 +68,7 @@ public final class DeviceKernelLaw {
         }
     }
 
-    private static Device open(EmulatedCuda cuda) {
+    static Device open(EmulatedCuda cuda) {
         for (BackendProvider provider : ServiceLoader.load(BackendProvider.class)) {
             if (provider.name().equals("cuda")) {
                 return new Device(provider.open(cuda.options()), 0);
@@ -94,7 +94,7 @@ public final class DeviceKernelLaw {
                 List<Tensor> wide = inputs.apply(reference).stream().map(x -> x.dtype().isFloat() ? x.cast(DType.F64) : x).toList();
                 int outputs = Autograd.noGrad(() -> operation.apply(wide)).size();
                 for (int missing = -1; missing < (outputs == 1 ? 0 : outputs); missing++) {
-                    expected.add(results(wide, operation, missing, DType.F64));
+                    expected.add(results(wide, operation, missing, dtype, DType.F64));
                 }
             }
         }
@@ -108,7 +108,7 @@ public final class DeviceKernelLaw {
                     String name = what + " " + dtype + ", order " + order + (missing < 0 ? "" : ", without cotangent " + missing);
                     List<double[]> actual;
                     try (Scope _ = Scope.open()) {
-                        actual = results(operands, operation, missing, dtype);
+                        actual = results(operands, operation, missing, dtype, dtype);
                     }
                     for (int i = 0; i < actual.size(); i++) {
                         assertClose(name + ", result " + i, actual.get(i), expected.get(missing + 1).get(i), tolerance);
@@ -123,8 +123,12 @@ public final class DeviceKernelLaw {
         });
     }
 
-    /** Outputs, then derivatives by all float operands. */
-    private List<double[]> results(List<Tensor> operands, Operation operation, int missing, DType wanted) {
+    /** Outputs of an operation, then derivatives by all float operands, under random cotangents of {@code dtype}. */
+    public static List<double[]> results(List<Tensor> operands, Operation operation, DType dtype) {
+        return results(operands, operation, -1, dtype, dtype);
+    }
+
+    private static List<double[]> results(List<Tensor> operands, Operation operation, int missing, DType dtype, DType wanted) {
         List<Variable> variables = new ArrayList<>();
         List<Tensor> inputs = new ArrayList<>(operands);
         for (int i = 0; i < inputs.size(); i++) {

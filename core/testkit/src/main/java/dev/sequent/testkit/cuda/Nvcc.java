@@ -1,24 +1,37 @@
 package dev.sequent.testkit.cuda;
 
+import dev.sequent.spi.DeviceCode;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 
 /**
- * Compiles kernels with NVIDIA's own compiler for real architectures, to learn without a GPU that they do compile. Tests are skipped with the
- * reason where {@code nvcc} is not on the path, or fail under {@code -Dsequent.requireAll=true}. Thread-safe.
+ * Compiles kernels with NVIDIA's own compiler for real architectures, to learn without a GPU that they do compile. Tests are skipped with
+ * the reason where {@code nvcc} is not on the path, or fail under {@code -Dsequent.requireAll=true}. Thread-safe.
  */
 public final class Nvcc {
     /** Compute capabilities from Ampere to Blackwell. */
     public static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90, 100, 120);
+
+    private static final String HEADER = "sequent.cuh";
 
     private Nvcc() {}
 
@@ -49,6 +62,43 @@ public final class Nvcc {
      */
     public static void compile(String text, Map<String, String> headers, List<String> functions) {
         compile(text, headers, functions, ARCHITECTURES);
+    }
+
+    /**
+     * Compiles for all {@link #ARCHITECTURES} the sources of the fused kernels that {@code use} asks for on a device of {@link
+     * EmulatedCuda}, each with all functions that are asked for. The header of the CUDA backend must be on the class path.
+     *
+     * @return names of the sources
+     */
+    public static Set<String> compileFused(Consumer<Device> use) {
+        require();
+        Map<DeviceCode.Source, Set<String>> sources = new LinkedHashMap<>();
+        try (Device device = InterceptedCuda.open(EmulatedCuda.require(), source -> {
+            DeviceCode.Source bare = new DeviceCode.Source(source.name(), source.text(), List.of(), source.defines(), source.headers());
+            sources.computeIfAbsent(bare, _ -> new LinkedHashSet<>()).addAll(source.functions());
+            return source;
+        }); Scope _ = Scope.open()) {
+            use.accept(device);
+        }
+        Set<String> names = new TreeSet<>();
+        sources.forEach((source, functions) -> {
+            StringBuilder text = new StringBuilder();
+            source.defines().forEach((macro, value) -> text.append("#define ").append(macro).append(' ').append(value).append('\n'));
+            Map<String, String> headers = new HashMap<>(source.headers());
+            headers.put(HEADER, resource("dev/sequent/backend/cuda/" + HEADER));
+            compile(text.append(source.text()).toString(), headers, List.copyOf(functions));
+            names.add(source.name());
+        });
+        return names;
+    }
+
+    private static String resource(String name) {
+        try (InputStream in = Nvcc.class.getClassLoader().getResourceAsStream(name)) {
+            Assertions.assertNotNull(in, () -> name + " is not on the class path");
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Compiles a source for chosen architectures. */

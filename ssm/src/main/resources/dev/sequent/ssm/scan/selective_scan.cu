@@ -311,7 +311,7 @@ scan_backward(Operands<T> x, Sizes n, const T* dy, const T* dlast, const float* 
     for (int from = p.from + (p.to - p.from - 1) / TILE * TILE; from >= p.from; from -= TILE) {
         const int rows = min(TILE, p.to - from);
         const i64 row = (i64) p.batch * n.time + from;
-        __syncthreads();                                        // the last tile has been read
+        // no barrier here: what the last tile's end still reads of these elements is read by the thread that now overwrites them
         for (int i = threadIdx.x; i < rows * CHANNELS; i += THREADS) {
             const int t = i / CHANNELS, c = i % CHANNELS, channel = blockIdx.x * CHANNELS + c;
             const bool on = channel < n.channels;

@@ -20,7 +20,7 @@ golden.safetensors holds
   logits      F64 (B,T,V)  of each row by itself, without padding
   generated   I64 (B,10)   greedy continuation of the first 1 token of row 0 and of the first 7 tokens of row 1, each by itself
 and in its metadata the versions, whether logits depend on the length of the sequence (dynamic and longrope beyond the original length, where a
-prefix has other logits than in the whole), the names and shapes of the weights, and how far transformers' own result for a left-padded batch is from that for
+prefix by itself has other logits than in the whole, so that `generated` belongs to other frequencies than `logits`), the names and shapes of the weights, and how far transformers' own result for a left-padded batch is from that for
 the rows by themselves (largest difference over largest logit).
 """
 import json, os, sys, tempfile
@@ -206,7 +206,10 @@ def variant(name, cls, config, time, out_dir, options):
     path = os.path.join(out_dir, name)
     os.makedirs(path, exist_ok=True)
     with open(os.path.join(directory, "config.json")) as f, open(os.path.join(path, "config.json"), "w") as to:
-        to.write(f.read())
+        values = json.load(f)
+        if options:
+            values["rope_parameters"]["sequence_length"] = time   # Sequent's key for the length that chooses the frequencies
+        to.write(json.dumps(values, indent=2) + "\n")
     metadata = {"torch": torch.__version__, "transformers": transformers.__version__, "weights": json.dumps(shapes), "seed": str(seed),
                 "f32_parts_change_logits_by": f"{difference:.1e}", "left_padding_of_transformers_is_off_by": f"{own:.1e}",
                 **{k: json.dumps(v) for k, v in options.items()}}

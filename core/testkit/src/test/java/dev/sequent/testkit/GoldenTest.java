@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.FieldSource;
 
 class GoldenTest {
     private static final List<String> FAMILIES = Golden.FAMILIES;
+    private static final List<String> CONFIGURATIONS = Golden.CONFIGURATIONS;
 
     @ParameterizedTest
     @FieldSource("FAMILIES")
@@ -44,6 +45,26 @@ class GoldenTest {
             assertThat(directory.resolve("config.json")).content().contains("\"model_type\": \"" + family + "\"");
         }
         assertThat(Files.exists(directory)).as("unpacked files remain").isFalse();
+    }
+
+    @ParameterizedTest
+    @FieldSource("CONFIGURATIONS")
+    void weightsOfFurtherConfigurationsFollowFromARule(String name) {
+        try (Golden golden = Golden.open(name); WeightStore store = WeightStore.open(golden.directory())) {
+            assertThat(golden.hasGradients()).isFalse();
+            assertThat(store.tensors()).hasSizeGreaterThan(5);
+            assertThat(golden.logits()).hasSize(2 * golden.inputIds()[0].length * golden.vocabulary());
+            assertThat(golden.prompts()[0]).hasSize(1);
+            assertThat(golden.prompts()[1]).hasSize(7);
+            assertThat(golden.directory().resolve("config.json")).content().contains("\"model_type\": \"" + golden.family() + "\"");
+        }
+    }
+
+    /** Numbers that make_variants.py prints for these names. */
+    @Test
+    void theRuleIsThatOfTheScript() {
+        assertThat(GoldenWeights.values("model.norm.weight", 3)).containsExactly(0.5486878156661987f, 0.6378200650215149f, 0.9020569324493408f);
+        assertThat(GoldenWeights.values("lm_head.weight", 2, 3)).containsExactly(0.9855600595474243f, 0.96947181224823f, -0.9163014888763428f, -0.154443621635437f, 0.3443315029144287f, 0.9784152507781982f);
     }
 
     @Test

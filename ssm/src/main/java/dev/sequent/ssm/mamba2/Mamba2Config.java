@@ -122,9 +122,16 @@ public record Mamba2Config(int state_size, int num_heads, int head_dim, int n_gr
         return c;
     }
 
-    /** E for a model of width D. */
+    /**
+     * E for a model of width D.
+     *
+     * @throws ConfigException when it is 2^31 or more
+     */
     public int inner(int width) {
-        return intermediate_size > 0 ? intermediate_size : Math.multiplyExact(expand, width);
+        if ((long) expand * width > Integer.MAX_VALUE && intermediate_size == 0) {
+            throw new ConfigException(TYPE, "expand times the model's width below 2^31", expand + " * " + width);
+        }
+        return intermediate_size > 0 ? intermediate_size : expand * width;
     }
 
     /**

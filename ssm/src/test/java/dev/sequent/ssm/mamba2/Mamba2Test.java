@@ -89,6 +89,7 @@ class Mamba2Test {
         }
         assertThatThrownBy(() -> Mamba2Config.defaults().heads(40)).isInstanceOf(ConfigException.class)
                 .hasMessageContaining("num_heads * head_dim = 80");
+        assertThatThrownBy(() -> Mamba2Config.parse(Map.of("expand", 1 << 30)).inner(64)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> OTHER.withHeads(3, 4).heads(18)).isInstanceOf(ConfigException.class).hasMessageContaining("n_groups");
         assertThatThrownBy(() -> Mamba2Config.parse(Map.of("num_heads", 5)).heads(64)).isInstanceOf(ConfigException.class);
     }

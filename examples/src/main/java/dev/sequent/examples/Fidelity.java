@@ -20,9 +20,12 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Compares models of all public families with what their reference implementation computes, on every backend on the class path, and prints a table. */
+/**
+ * Compares models of all public families with what their reference implementation computes, on every backend on the class path, and prints
+ * tables.
+ */
 @Command(name = "fidelity", mixinStandardHelpOptions = true, sortOptions = false, usageHelpWidth = 120, separator = " ",
-        description = "Compares models with Hugging Face transformers: the largest relative errors of logits, gradients, training and generation.")
+        description = "Compares models with Hugging Face transformers: largest relative errors of logits, gradients, training, generation.")
 public final class Fidelity implements Callable<Integer> {
     /** Errors above these make the program fail. */
     private static final double F64_BOUND = 1e-6;
@@ -82,21 +85,33 @@ public final class Fidelity implements Callable<Integer> {
 
     private void tables(List<Platform> platforms, List<String> notes) {
         print("# Fidelity", "",
-                "Tiny models of each public family, compared with what Hugging Face transformers computes for them in F64: the largest relative error,",
+                "Tiny models of each public family, compared with what Hugging Face transformers computes for them in "
+                        + "F64: the largest relative error,",
                 "max |a - b| / max |b| over a tensor, a being ours. Printed by", "", "```", COMMAND + " -Dargs=--write", "```", "");
         families(platforms);
-        print("", "**Gradients**: of every parameter, each relative to its own largest element. **Loss curve**: six losses of an AdamW run.",
-                "**Prefill and steps**: logits after prompts of 1, 2, 3 and 17 tokens, after each of several prefills that continue one another, and",
-                "after single steps, with and without left padding. **Generation**: greedy tokens that are equal, for prompts in one batch, however",
+        print("",
+                "**Gradients**: of every parameter, each relative to its own largest element. **Loss curve**: six losses of an AdamW run.",
+                "**Prefill and steps**: logits after prompts of 1, 2, 3 and 17 tokens, after each of several prefills "
+                        + "that continue one another, and",
+                "after single steps, with and without left padding. **Generation**: greedy tokens that are equal, for "
+                        + "prompts in one batch, however",
                 "they are cut.", "",
-                "In F64 the errors of 1e-7 are those of the reference, which computes norms, A, step sizes, rotary angles and routing in F32 even in an",
-                "F64 model; GPT-2 has no such parts. The configurations below come from the same reference with those parts in F64, too.", "");
+                "In F64 the errors of 1e-7 are those of the reference, which computes norms, A, step sizes, rotary "
+                        + "angles and routing in F32 even in an",
+                "F64 model; GPT-2 has no such parts. The configurations below come from the same reference with those "
+                        + "parts in F64, too.", "");
         configurations(platforms);
-        print("", "Errors of logits, the larger of a forward pass and of prefill and steps; in brackets, where they are not all equal, greedy tokens",
-                "that are. Truth for left padding is each row by itself: transformers' own left-padded batches differ from that for GPT-2 without",
-                "explicit positions, and for Mamba, Mamba-2 and Jamba whose projections have biases, which turn padding into input. Where the",
-                "reference's rotary frequencies depend on the length (`dynamic` and `longrope` beyond the original length) the configuration fixes",
-                "them to those of the whole sequence, and generation is not compared.");
+        print("",
+                "Errors of logits, the larger of a forward pass and of prefill and steps; in brackets, where they are not all "
+                        + "equal, greedy tokens",
+                "that are. Truth for left padding is each row by itself: transformers' own left-padded batches differ "
+                        + "from that for GPT-2 without",
+                "explicit positions, and for Mamba, Mamba-2 and Jamba whose projections have biases, which turn padding "
+                        + "into input. Where the",
+                "reference's rotary frequencies depend on the length (`dynamic` and `longrope` beyond the original "
+                        + "length) the configuration fixes",
+                "them to those of the whole sequence, and generation is not compared; of `dynamic` the "
+                        + "reference computes the base in F32.");
         notes.forEach(note -> print("", note));
     }
 
@@ -145,8 +160,8 @@ public final class Fidelity implements Callable<Integer> {
     private String row(Golden golden, Platform platform) {
         try (LanguageModel model = LanguageModel.load(golden.directory(), platform.device(), platform.dtype())) {
             GoldenCheck.Errors e = new GoldenCheck(golden, model).errors();
-            return String.join(" | ", show(Math.max(e.logits(), e.loss()), platform), show(e.gradients(), platform), show(e.losses(), platform),
-                    show(e.incremental(), platform), tokens(e.equalTokens(), e.tokens()));
+            return String.join(" | ", show(Math.max(e.logits(), e.loss()), platform), show(e.gradients(), platform),
+                    show(e.losses(), platform), show(e.incremental(), platform), tokens(e.equalTokens(), e.tokens()));
         } catch (SequentException unreadable) {
             return unreadable(unreadable) + " | | | |";
         }

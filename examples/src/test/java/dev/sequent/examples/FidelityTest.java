@@ -36,7 +36,9 @@ class FidelityTest {
     @ParameterizedTest
     @FieldSource("CONFIGURATIONS")
     void referenceAgreesInF64(String name) {
-        outputs(name, "reference", DType.F64).expectWithin(1e-12);
+        // there transformers divides an integer tensor, which is F32 arithmetic, to find the base of the frequencies
+        double bound = name.equals("llama-rope-dynamic-long") ? 1e-7 : 1e-12;
+        outputs(name, "reference", DType.F64).expectWithin(bound);
     }
 
     @ParameterizedTest
@@ -60,5 +62,14 @@ class FidelityTest {
         Captured run = Captured.of(() -> Programs.run(new Fidelity(), "--families", "gpt9"));
         assertThat(run.exitCode()).isEqualTo(Programs.WRONG_INPUT);
         assertThat(run.err()).contains("--families", "gpt9", "llama");
+    }
+
+    @Test
+    void theKeptTablesNameEveryFamilyAndConfiguration() throws IOException {
+        Path root = Path.of("").toAbsolutePath().endsWith("examples") ? Path.of("..") : Path.of("");
+        String kept = Files.readString(root.resolve("docs/fidelity.md"));
+        assertThat(kept).contains("| reference F64 |", "cpu F32");
+        Golden.FAMILIES.forEach(f -> assertThat(kept).contains("| " + f + " | reference F64 |", "| " + f + " | cpu F32 |"));
+        Golden.CONFIGURATIONS.forEach(c -> assertThat(kept).contains("| " + c + " |"));
     }
 }

@@ -80,7 +80,7 @@ public final class Backends {
     static Backend openBackend(Discovery discovery, String name, Map<String, String> options) {
         for (BackendProvider provider : discovery.providers()) {
             if (provider.name().equals(name)) {
-                Probe probe = Discovery.probe(provider);
+                Probe probe = Discovery.probe(provider, options);
                 if (!probe.isAvailable()) {
                     throw new BackendException("open " + name, "a backend that works here", probe.toString());
                 }

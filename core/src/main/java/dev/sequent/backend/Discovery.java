@@ -6,8 +6,10 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import java.util.function.Supplier;
 
 /**
  * What one search for providers found.
@@ -55,8 +57,17 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
 
     /** The answer of a provider, also where it breaks its promise never to throw. */
     static Probe probe(BackendProvider provider) {
+        return probe(provider::probe);
+    }
+
+    /** The same for the backend with options. */
+    static Probe probe(BackendProvider provider, Map<String, String> options) {
+        return probe(() -> options.isEmpty() ? provider.probe() : provider.probe(options));
+    }
+
+    private static Probe probe(Supplier<Probe> answer) {
         try {
-            return provider.probe();
+            return answer.get();
         } catch (RuntimeException | LinkageError error) {
             return new Probe(Probe.Status.MISCONFIGURED, "the probe failed: " + sentence(error), "report this to the backend's authors");
         }

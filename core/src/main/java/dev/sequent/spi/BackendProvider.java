@@ -13,6 +13,11 @@ public interface BackendProvider {
     /** Whether the backend works here. Never throws, and is cheap. */
     Probe probe();
 
+    /** Whether the backend works here with these options. Never throws, and is cheap. */
+    default Probe probe(Map<String, String> options) {
+        return probe();
+    }
+
     /**
      * Opens the backend.
      *

@@ -101,6 +101,23 @@ public final class EmulatedCuda {
     }
 
     /**
+     * Makes the stand-ins what the CUDA backend finds without options, by system properties, until the result is closed. Not for use by
+     * tests at the same time.
+     */
+    public AutoCloseable install() {
+        Map<String, String> before = new HashMap<>();
+        Map.of("sequent.cuda.libraries", directory.toString(), "sequent.cuda.cache", cache.toString()).forEach((name, value) ->
+                before.put(name, System.setProperty(name, value)));
+        return () -> before.forEach((name, value) -> {
+            if (value == null) {
+                System.clearProperty(name);
+            } else {
+                System.setProperty(name, value);
+            }
+        });
+    }
+
+    /**
      * Changes a setting of the stand-in: {@code order} of threads (0 to 4, -1 for all by turns), {@code memory} in bytes, {@code devices},
      * {@code major} and {@code minor} compute capability, {@code version} of the driver, {@code init} and {@code module} for the
      * error codes of cuInit and cuModuleLoadData, {@code fail_at} for the number of the launch that hits an illegal address.

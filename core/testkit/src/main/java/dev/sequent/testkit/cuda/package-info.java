@@ -9,7 +9,7 @@
  *
  * <pre>{@code
  * EmulatedCuda cuda = EmulatedCuda.require();
- * try (Device device = new Device(new CudaBackendProvider().open(cuda.options()), 0)) {
+ * try (Device device = Device.open("cuda", cuda.options())) {
  *     cuda.set("order", 3);        // one warp runs as far as it can
  * }
  * }</pre>

@@ -134,12 +134,17 @@ extern "C" __attribute__((visibility("default"))) bool cuemu_inside(P p, size_t 
     std::lock_guard<std::recursive_mutex> lock(mu);
     return inside(p, n);
 }
-// Settings of the stand-in, by name; answers the old value, or -1 for an unknown name. "reset" forgets a sticky error and all settings.
+// Settings of the stand-in, by name; answers the old value, or -1 for an unknown name. "reset" forgets all settings, and a sticky error with all memory.
 extern "C" __attribute__((visibility("default"))) long cuemu_set(const char* name, long value) {
     std::lock_guard<std::recursive_mutex> lock(mu);
     std::map<std::string, long*> known{{"order", &order}, {"memory", &memory}, {"devices", &devices}, {"major", &major}, {"minor", &minor},
         {"version", &version}, {"init", &init_code}, {"module", &module_code}, {"fail_at", &fail_at}};
     if (!strcmp(name, "reset")) {
+        if (sticky) {               // as when the process ends: everything of the lost context is gone
+            for (auto& a : live) free(a.second.base);
+            live.clear();
+            used = 0;
+        }
         sticky = OK;
         launches = 0;
         order = fail_at = -1;

@@ -49,7 +49,7 @@ public final class CudaBackendProvider implements BackendProvider {
         return probe(Map.of());
     }
 
-    /** Whether the backend would work with these options. Never throws. */
+    @Override
     public Probe probe(Map<String, String> options) {
         try {
             return Probe.available(Libraries.open(CudaOptions.of(options).libraries()).versions());

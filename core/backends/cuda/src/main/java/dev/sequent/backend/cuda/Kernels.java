@@ -40,69 +40,90 @@ final class Kernels {
 
     private CudaFunction load(String name, DType dtype) {
         boolean isReduction = REDUCTIONS.contains(name);
-        Map<String, CudaFunction> known = typed.get(dtype);
+        Map<String, String> expressions = expressions(isReduction, dtype);
+        var functions = device.functions(source(isReduction, expressions));
+        expressions.forEach((kernel, expression) -> typed.get(dtype).put(kernel, (CudaFunction) functions.get(expression)));
+        return typed.get(dtype).get(name);
+    }
+
+    /** What the kernels of an element type are called in C++, by their names here. */
+    private static Map<String, String> expressions(boolean isReduction, DType dtype) {
         String type = type(dtype);
-        String accumulator = accumulator(dtype);
         Map<String, String> expressions = new HashMap<>();
         for (String kernel : isReduction ? REDUCTIONS : ELEMENTWISE) {
-            switch (kernel) {
-                case "reduce_by_thread", "reduce_by_block" -> expressions.put(kernel, kernel + "<" + type + ", " + type + ">");
-                case "reduce_by_thread_partly", "reduce_by_block_partly" ->
-                    expressions.put(kernel, kernel.replace("_partly", "") + "<" + type + ", " + accumulator + ">");
-                case "reduce_by_thread_rest", "reduce_by_block_rest" ->
-                    expressions.put(kernel, kernel.replace("_rest", "") + "<" + accumulator + ", " + type + ">");
-                default -> expressions.put(kernel, kernel + "<" + type + ">");
-            }
+            expressions.put(kernel, switch (kernel) {
+                case "reduce_by_thread", "reduce_by_block" -> kernel + "<" + type + ", " + type + ">";
+                case "reduce_by_thread_partly", "reduce_by_block_partly" -> kernel.replace("_partly", "") + "<" + type + ", " + accumulator(dtype) + ">";
+                case "reduce_by_thread_rest", "reduce_by_block_rest" -> kernel.replace("_rest", "") + "<" + accumulator(dtype) + ", " + type + ">";
+                default -> kernel + "<" + type + ">";
+            });
         }
-        Source source = source(isReduction ? "reduce" : "elementwise", expressions.values().stream().distinct().sorted().toList());
-        var functions = device.functions(source);
-        expressions.forEach((kernel, expression) -> known.put(kernel, (CudaFunction) functions.get(expression)));
-        return known.get(name);
+        return expressions;
+    }
+
+    private static Source source(boolean isReduction, Map<String, String> expressions) {
+        return source(isReduction ? "reduce" : "elementwise", expressions.values().stream().distinct().sorted().toList());
+    }
+
+    /** All programs of the backend. */
+    static List<Source> sources() {
+        List<Source> all = new ArrayList<>(List.of(source("movement", movingNames()), source("indexing", indexingNames()), source("product", productNames())));
+        for (DType dtype : DType.values()) {
+            all.add(source(false, expressions(false, dtype)));
+            all.add(source(true, expressions(true, dtype)));
+        }
+        return all;
     }
 
     /** A kernel of movement.cu, by its whole name. */
     CudaFunction moving(String name) {
-        return general("movement", name, () -> {
-            List<String> all = new ArrayList<>();
-            for (String word : new String[] {"u8", "u16", "u32", "u64"}) {
-                all.addAll(List.of("fill<" + word + ">", "copy<" + word + ">", "transpose<" + word + ">", "where<" + word + ">"));
-            }
-            for (DType dtype : DType.values()) {
-                all.addAll(List.of("cast<" + type(dtype) + ">", "iota<" + type(dtype) + ">", "uniform<" + type(dtype) + ">"));
-            }
-            return all;
-        });
+        return general("movement", name, Kernels::movingNames);
+    }
+
+    private static List<String> movingNames() {
+        List<String> all = new ArrayList<>();
+        for (String word : new String[] {"u8", "u16", "u32", "u64"}) {
+            all.addAll(List.of("fill<" + word + ">", "copy<" + word + ">", "transpose<" + word + ">", "where<" + word + ">"));
+        }
+        for (DType dtype : DType.values()) {
+            all.addAll(List.of("cast<" + type(dtype) + ">", "iota<" + type(dtype) + ">", "uniform<" + type(dtype) + ">"));
+        }
+        return all;
     }
 
     /** A kernel of indexing.cu, by its whole name. */
     CudaFunction indexing(String name) {
-        return general("indexing", name, () -> {
-            List<String> all = new ArrayList<>(List.of("digit_counts", "digit_offsets", "digit_scatter"));
+        return general("indexing", name, Kernels::indexingNames);
+    }
+
+    private static List<String> indexingNames() {
+        List<String> all = new ArrayList<>(List.of("digit_counts", "digit_offsets", "digit_scatter"));
+        for (DType index : new DType[] {DType.I64, DType.I32}) {
+            all.add("scatter_keys<" + type(index) + ">");
+            for (String word : new String[] {"u8", "u16", "u32", "u64"}) {
+                all.add("gather<" + word + ", " + type(index) + ">");
+            }
+        }
+        for (DType dtype : DType.values()) {
+            all.add("scatter_runs<" + type(dtype) + ">");
             for (DType index : new DType[] {DType.I64, DType.I32}) {
-                all.add("scatter_keys<" + type(index) + ">");
-                for (String word : new String[] {"u8", "u16", "u32", "u64"}) {
-                    all.add("gather<" + word + ", " + type(index) + ">");
-                }
+                all.add("scatter_lines<" + type(dtype) + ", " + type(index) + ">");
             }
-            for (DType dtype : DType.values()) {
-                all.add("scatter_runs<" + type(dtype) + ">");
-                for (DType index : new DType[] {DType.I64, DType.I32}) {
-                    all.add("scatter_lines<" + type(dtype) + ", " + type(index) + ">");
-                }
-            }
-            return all;
-        });
+        }
+        return all;
     }
 
     /** A kernel of product.cu, by its whole name. */
     CudaFunction product(String name) {
-        return general("product", name, () -> {
-            List<String> all = new ArrayList<>();
-            for (DType dtype : DType.values()) {
-                all.add("product<" + type(dtype) + ">");
-            }
-            return all;
-        });
+        return general("product", name, Kernels::productNames);
+    }
+
+    private static List<String> productNames() {
+        List<String> all = new ArrayList<>();
+        for (DType dtype : DType.values()) {
+            all.add("product<" + type(dtype) + ">");
+        }
+        return all;
     }
 
     private CudaFunction general(String file, String name, Supplier<List<String>> functions) {

@@ -1,5 +1,5 @@
 // Elementwise functions. One kernel serves all functions of an element type: the function is the same for a whole launch, so choosing
-// it costs a branch that never diverges, and memory decides the speed. UNARY_*, BINARY_* and COMPARE_* are the ordinals of the Java enums.
+// it costs a branch that never diverges, and a call, not a copy of all functions for every element of a pack. UNARY_*, BINARY_* and COMPARE_* are the ordinals of the Java enums.
 #include "strided.cuh"
 
 #define MATH(name) \
@@ -14,7 +14,7 @@ template <class F> __device__ __forceinline__ F sigmoid(F x) {
     F e = m_exp(x);
     return e / (1 + e);
 }
-template <class F> __device__ F unary_of(int op, F x) {
+template <class F> __device__ __noinline__ F unary_of(int op, F x) {
     switch (op) {
         case UNARY_NEG: return -x;
         case UNARY_ABS: return m_fabs(x);
@@ -41,7 +41,7 @@ template <class F> __device__ F unary_of(int op, F x) {
         default: return x;
     }
 }
-template <> __device__ i64 unary_of<i64>(int op, i64 x) {
+template <> __device__ __noinline__ i64 unary_of<i64>(int op, i64 x) {
     switch (op) {
         case UNARY_NEG: return (i64) (0 - (u64) x);
         case UNARY_ABS: return x < 0 ? (i64) (0 - (u64) x) : x;
@@ -52,7 +52,7 @@ template <> __device__ i64 unary_of<i64>(int op, i64 x) {
     }
 }
 
-template <class F> __device__ F binary_of(int op, F a, F b) {
+template <class F> __device__ __noinline__ F binary_of(int op, F a, F b) {
     switch (op) {
         case BINARY_ADD: return a + b;
         case BINARY_SUB: return a - b;
@@ -74,7 +74,7 @@ __device__ __forceinline__ i64 power(i64 base, i64 exponent) {
     }
     return (i64) result;
 }
-template <> __device__ i64 binary_of<i64>(int op, i64 a, i64 b) {
+template <> __device__ __noinline__ i64 binary_of<i64>(int op, i64 a, i64 b) {
     switch (op) {
         case BINARY_ADD: return sum_of(a, b);
         case BINARY_SUB: return (i64) ((u64) a - (u64) b);

@@ -1,5 +1,6 @@
 // Reductions, positions of extremes, and cumulative reductions. Sums of 16-bit floats run in float, of integers in i64; the order of
-// summation depends on the shape alone. REDUCE_* are the ordinals of the Java enum.
+// summation depends on the shape alone. REDUCE_* are the ordinals of the Java enum. Loops are not unrolled: that would multiply the
+// branches by operation, and so the time that the run-time compiler takes.
 #include "strided.cuh"
 
 template <class C> __device__ __forceinline__ C identity(int op) {
@@ -50,6 +51,7 @@ template <class T, class Y> __global__ void reduce_by_thread(int op, const T* x,
         i64 o = w % outputs, part = w / outputs, end = (part + 1) * chunk < length ? (part + 1) * chunk : length;
         const T* from = x + position(axes.kept, o);
         C sum = identity<C>(op);
+#pragma unroll 1
         for (i64 k = part * chunk; k < end; k++) sum = combine(op, sum, number(from[position(axes.reduced, k)]));
         y[w] = finished<Y>(op, sum);
     }
@@ -63,9 +65,11 @@ template <class T, class Y> __global__ void reduce_by_block(int op, const T* x, 
         i64 o = w % outputs, part = w / outputs, end = (part + 1) * chunk < length ? (part + 1) * chunk : length;
         const T* from = x + position(axes.kept, o);
         C sum = identity<C>(op);
+#pragma unroll 1
         for (i64 k = part * chunk + threadIdx.x; k < end; k += 256) sum = combine(op, sum, number(from[position(axes.reduced, k)]));
         partial[threadIdx.x] = sum;
         __syncthreads();
+#pragma unroll 1
         for (int d = 128; d > 0; d >>= 1) {
             if ((int) threadIdx.x < d) partial[threadIdx.x] = combine(op, partial[threadIdx.x], partial[threadIdx.x + d]);
             __syncthreads();
@@ -92,6 +96,7 @@ template <class T> __global__ void arg_reduce(int op, const T* x, i64* y, i64 ou
         const T* from = x + position(kept, o);
         C best = 0;
         i64 at = -1;
+#pragma unroll 1
         for (i64 k = t; k < length; k += 256) {
             C candidate = number(from[k * stride]);
             if (beats(op, candidate, k, best, at)) {
@@ -102,6 +107,7 @@ template <class T> __global__ void arg_reduce(int op, const T* x, i64* y, i64 ou
         value[t] = best;
         index[t] = at;
         __syncthreads();
+#pragma unroll 1
         for (int d = 128; d > 0; d >>= 1) {
             if (t < d && beats(op, value[t + d], index[t + d], value[t], index[t])) {
                 value[t] = value[t + d];
@@ -125,9 +131,11 @@ template <class T> __global__ void top_k(const T* x, i64* y, i64 rows, i64 lengt
         const T* from = x + row * length;
         C last = 0;
         i64 lastAt = -1;
+#pragma unroll 1
         for (i64 rank = 0; rank < k; rank++) {
             C best = 0;
             i64 at = -1;
+#pragma unroll 1
             for (i64 i = t; i < length; i += 256) {
                 C candidate = number(from[i]);
                 bool open = lastAt < 0 || (i != lastAt && beats(REDUCE_MAX, last, lastAt, candidate, i));
@@ -139,6 +147,7 @@ template <class T> __global__ void top_k(const T* x, i64* y, i64 rows, i64 lengt
             value[t] = best;
             index[t] = at;
             __syncthreads();
+#pragma unroll 1
             for (int d = 128; d > 0; d >>= 1) {
                 if (t < d && beats(REDUCE_MAX, value[t + d], index[t + d], value[t], index[t])) {
                     value[t] = value[t + d];
@@ -162,6 +171,7 @@ template <class T> __global__ void scan_by_thread(int op, const T* x, T* y, i64 
         const T* from = x + position(space, line);
         T* to = y + line / inner * length * inner + line % inner;
         C sum = identity<C>(op);
+#pragma unroll 1
         for (i64 k = 0; k < length; k++) {
             i64 at = reverse ? length - 1 - k : k;
             sum = combine(op, sum, number(from[at * stride]));
@@ -178,10 +188,12 @@ template <class T> __global__ void scan_by_block(int op, const T* x, T* y, i64 l
         const T* from = x + position(space, line);
         T* to = y + line / inner * length * inner + line % inner;
         C before = identity<C>(op);
+#pragma unroll 1
         for (i64 start = 0; start < length; start += 256) {
             i64 k = start + t, at = reverse ? length - 1 - k : k;
             tile[t] = k < length ? number(from[at * stride]) : identity<C>(op);
             __syncthreads();
+#pragma unroll 1
             for (int d = 1; d < 256; d <<= 1) {
                 C left = t >= d ? tile[t - d] : identity<C>(op);
                 __syncthreads();

@@ -18,8 +18,6 @@ import java.util.Set;
 final class Detours {
     private static final Set<DType> ALL = EnumSet.allOf(DType.class);
     private static final Set<DType> FLOATS = Set.of(DType.F64, DType.F32, DType.F16, DType.BF16);
-    private static final Set<DType> SINGLE = Set.of(DType.F32, DType.F16, DType.BF16);
-    private static final Set<DType> DOUBLE = Set.of(DType.F64);
     private static final Set<DType> INTEGERS = Set.of(DType.I64, DType.I32);
     private static final Set<DType> BOOLEANS = Set.of(DType.BOOL);
 
@@ -48,9 +46,7 @@ final class Detours {
         host("unary " + UnaryOp.SIGN, FLOATS, "ND4J's sign of NaN is 0");
         host("unary " + UnaryOp.SOFTPLUS, FLOATS, "ND4J's overflows, and is 0 for large negative numbers");
         host("unary " + UnaryOp.RELU, FLOATS, "ND4J has it with a threshold only");
-        host("unary " + UnaryOp.ERF, DOUBLE, "ND4J's is off by more than the contract allows");
-        all.add(new Detour("unary " + UnaryOp.GELU, SINGLE, COMPOSED, "ND4J's is an approximation: x (1 + erf(x / sqrt 2)) / 2"));
-        host("unary " + UnaryOp.GELU, DOUBLE, "needs erf");
+        all.add(new Detour("unary " + UnaryOp.GELU, FLOATS, COMPOSED, "ND4J's is an approximation: x (1 + erf(x / sqrt 2)) / 2"));
         host("unary " + UnaryOp.GELU_TANH, FLOATS, "ND4J's cubes the constant, too");
     }
 

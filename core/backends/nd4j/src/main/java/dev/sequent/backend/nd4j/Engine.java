@@ -104,11 +104,10 @@ final class Engine {
             case LOG -> new Log(x, z);
             case SIN -> new Sin(x, z);
             case COS -> new Cos(x, z);
+            case ERF -> new Erf(x, z);
             case SIGMOID -> new Sigmoid(x, z);
             case SILU -> new Swish(x, z);
             case FLOOR -> new Floor(x, z);
-            // in F64 it is off by more than the contract allows
-            case ERF -> x.dataType() == DataType.FLOAT ? new Erf(x, z) : null;
             // left out for the reasons that Detours gives
             case EXPM1, LOG1P, TANH, SIGN, SOFTPLUS, RELU, GELU, GELU_TANH, NOT -> null;
         };
@@ -116,7 +115,7 @@ final class Engine {
             executioner.exec(transform);
             return true;
         }
-        return op == UnaryOp.GELU && x.dataType() == DataType.FLOAT && gelu(x, z);
+        return op == UnaryOp.GELU && gelu(x, z);
     }
 
     /** z = x (1 + erf(x / sqrt 2)) / 2. */

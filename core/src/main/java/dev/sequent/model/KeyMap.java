@@ -14,8 +14,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Where a model's parameters stand in a checkpoint, as rules on names. In a rule {@code #} stands for a number (of a layer) and {@code *} for any
- * rest; the first rule that matches a parameter counts.
+ * Where a model's parameters stand in a checkpoint, as rules on names. In a rule {@code #} stands for a number (of a layer) and {@code *}
+ * for any rest; the first rule that matches a parameter counts.
  *
  * <pre>{@code
  * KeyMap.builder().optionalPrefix("transformer.")

@@ -36,8 +36,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Checkpoints that are not what they claim to be: each is one typed error that says what was expected and what was given, leaves no tensor behind, and takes
- * no more memory than the tiny checkpoints themselves.
+ * Checkpoints that are not what they claim to be: each is one typed error that says what was expected and what was given, leaves no tensor
+ * behind, and takes no more memory than the tiny checkpoints themselves.
  */
 class HostileCheckpointsTest {
     private static final long DEVICE_BYTES = 6 << 20;
@@ -62,7 +62,8 @@ class HostileCheckpointsTest {
     Path directory;
 
     static Stream<Case> cases() {
-        return Stream.of(directories(), configurationFiles(), weightFiles(), headers(), tensors(), indices(), llama(), ropes(), gpt2(), mamba(), mamba2(), jamba(), original())
+        return Stream.of(directories(), configurationFiles(), weightFiles(), headers(), tensors(), indices(), llama(), ropes(), gpt2(),
+                mamba(), mamba2(), jamba(), original())
                 .flatMap(List::stream);
     }
 
@@ -91,7 +92,8 @@ class HostileCheckpointsTest {
         Files.createDirectories(checkpoint);
         try (Golden golden = Golden.open(c.family.equals("mamba_ssm") ? "mamba" : c.family)) {
             if (c.sharded || c.family.equals("mamba_ssm")) {
-                try (Device device = Device.open("cpu", Map.of("threads", "1")); LanguageModel model = LanguageModel.load(golden.directory(), device)) {
+                try (Device device = Device.open("cpu",
+                        Map.of("threads", "1")); LanguageModel model = LanguageModel.load(golden.directory(), device)) {
                     ModelFiles.save(model, checkpoint, c.family, c.sharded ? SHARD_BYTES : Long.MAX_VALUE);
                 }
             } else {
@@ -159,7 +161,8 @@ class HostileCheckpointsTest {
                 config("unknown model_type", s -> s.replace("\"llama\"", "\"bert\""), "a model_type among", "'bert'"),
                 config("model_type is a number", s -> s.replace("\"llama\"", "5"), "a model_type among", "'5'"),
                 config("another family's model_type", s -> s.replace("\"llama\"", "\"gpt2\""), "gpt2"),
-                on("invalid UTF-8", "llama", d -> Files.write(d.resolve(ModelFiles.CONFIG), new byte[] {'{', '"', (byte) 0xC3, '"', ':', '1', '}'}), "valid UTF-8"));
+                on("invalid UTF-8", "llama", d -> Files.write(d.resolve(ModelFiles.CONFIG), new byte[] {'{', '"', (byte) 0xC3, '"', ':',
+                        '1', '}'}), "valid UTF-8"));
     }
 
     private static Case config(String name, UnaryOperator<String> change, String... says) {
@@ -214,7 +217,8 @@ class HostileCheckpointsTest {
 
     @SuppressWarnings("unchecked")
     private static Map<String, Object> object(String json) {
-        return (Map<String, Object>) Json.parse(ByteBuffer.wrap(json.getBytes(StandardCharsets.UTF_8)), Json.Dialect.PYTHON, "test", CheckpointException::new).toJava();
+        return (Map<String, Object>) Json.parse(ByteBuffer.wrap(json.getBytes(StandardCharsets.UTF_8)), Json.Dialect.PYTHON, "test",
+                CheckpointException::new).toJava();
     }
 
     private static List<Case> headers() {
@@ -251,15 +255,18 @@ class HostileCheckpointsTest {
 
     private static List<Case> tensors() {
         return List.of(
-                renamed("a missing and an unexpected tensor", "llama", s -> s.replace("model.norm.weight", "model.norm.scale"), "model.norm.weight", "model.norm.scale"),
+                renamed("a missing and an unexpected tensor", "llama", s -> s.replace("model.norm.weight", "model.norm.scale"),
+                        "model.norm.weight", "model.norm.scale"),
                 renamed("a layer too many", "llama", s -> s.replace("layers.1.", "layers.2."), "model.layers.1.", "model.layers.2."),
                 renamed("a layer's number with a zero", "llama", s -> s.replace("layers.1.", "layers.01."), "model.layers.01."),
                 renamed("names of another family", "llama", s -> s.replace("model.", "backbone."), "tensor"),
-                renamed("fused tensor under another name", "gpt2", s -> s.replace("h.1.attn.c_attn.weight", "h.1.attn.c_atn.weight"), "c_attn", "c_atn"),
+                renamed("fused tensor under another name", "gpt2", s -> s.replace("h.1.attn.c_attn.weight", "h.1.attn.c_atn.weight"),
+                        "c_attn", "c_atn"),
                 renamed("matrix the other way round", "llama", s -> s.replaceFirst("\\[48,32]", "[32,48]"), "(48, 32)", "(32, 48)"),
                 renamed("fused matrix the other way round", "gpt2", s -> s.replaceFirst("\\[32,96]", "[96,32]"), "(32, 96)", "(96, 32)"),
                 renamed("vector as a matrix", "mamba", s -> s.replaceFirst("\\[24]", "[24,1]"), "(24)", "(24, 1)"),
-                renamed("integers", "mamba", s -> s.replaceFirst("\"F32\",\"shape\":\\[24]", "\"I32\",\"shape\":[24]"), "floating-point", "I32"),
+                renamed("integers", "mamba", s -> s.replaceFirst("\"F32\",\"shape\":\\[24]", "\"I32\",\"shape\":[24]"), "floating-point",
+                        "I32"),
                 renamed("scalar", "llama", s -> s.replaceFirst("\\[97,32]", "[97,32,1,1]"), "(97, 32)"));
     }
 
@@ -298,7 +305,8 @@ class HostileCheckpointsTest {
                 index("weight_map is an array", i -> i.put("weight_map", List.of()), "an object"),
                 index("nothing listed", i -> i.put("weight_map", Map.of()), "at least one tensor"),
                 sharded("index: an array", d -> Files.writeString(d.resolve(WeightStore.INDEX), "[]"), "an object"),
-                sharded("index: duplicate name", d -> Files.writeString(d.resolve(WeightStore.INDEX), "{\"weight_map\": {\"a\": \"b\", \"a\": \"c\"}}"), "once"),
+                sharded("index: duplicate name", d -> Files.writeString(d.resolve(WeightStore.INDEX),
+                        "{\"weight_map\": {\"a\": \"b\", \"a\": \"c\"}}"), "once"),
                 sharded("index: cut off", d -> Files.writeString(d.resolve(WeightStore.INDEX), "{\"weight_map\": {"), "given"),
                 sharded("index: a shard is a directory", d -> {
                     Files.delete(d.resolve("model-00001-of-00004.safetensors"));
@@ -342,7 +350,8 @@ class HostileCheckpointsTest {
     private static List<Case> llama() {
         String f = "llama";
         return List.of(
-                value(f, "hidden_size", 0, "hidden_size", "0"), value(f, "hidden_size", -32, "hidden_size"), value(f, "hidden_size", 1L << 31, "an integer"),
+                value(f, "hidden_size", 0, "hidden_size", "0"), value(f, "hidden_size", -32, "hidden_size"),
+                value(f, "hidden_size", 1L << 31, "an integer"),
                 value(f, "hidden_size", "32", "an integer", "hidden_size"), value(f, "hidden_size", 32.5, "an integer"),
                 value(f, "hidden_size", true, "an integer"), value(f, "hidden_size", List.of(32), "an integer"), without(f, "hidden_size"),
                 value(f, "hidden_size", 64, FIRST), value(f, "num_hidden_layers", 0, "num_hidden_layers"),
@@ -350,18 +359,26 @@ class HostileCheckpointsTest {
                 value(f, "num_hidden_layers", 3, "model.layers.2."), value(f, "num_hidden_layers", 1, "model.layers.1."),
                 value(f, "num_attention_heads", 0, "num_attention_heads"), value(f, "num_attention_heads", 3, "num_attention_heads"),
                 value(f, "num_key_value_heads", 3, "num_key_value_heads", "3"), value(f, "num_key_value_heads", 0, "num_key_value_heads"),
-                value(f, "num_key_value_heads", 8, "num_key_value_heads"), value(f, "head_dim", 0, "head_dim"), value(f, "head_dim", 7, "even"),
+                value(f, "num_key_value_heads", 8, "num_key_value_heads"), value(f, "head_dim", 0, "head_dim"),
+                value(f, "head_dim", 7, "even"),
                 value(f, "head_dim", 16, "self_attn"), value(f, "head_dim", 1 << 29, "stored values"),
                 value(f, "intermediate_size", 0, "intermediate_size"), value(f, "intermediate_size", Integer.MAX_VALUE, "stored values"),
-                value(f, "vocab_size", 98, FIRST, "(98, 32)", "(97, 32)"), value(f, "vocab_size", Integer.MAX_VALUE, FIRST), without(f, "vocab_size"),
-                value(f, "rms_norm_eps", 0, "norm_eps"), value(f, "rms_norm_eps", -1e-6, "norm_eps"), value(f, "rms_norm_eps", "small", "a number"),
-                value(f, "rms_norm_eps", Double.POSITIVE_INFINITY, "norm_eps"), value(f, "rms_norm_eps", Map.of("__float__", "NaN"), "given"),
-                value(f, "hidden_act", "relu", "silu", "relu"), value(f, "hidden_act", 3, "silu"), value(f, "attention_dropout", 1.5, "attention_dropout"),
-                value(f, "tie_word_embeddings", "yes", "true or false"), value(f, "tie_word_embeddings", true, "lm_head.weight", "tie_word_embeddings"),
+                value(f, "vocab_size", 98, FIRST, "(98, 32)", "(97, 32)"), value(f, "vocab_size", Integer.MAX_VALUE, FIRST),
+                without(f, "vocab_size"),
+                value(f, "rms_norm_eps", 0, "norm_eps"), value(f, "rms_norm_eps", -1e-6, "norm_eps"),
+                value(f, "rms_norm_eps", "small", "a number"),
+                value(f, "rms_norm_eps", Double.POSITIVE_INFINITY, "norm_eps"),
+                value(f, "rms_norm_eps", Map.of("__float__", "NaN"), "given"),
+                value(f, "hidden_act", "relu", "silu", "relu"), value(f, "hidden_act", 3, "silu"),
+                value(f, "attention_dropout", 1.5, "attention_dropout"),
+                value(f, "tie_word_embeddings", "yes", "true or false"), value(f, "tie_word_embeddings", true, "lm_head.weight",
+                        "tie_word_embeddings"),
                 value(f, "attention_bias", true, "q_proj.bias"), value(f, "mlp_bias", true, "gate_proj.bias"),
                 value(f, "initializer_range", -1, "initializer_range"), value(f, "max_position_embeddings", -5, "max_position_embeddings"),
-                value(f, "logit_scale", 2, "unknown keys", "logit_scale"), value(f, "quantization_config", Map.of("bits", 4), "quantization_config"),
-                value(f, "is_encoder_decoder", true, "is_encoder_decoder"), value(f, "pruned_heads", Map.of("0", List.of(1)), "pruned_heads"));
+                value(f, "logit_scale", 2, "unknown keys", "logit_scale"), value(f, "quantization_config", Map.of("bits", 4),
+                        "quantization_config"),
+                value(f, "is_encoder_decoder", true, "is_encoder_decoder"), value(f, "pruned_heads", Map.of("0", List.of(1)),
+                        "pruned_heads"));
     }
 
     private static Case rope(String name, Map<String, Object> parameters, String... says) {
@@ -382,10 +399,12 @@ class HostileCheckpointsTest {
                 rope("theta of text", Map.of("rope_type", "default", "rope_theta", "big"), "a number"),
                 rope("yarn with exchanged betas", Map.of("rope_type", "yarn", "factor", 2, "beta_fast", 1, "beta_slow", 32), "beta_fast"),
                 rope("longrope without factors", Map.of("rope_type", "longrope", "original_max_position_embeddings", 8), "short_factor"),
-                rope("longrope of another width", Map.of("rope_type", "longrope", "original_max_position_embeddings", 8, "short_factor", List.of(1, 2),
-                        "long_factor", List.of(1, 2)), "per pair, 4"),
-                rope("llama3 without frequencies", Map.of("rope_type", "llama3", "factor", 8, "original_max_position_embeddings", 8), "low_freq_factor"),
-                rope("original length 0", Map.of("rope_type", "yarn", "factor", 8, "original_max_position_embeddings", 0), "original_max_position_embeddings"),
+                rope("longrope of another width", Map.of("rope_type", "longrope", "original_max_position_embeddings", 8, "short_factor",
+                        List.of(1, 2), "long_factor", List.of(1, 2)), "per pair, 4"),
+                rope("llama3 without frequencies", Map.of("rope_type", "llama3", "factor", 8, "original_max_position_embeddings", 8),
+                        "low_freq_factor"),
+                rope("original length 0", Map.of("rope_type", "yarn", "factor", 8, "original_max_position_embeddings", 0),
+                        "original_max_position_embeddings"),
                 value("llama", "rope_scaling", Map.of("type", "linear", "factor", 2), "equal rope_scaling and rope_parameters"),
                 value("llama", "rope_scaling", "linear", "an object"), value("llama", "rope_theta", 7, "equal rope_theta"));
     }
@@ -393,12 +412,17 @@ class HostileCheckpointsTest {
     private static List<Case> gpt2() {
         String f = "gpt2";
         return List.of(
-                value(f, "n_embd", 0, "n_embd"), value(f, "n_embd", "32", "an integer"), value(f, "n_head", 5, "n_head", "5"), value(f, "n_head", 0, "n_head"),
-                value(f, "n_layer", 0, "n_layer"), value(f, "n_layer", Integer.MAX_VALUE, "n_layer"), value(f, "n_layer", 3, "transformer.h.2."),
+                value(f, "n_embd", 0, "n_embd"), value(f, "n_embd", "32", "an integer"), value(f, "n_head", 5, "n_head", "5"),
+                value(f, "n_head", 0, "n_head"),
+                value(f, "n_layer", 0, "n_layer"), value(f, "n_layer", Integer.MAX_VALUE, "n_layer"),
+                value(f, "n_layer", 3, "transformer.h.2."),
                 value(f, "n_positions", 0, "n_positions"), value(f, "n_positions", 65, "wpe", "(65, 32)"),
-                value(f, "n_positions", Integer.MAX_VALUE, "wpe"), value(f, "n_inner", 0, "n_inner"), value(f, "n_inner", Integer.MAX_VALUE, "stored values"),
-                value(f, "n_inner", 64, "mlp.c_fc", "(32, 64)"), value(f, "vocab_size", 96, "wte"), value(f, "activation_function", "relu", "gelu", "relu"),
-                value(f, "scale_attn_weights", false, "scale_attn_weights"), value(f, "scale_attn_by_inverse_layer_idx", true, "scale_attn_by_inverse"),
+                value(f, "n_positions", Integer.MAX_VALUE, "wpe"), value(f, "n_inner", 0, "n_inner"),
+                value(f, "n_inner", Integer.MAX_VALUE, "stored values"),
+                value(f, "n_inner", 64, "mlp.c_fc", "(32, 64)"), value(f, "vocab_size", 96, "wte"),
+                value(f, "activation_function", "relu", "gelu", "relu"),
+                value(f, "scale_attn_weights", false, "scale_attn_weights"), value(f, "scale_attn_by_inverse_layer_idx", true,
+                        "scale_attn_by_inverse"),
                 value(f, "add_cross_attention", true, "add_cross_attention"), value(f, "resid_pdrop", 0.5, "resid_pdrop"),
                 value(f, "attn_pdrop", -1, "attention_dropout"), value(f, "layer_norm_epsilon", 0, "norm_eps"),
                 value(f, "tie_word_embeddings", false, "lm_head.weight"), value(f, "use_rotary", true, "use_rotary"));
@@ -407,22 +431,30 @@ class HostileCheckpointsTest {
     private static List<Case> mamba() {
         String f = "mamba";
         return List.of(
-                value(f, "state_size", 0, "state_size"), value(f, "state_size", 16, "mixer"), value(f, "state_size", Integer.MAX_VALUE, "stored values"),
-                value(f, "conv_kernel", 1, "conv_kernel"), value(f, "conv_kernel", 1_000_000_000, "stored values"), value(f, "expand", 0, "expand"),
-                value(f, "expand", 1_000_000_000, "expand"), value(f, "expand", "2", "an integer"), value(f, "intermediate_size", 47, "mixer", "47"),
-                value(f, "intermediate_size", -1, "intermediate_size"), value(f, "intermediate_size", 0, "intermediate_size"), value(f, "time_step_rank", "big", "time_step_rank"), value(f, "time_step_rank", 0, "time_step_rank"),
+                value(f, "state_size", 0, "state_size"), value(f, "state_size", 16, "mixer"),
+                value(f, "state_size", Integer.MAX_VALUE, "stored values"),
+                value(f, "conv_kernel", 1, "conv_kernel"), value(f, "conv_kernel", 1_000_000_000, "stored values"),
+                value(f, "expand", 0, "expand"),
+                value(f, "expand", 1_000_000_000, "expand"), value(f, "expand", "2", "an integer"),
+                value(f, "intermediate_size", 47, "mixer", "47"),
+                value(f, "intermediate_size", -1, "intermediate_size"), value(f, "intermediate_size", 0, "intermediate_size"),
+                value(f, "time_step_rank", "big", "time_step_rank"), value(f, "time_step_rank", 0, "time_step_rank"),
                 value(f, "time_step_rank", 1_000_000_000, "stored values"), value(f, "time_step_min", 0, "time_step_min"),
                 value(f, "time_step_init_scheme", "ones", "time_step_init_scheme"), value(f, "hidden_act", "gelu", "silu"),
-                value(f, "layer_norm_epsilon", -1, "norm_eps"), value(f, "use_bias", true, "in_proj.bias"), value(f, "use_conv_bias", false, "conv1d.bias"),
-                value(f, "hidden_size", 25, "embeddings"), value(f, "num_hidden_layers", -1, "num_hidden_layers"), value(f, "n_groups", 2, "n_groups"));
+                value(f, "layer_norm_epsilon", -1, "norm_eps"), value(f, "use_bias", true, "in_proj.bias"),
+                value(f, "use_conv_bias", false, "conv1d.bias"),
+                value(f, "hidden_size", 25, "embeddings"), value(f, "num_hidden_layers", -1, "num_hidden_layers"),
+                value(f, "n_groups", 2, "n_groups"));
     }
 
     private static List<Case> mamba2() {
         String f = "mamba2";
         return List.of(
-                value(f, "num_heads", 7, "num_heads"), value(f, "num_heads", 0, "num_heads"), value(f, "head_dim", 0, "head_dim"), value(f, "head_dim", 7, "head_dim"),
+                value(f, "num_heads", 7, "num_heads"), value(f, "num_heads", 0, "num_heads"), value(f, "head_dim", 0, "head_dim"),
+                value(f, "head_dim", 7, "head_dim"),
                 value(f, "n_groups", 3, "n_groups"), value(f, "n_groups", 0, "n_groups"), value(f, "n_groups", 2, "mixer"),
-                value(f, "state_size", Integer.MAX_VALUE, "stored values"), value(f, "conv_kernel", 0, "conv_kernel"), value(f, "chunk_size", 0, "chunk_size"),
+                value(f, "state_size", Integer.MAX_VALUE, "stored values"), value(f, "conv_kernel", 0, "conv_kernel"),
+                value(f, "chunk_size", 0, "chunk_size"),
                 value(f, "expand", 4, "num_heads"), value(f, "time_step_limit", List.of(1), "two numbers"),
                 value(f, "time_step_limit", List.of(2, 1), "time_step_limit"), value(f, "rms_norm", false, "rms_norm"),
                 value(f, "layer_norm_epsilon", "x", "a number"), value(f, "hidden_act", "relu", "silu"));
@@ -431,9 +463,12 @@ class HostileCheckpointsTest {
     private static List<Case> jamba() {
         String f = "jamba";
         return List.of(
-                value(f, "attn_layer_period", 0, "attn_layer"), value(f, "attn_layer_offset", 9, "attn_layer"), value(f, "expert_layer_period", -1, "expert_layer"),
-                value(f, "num_experts", 3, "experts.3."), value(f, "num_experts", 0, "num_experts"), value(f, "num_experts_per_tok", 5, "num_experts_per_tok"),
-                value(f, "num_experts", Integer.MAX_VALUE, "given"), value(f, "mamba_d_state", 0, "state_size"), value(f, "mamba_expand", "2", "an integer"),
+                value(f, "attn_layer_period", 0, "attn_layer"), value(f, "attn_layer_offset", 9, "attn_layer"),
+                value(f, "expert_layer_period", -1, "expert_layer"),
+                value(f, "num_experts", 3, "experts.3."), value(f, "num_experts", 0, "num_experts"),
+                value(f, "num_experts_per_tok", 5, "num_experts_per_tok"),
+                value(f, "num_experts", Integer.MAX_VALUE, "given"), value(f, "mamba_d_state", 0, "state_size"),
+                value(f, "mamba_expand", "2", "an integer"),
                 value(f, "num_attention_heads", 5, "num_attention_heads"), value(f, "intermediate_size", 0, "intermediate_size"));
     }
 
@@ -445,11 +480,13 @@ class HostileCheckpointsTest {
     private static List<Case> original() {
         String f = "mamba_ssm";
         return List.of(
-                value(f, "d_model", 0, "d_model"), value(f, "n_layer", 1 << 30, "n_layer"), value(f, "attn_layer_idx", List.of(1), "attn_layer_idx"),
+                value(f, "d_model", 0, "d_model"), value(f, "n_layer", 1 << 30, "n_layer"),
+                value(f, "attn_layer_idx", List.of(1), "attn_layer_idx"),
                 value(f, "d_intermediate", 64, "d_intermediate"), value(f, "pad_vocab_size_multiple", 0, "pad_vocab_size_multiple"),
                 value(f, "pad_vocab_size_multiple", Integer.MAX_VALUE, "embedding"), value(f, "rms_norm", false, "norm.bias"),
                 value(f, "ssm_cfg", 5, "an object"), ssm("unknown layer", Map.of("layer", "Mamba3"), "Mamba"),
-                ssm("unknown option", Map.of("rope_fraction", 0.5), "rope_fraction"), ssm("d_state of text", Map.of("d_state", "16"), "an integer"),
+                ssm("unknown option", Map.of("rope_fraction", 0.5), "rope_fraction"),
+                ssm("d_state of text", Map.of("d_state", "16"), "an integer"),
                 ssm("huge d_state", Map.of("d_state", Integer.MAX_VALUE), "stored values"),
                 ssm("another layer", Map.of("layer", "Mamba2", "headdim", 8, "d_state", 8), "tensors of the model"),
                 ssm("heads that do not fit", Map.of("layer", "Mamba2", "headdim", 7), "num_heads"));

@@ -32,8 +32,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * What holds for every {@link dev.sequent.model.CheckpointFamily}: a model goes through files unchanged, and what is written has the key list and shapes
- * of the reference's own file. Inherit it once per family.
+ * What holds for every {@link dev.sequent.model.CheckpointFamily}: a model goes through files unchanged, and what is written has the key
+ * list and shapes of the reference's own file. Inherit it once per family.
  */
 public abstract class CheckpointFamilyLaws {
     private final String family;
@@ -159,7 +159,8 @@ public abstract class CheckpointFamilyLaws {
     void shardsHoldTheSameModelAndReplaceEachOther() throws IOException {
         try (LanguageModel model = load(golden.directory(), DType.F32)) {
             ModelFiles.save(model, directory, family, 20_000);
-            assertThat(files()).contains(WeightStore.INDEX, String.format("model-00001-of-%05d.safetensors", shards())).doesNotContain(WeightStore.SINGLE);
+            assertThat(files()).contains(WeightStore.INDEX, String.format("model-00001-of-%05d.safetensors",
+                    shards())).doesNotContain(WeightStore.SINGLE);
             assertThat(shards()).isGreaterThan(1);
             assertThat(contents(directory, true)).isEqualTo(contents(golden.directory(), true));
             try (LanguageModel again = load(directory, DType.F32)) {

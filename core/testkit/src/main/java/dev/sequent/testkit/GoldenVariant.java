@@ -28,8 +28,9 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * A small configuration of a public family with the logits that Hugging Face transformers computes for it, where {@link Golden} has one configuration with
- * everything. {@code core/testkit/goldens/make_small.py} made the numbers; weights follow from a hash and are not stored.
+ * A small configuration of a public family with the logits that Hugging Face transformers computes for it, where {@link Golden} has one
+ * configuration with everything. {@code core/testkit/goldens/make_small.py} made the numbers; weights follow from a hash and are not
+ * stored.
  *
  * <p>Immutable.
  */

@@ -16,17 +16,18 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Mamba-2 as Hugging Face transformers stores it. transformers normalises the gated output over all channels together, the authors' implementation per group:
- * a model with several groups that was loaded here computes what transformers does. {@code residual_in_fp32} changes nothing for F32 parameters; with BF16
- * parameters this library adds residuals in BF16. Source: transformers modeling_mamba2.py, configuration_mamba2.py.
+ * Mamba-2 as Hugging Face transformers stores it. transformers normalises the gated output over all channels together, the authors'
+ * implementation per group: a model with several groups that was loaded here computes what transformers does. {@code residual_in_fp32}
+ * changes nothing for F32 parameters; with BF16 parameters this library adds residuals in BF16. Source: transformers modeling_mamba2.py,
+ * configuration_mamba2.py.
  */
 public final class Mamba2Family implements CheckpointFamily {
     private static final String NAME = "mamba2";
     private static final int MOST = Integer.MAX_VALUE;
     private static final Set<String> CARRIED = HubKeys.with("residual_in_fp32", "time_step_rank", "norm_before_gate");
-    private static final List<String> SHARED = List.of("state_size", "num_heads", "head_dim", "n_groups", "conv_kernel", "chunk_size", "expand",
-            "intermediate_size", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "use_bias", "use_conv_bias",
-            "rescale_prenorm_residual");
+    private static final List<String> SHARED = List.of("state_size", "num_heads", "head_dim", "n_groups", "conv_kernel", "chunk_size",
+            "expand", "intermediate_size", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "use_bias",
+            "use_conv_bias", "rescale_prenorm_residual");
 
     /** For the service loader. */
     public Mamba2Family() {}

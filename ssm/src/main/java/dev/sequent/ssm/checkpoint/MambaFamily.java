@@ -16,15 +16,16 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Mamba-1 as Hugging Face transformers stores it. {@code residual_in_fp32} changes nothing for F32 parameters; with BF16 parameters this library adds
- * residuals in BF16. Source: transformers modeling_mamba.py, configuration_mamba.py.
+ * Mamba-1 as Hugging Face transformers stores it. {@code residual_in_fp32} changes nothing for F32 parameters; with BF16 parameters this
+ * library adds residuals in BF16. Source: transformers modeling_mamba.py, configuration_mamba.py.
  */
 public final class MambaFamily implements CheckpointFamily {
     private static final String NAME = "mamba";
     private static final int MOST = Integer.MAX_VALUE;
     private static final Set<String> CARRIED = HubKeys.with("residual_in_fp32", "use_mambapy", "use_associative_scan");
-    private static final List<String> SHARED = List.of("state_size", "conv_kernel", "expand", "intermediate_size", "time_step_rank", "time_step_scale",
-            "time_step_min", "time_step_max", "time_step_floor", "time_step_init_scheme", "use_bias", "use_conv_bias", "rescale_prenorm_residual");
+    private static final List<String> SHARED = List.of("state_size", "conv_kernel", "expand", "intermediate_size", "time_step_rank",
+            "time_step_scale", "time_step_min", "time_step_max", "time_step_floor", "time_step_init_scheme", "use_bias", "use_conv_bias",
+            "rescale_prenorm_residual");
 
     /** For the service loader. */
     public MambaFamily() {}

@@ -17,10 +17,10 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Mamba-1 and Mamba-2 as the original implementation (state-spaces/mamba) stores them: a {@code config.json} without {@code model_type}, with {@code d_model},
- * {@code n_layer} and {@code ssm_cfg}. The table of embeddings has {@code vocab_size} rows, rounded up to a multiple of
- * {@code pad_vocab_size_multiple}; the model's vocabulary is the rounded one. Source: mamba_ssm models/config_mamba.py, models/mixer_seq_simple.py,
- * modules/mamba_simple.py, modules/mamba2.py.
+ * Mamba-1 and Mamba-2 as the original implementation (state-spaces/mamba) stores them: a {@code config.json} without {@code model_type},
+ * with {@code d_model}, {@code n_layer} and {@code ssm_cfg}. The table of embeddings has {@code vocab_size} rows, rounded up to a multiple
+ * of {@code pad_vocab_size_multiple}; the model's vocabulary is the rounded one. Source: mamba_ssm models/config_mamba.py,
+ * models/mixer_seq_simple.py, modules/mamba_simple.py, modules/mamba2.py.
  */
 public final class MambaSsmFamily implements CheckpointFamily {
     private static final String NAME = "mamba_ssm";
@@ -64,8 +64,8 @@ public final class MambaSsmFamily implements CheckpointFamily {
         int width = r.integer("d_model", 1, MOST);
         MixerConfig mixer = mixer(new ConfigReader(NAME + " ssm_cfg", ssm == null ? Map.of() : ssm), width);
         LanguageModelConfig config = new LanguageModelConfig((int) vocabulary, width,
-                LayerPattern.repeat(r.integer("n_layer", 1, LayerPattern.MAX_LAYERS), LayerSpec.of(mixer)), r.flag("rms_norm", true) ? "rms" : "layer",
-                EPS, r.flag("tie_embeddings", true), 0, 0, 0.02);
+                LayerPattern.repeat(r.integer("n_layer", 1, LayerPattern.MAX_LAYERS), LayerSpec.of(mixer)),
+                r.flag("rms_norm", true) ? "rms" : "layer", EPS, r.flag("tie_embeddings", true), 0, 0, 0.02);
         r.done();
         return config;
     }
@@ -81,9 +81,9 @@ public final class MambaSsmFamily implements CheckpointFamily {
 
     private static MambaConfig first(ConfigReader r, int expand) {
         int rank = "auto".equals(r.raw("dt_rank")) ? 0 : r.integer("dt_rank", 0, 0, MOST);
-        return new MambaConfig(r.integer("d_state", 16), r.integer("d_conv", 4), expand, 0, rank, r.number("dt_scale", 1), r.number("dt_min", 1e-3),
-                r.number("dt_max", 1e-1), r.number("dt_init_floor", 1e-4), r.text("dt_init", "random"), r.flag("bias", false), r.flag("conv_bias", true),
-                true);
+        return new MambaConfig(r.integer("d_state", 16), r.integer("d_conv", 4), expand, 0, rank, r.number("dt_scale", 1),
+                r.number("dt_min", 1e-3), r.number("dt_max", 1e-1), r.number("dt_init_floor", 1e-4), r.text("dt_init", "random"),
+                r.flag("bias", false), r.flag("conv_bias", true), true);
     }
 
     private static Mamba2Config second(ConfigReader r, int width, int expand) {
@@ -91,10 +91,10 @@ public final class MambaSsmFamily implements CheckpointFamily {
         r.only("norm_before_gate", false);
         r.only("d_ssm", (long) expand * width);
         r.ignore(Set.of("conv_init", "A_init_range"));
-        Map<String, Object> options = new LinkedHashMap<>(Map.of("state_size", r.integer("d_state", 128), "head_dim", r.integer("headdim", 64),
-                "n_groups", r.integer("ngroups", 1), "conv_kernel", r.integer("d_conv", 4), "chunk_size", r.integer("chunk_size", 256), "expand", expand,
-                "time_step_min", r.number("dt_min", 1e-3), "time_step_max", r.number("dt_max", 1e-1),
-                "time_step_floor", r.number("dt_init_floor", 1e-4), "rms_norm", r.flag("rmsnorm", true)));
+        Map<String, Object> options = new LinkedHashMap<>(Map.of("state_size", r.integer("d_state", 128), "head_dim",
+                r.integer("headdim", 64), "n_groups", r.integer("ngroups", 1), "conv_kernel", r.integer("d_conv", 4), "chunk_size",
+                r.integer("chunk_size", 256), "expand", expand, "time_step_min", r.number("dt_min", 1e-3), "time_step_max",
+                r.number("dt_max", 1e-1), "time_step_floor", r.number("dt_init_floor", 1e-4), "rms_norm", r.flag("rmsnorm", true)));
         if (r.has("dt_limit")) {
             options.put("time_step_limit", r.raw("dt_limit"));
         }
@@ -107,8 +107,9 @@ public final class MambaSsmFamily implements CheckpointFamily {
 
     @Override
     public Optional<String> refusal(LanguageModelConfig config) {
-        LanguageModelConfig rms = new LanguageModelConfig(config.vocab_size(), config.hidden_size(), config.layers(), "rms", config.norm_eps(),
-                config.tie_word_embeddings(), config.max_position_embeddings(), config.dropout(), config.initializer_range());
+        LanguageModelConfig rms = new LanguageModelConfig(config.vocab_size(), config.hidden_size(), config.layers(), "rms",
+                config.norm_eps(), config.tie_word_embeddings(), config.max_position_embeddings(), config.dropout(),
+                config.initializer_range());
         boolean second = config.layers().getFirst().mixer() instanceof Mamba2Config;
         Optional<String> reason = MambaFamily.refusal(rms, second ? Mamba2Config.class : MambaConfig.class);
         if (reason.isPresent()) {

@@ -1,7 +1,8 @@
 /**
- * Checkpoints of state-space models: {@link dev.sequent.ssm.checkpoint.MambaFamily}, {@link dev.sequent.ssm.checkpoint.Mamba2Family} and the hybrid
- * {@link dev.sequent.ssm.checkpoint.JambaFamily} in the formats of Hugging Face, {@link dev.sequent.ssm.checkpoint.MambaSsmFamily} in that of the original
- * implementation; {@link dev.sequent.model.LanguageModel#load} finds them by itself.
+ * Checkpoints of state-space models: {@link dev.sequent.ssm.checkpoint.MambaFamily}, {@link dev.sequent.ssm.checkpoint.Mamba2Family} and
+ * the hybrid {@link dev.sequent.ssm.checkpoint.JambaFamily} in the formats of Hugging Face,
+ * {@link dev.sequent.ssm.checkpoint.MambaSsmFamily} in that
+ * of the original implementation; {@link dev.sequent.model.LanguageModel#load} finds them by itself.
  *
  * <p>Invariants: a key that could change the numbers is understood or an error; what is read is written back; key lists are exact.
  *

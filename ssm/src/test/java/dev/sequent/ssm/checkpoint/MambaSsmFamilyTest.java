@@ -31,13 +31,15 @@ import org.junit.jupiter.api.io.TempDir;
 class MambaSsmFamilyTest {
     /** {@code config.json} of state-spaces/mamba-130m, with the sizes of a tiny model. */
     private static final String FIRST = """
-            {"d_model": 8, "n_layer": 2, "vocab_size": 13, "ssm_cfg": {}, "rms_norm": true, "residual_in_fp32": true, "fused_add_norm": true,
+            {"d_model": 8, "n_layer": 2, "vocab_size": 13, "ssm_cfg": {}, "rms_norm": true, "residual_in_fp32": true,
+            "fused_add_norm": true,
              "pad_vocab_size_multiple": 8}
             """;
     private static final String SECOND = """
-            {"d_model": 8, "d_intermediate": 0, "n_layer": 2, "vocab_size": 13, "ssm_cfg": {"layer": "Mamba2", "headdim": 4, "d_state": 6, "ngroups": 2},
-             "attn_layer_idx": [], "attn_cfg": {}, "rms_norm": true, "residual_in_fp32": true, "fused_add_norm": true, "pad_vocab_size_multiple": 16,
-             "tie_embeddings": true}
+            {"d_model": 8, "d_intermediate": 0, "n_layer": 2, "vocab_size": 13, "ssm_cfg": {"layer": "Mamba2", "headdim": 4, "d_state": 6,
+            "ngroups": 2},
+             "attn_layer_idx": [], "attn_cfg": {}, "rms_norm": true, "residual_in_fp32": true, "fused_add_norm": true,
+             "pad_vocab_size_multiple": 16, "tie_embeddings": true}
             """;
 
     @TempDir
@@ -60,7 +62,8 @@ class MambaSsmFamilyTest {
     void modelsGoThroughFilesUnchanged() {
         for (String json : List.of(FIRST, SECOND)) {
             AtomicFiles.write(directory.resolve(ModelFiles.CONFIG), json);
-            try (Device device = Device.open("cpu"); LanguageModel made = new LanguageModel(ModelFiles.config(directory), new Init(device, 1))) {
+            try (Device device = Device.open("cpu"); LanguageModel made = new LanguageModel(ModelFiles.config(directory),
+                    new Init(device, 1))) {
                 made.save(directory, "mamba_ssm");
                 Map<String, Tensor> tensors = new LinkedHashMap<>();
                 try (WeightStore store = WeightStore.open(directory); Scope _ = Scope.open()) {
@@ -78,7 +81,8 @@ class MambaSsmFamilyTest {
                             assertThat(loaded.namedParameters().get(name).value().toFloats()).as(name).isEqualTo(p.value().toFloats()));
                     loaded.save(directory);
                     assertThat(ModelFiles.config(directory)).isEqualTo(made.config());
-                    Map<?, ?> written = (Map<?, ?>) Json.read(directory.resolve(ModelFiles.CONFIG), 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava();
+                    Map<?, ?> written = (Map<?, ?>) Json.read(directory.resolve(ModelFiles.CONFIG), 1 << 20, Json.Dialect.STRICT,
+                            CheckpointException::new).toJava();
                     assertThat(written.get("fused_add_norm")).isEqualTo(true);
                     assertThat(written.containsKey("torch_dtype")).as("a key that the original refuses").isFalse();
                 }
@@ -90,10 +94,12 @@ class MambaSsmFamilyTest {
     @Test
     void aModelOfTransformersCanBeStoredInTheOriginalsFormat() {
         for (String family : List.of("mamba", "mamba2")) {
-            try (Golden golden = Golden.open(family); Device device = Device.open("cpu"); LanguageModel model = LanguageModel.load(golden.directory(), device)) {
+            try (Golden golden = Golden.open(family); Device device = Device.open("cpu");
+                    LanguageModel model = LanguageModel.load(golden.directory(), device)) {
                 model.save(directory, "mamba_ssm");
                 try (WeightStore store = WeightStore.open(directory)) {
-                    assertThat(store.tensors().stream().map(StoredTensor::name)).contains("backbone.embedding.weight", "backbone.layers.1.mixer.A_log");
+                    assertThat(store.tensors().stream().map(StoredTensor::name)).contains("backbone.embedding.weight",
+                            "backbone.layers.1.mixer.A_log");
                 }
                 try (LanguageModel again = LanguageModel.load(directory, device)) {
                     again.save(directory, family);

@@ -17,13 +17,13 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * GPT-2 (Radford et al. 2019) as transformers stores it: learned positions, LayerNorm, biases everywhere, GELU. Projections are stored as (in, out),
- * those of queries, keys and values as one tensor. Source: transformers modeling_gpt2.py, configuration_gpt2.py.
+ * GPT-2 (Radford et al. 2019) as transformers stores it: learned positions, LayerNorm, biases everywhere, GELU. Projections are stored as
+ * (in, out), those of queries, keys and values as one tensor. Source: transformers modeling_gpt2.py, configuration_gpt2.py.
  */
 public final class Gpt2Family implements CheckpointFamily {
     private static final String NAME = "gpt2";
-    private static final Set<String> CARRIED = HubKeys.with("n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
-            "summary_proj_to_labels", "summary_type", "summary_use_proj");
+    private static final Set<String> CARRIED = HubKeys.with("n_ctx", "reorder_and_upcast_attn", "summary_activation",
+            "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj");
 
     /** For the service loader. */
     public Gpt2Family() {}
@@ -78,8 +78,8 @@ public final class Gpt2Family implements CheckpointFamily {
         if (!(layer.mixer() instanceof AttentionConfig a) || layer.mlp() == null) {
             return Optional.of("a layer without attention or without a feed-forward part");
         }
-        AttentionConfig standard = new AttentionConfig(a.num_attention_heads(), a.num_attention_heads(), 0, 0, 1, true, false, a.rms_norm_eps(), 0,
-                a.attention_dropout(), a.initializer_range());
+        AttentionConfig standard = new AttentionConfig(a.num_attention_heads(), a.num_attention_heads(), 0, 0, 1, true, false,
+                a.rms_norm_eps(), 0, a.attention_dropout(), a.initializer_range());
         if (!a.equals(standard)) {
             return Optional.of("attention other than multi-head with biases, without rotary embedding, window or norms: " + a);
         }

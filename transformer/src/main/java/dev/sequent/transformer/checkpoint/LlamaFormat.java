@@ -16,7 +16,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** What checkpoints of Llama and of models derived from it have in common. Source: transformers modeling_llama.py, configuration_llama.py. */
+/**
+ * What checkpoints of Llama and of models derived from it have in common. Source: transformers modeling_llama.py,
+ * configuration_llama.py.
+ */
 abstract class LlamaFormat implements CheckpointFamily {
     private static final Set<String> CARRIED = HubKeys.with("max_position_embeddings", "pretraining_tp");
     private static final int MOST = Integer.MAX_VALUE;
@@ -92,7 +95,8 @@ abstract class LlamaFormat implements CheckpointFamily {
             return Optional.of("layers that differ");
         }
         MlpConfig mlp = layer.mlp();
-        if (!(layer.mixer() instanceof AttentionConfig a) || mlp == null || !mlp.equals(new MlpConfig("gated", mlp.intermediate_size(), mlp.bias()))) {
+        if (!(layer.mixer() instanceof AttentionConfig a) || mlp == null
+                || !mlp.equals(new MlpConfig("gated", mlp.intermediate_size(), mlp.bias()))) {
             return Optional.of("a layer without attention or without a gated feed-forward part");
         }
         if (a.rope_theta() == 0 || a.partial_rotary_factor() != 1 || a.qk_norm()) {

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The keys of {@code config.json} that describe rotary embedding: {@code rope_theta} and {@code rope_scaling}, since transformers 5 together in
- * {@code rope_parameters}. Both forms are read and written.
+ * The keys of {@code config.json} that describe rotary embedding: {@code rope_theta} and {@code rope_scaling}, since transformers 5
+ * together in {@code rope_parameters}. Both forms are read and written.
  *
  * @param theta base of the wave lengths
  * @param scaling extension of the context, or null

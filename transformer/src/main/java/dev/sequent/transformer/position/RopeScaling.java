@@ -11,9 +11,10 @@ import java.util.Map;
  * Kinds of rotary embedding that extend a model's context beyond the length of its training, with the keys and equations of Hugging Face's
  * {@code modeling_rope_utils.py}. In the equations, {@code w[i] = theta^(-2 i / channels)} are the original frequencies.
  *
- * <p>Two kinds depend on the length of the sequence there. Here angles depend on a token's position alone, which makes forward pass, prefill and steps agree:
- * {@link Dynamic} takes the length up to and including the token, {@link LongRope} stops with an error where its short factors end. Both take
- * a {@code sequence_length} that fixes the length for all tokens; with the length of the sequence they give what Hugging Face gives for it.
+ * <p>Two kinds depend on the length of the sequence there. Here angles depend on a token's position alone, which makes forward pass,
+ * prefill and steps agree: {@link Dynamic} takes the length up to and including the token, {@link LongRope} stops with an error where its
+ * short factors end. Both take a {@code sequence_length} that fixes the length for all tokens; with the length of the sequence they give
+ * what Hugging Face gives for it.
  */
 public sealed interface RopeScaling {
     /** Value of the key {@code rope_type}. */
@@ -39,12 +40,13 @@ public sealed interface RopeScaling {
         RopeScaling scaling = switch (type) {
             case "linear" -> new Linear(r.number("factor", 0));
             case "dynamic" -> new Dynamic(r.number("factor", 0), r.integer("max_position_embeddings", 0), r.integer("sequence_length", 0));
-            case "yarn" -> new Yarn(r.number("factor", 0), original, r.number("attention_factor", 0), r.number("beta_fast", 32), r.number("beta_slow", 1),
-                    r.number("mscale", 0), r.number("mscale_all_dim", 0), r.flag("truncate", true));
+            case "yarn" -> new Yarn(r.number("factor", 0), original, r.number("attention_factor", 0), r.number("beta_fast", 32),
+                    r.number("beta_slow", 1), r.number("mscale", 0), r.number("mscale_all_dim", 0), r.flag("truncate", true));
             case "longrope" -> new LongRope(r.number("factor", 0), original, numbers(r, "short_factor"), numbers(r, "long_factor"),
                     r.number("attention_factor", 0), r.integer("sequence_length", 0));
             case "llama3" -> new Llama3(r.number("factor", 0), original, r.number("low_freq_factor", 0), r.number("high_freq_factor", 0));
-            default -> throw new ConfigException("rope scaling", "a rope_type among linear, dynamic, yarn, longrope, llama3", "'" + type + "'");
+            default -> throw new ConfigException("rope scaling", "a rope_type among linear, dynamic, yarn, longrope, llama3",
+                    "'" + type + "'");
         };
         r.done();
         return scaling;
@@ -113,8 +115,9 @@ public sealed interface RopeScaling {
 
     /**
      * Dynamic NTK scaling: for a length n beyond m = max_position_embeddings, theta is multiplied by
-     * {@code (factor n / m - (factor - 1))^(channels / (channels - 2))}. n is the sequence_length where it is given, else the token's position + 1, which is
-     * what step-by-step generation computes in Hugging Face, whose single forward pass takes the length of the whole sequence for all tokens.
+     * {@code (factor n / m - (factor - 1))^(channels / (channels - 2))}. n is the sequence_length where it is given, else the token's
+     * position + 1, which is what step-by-step generation computes in Hugging Face, whose single forward pass takes the length of the
+     * whole sequence for all tokens.
      *
      * @param factor by which the context grows
      * @param max_position_embeddings m, the length of training
@@ -124,7 +127,8 @@ public sealed interface RopeScaling {
         /** Checks the values. */
         public Dynamic {
             require(factor >= 1 && factor < Double.POSITIVE_INFINITY && max_position_embeddings >= 1 && sequence_length >= 0, "dynamic",
-                    "a finite factor >= 1, max_position_embeddings >= 1 and sequence_length >= 0", factor, max_position_embeddings, sequence_length);
+                    "a finite factor >= 1, max_position_embeddings >= 1 and sequence_length >= 0", factor, max_position_embeddings,
+                    sequence_length);
         }
 
         @Override
@@ -179,8 +183,8 @@ public sealed interface RopeScaling {
     }
 
     /**
-     * YaRN (Peng et al. 2023): {@code w[i]} where a pair turns often within the original context, {@code w[i] / factor} where it does not, a ramp between
-     * {@code beta_fast} and {@code beta_slow} turns.
+     * YaRN (Peng et al. 2023): {@code w[i]} where a pair turns often within the original context, {@code w[i] / factor} where it does not,
+     * a ramp between {@code beta_fast} and {@code beta_slow} turns.
      *
      * @param factor by which the context grows
      * @param original_max_position_embeddings length of training before the extension
@@ -191,14 +195,15 @@ public sealed interface RopeScaling {
      * @param mscale_all_dim see mscale
      * @param truncate whether the ends of the ramp are rounded to whole pairs
      */
-    record Yarn(double factor, int original_max_position_embeddings, double attention_factor, double beta_fast, double beta_slow, double mscale,
-            double mscale_all_dim, boolean truncate) implements RopeScaling {
+    record Yarn(double factor, int original_max_position_embeddings, double attention_factor, double beta_fast, double beta_slow,
+            double mscale, double mscale_all_dim, boolean truncate) implements RopeScaling {
         /** Checks the values. */
         public Yarn {
             require(positive(factor, beta_fast, beta_slow) && beta_fast >= beta_slow && original_max_position_embeddings >= 1, "yarn",
                     "finite factor > 0, beta_fast >= beta_slow > 0 and original_max_position_embeddings >= 1", factor, beta_fast, beta_slow,
                     original_max_position_embeddings);
-            require(optional(attention_factor, mscale, mscale_all_dim), "yarn", "attention_factor, mscale and mscale_all_dim that are not negative",
+            require(optional(attention_factor, mscale, mscale_all_dim), "yarn",
+                    "attention_factor, mscale and mscale_all_dim that are not negative",
                     attention_factor, mscale, mscale_all_dim);
         }
 
@@ -209,8 +214,8 @@ public sealed interface RopeScaling {
 
         @Override
         public Map<String, Object> toMap() {
-            Map<String, Object> m = map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings, "beta_fast",
-                    beta_fast, "beta_slow", beta_slow, "truncate", truncate);
+            Map<String, Object> m = map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings,
+                    "beta_fast", beta_fast, "beta_slow", beta_slow, "truncate", truncate);
             putIfSet(m, "attention_factor", attention_factor);
             putIfSet(m, "mscale", mscale);
             putIfSet(m, "mscale_all_dim", mscale_all_dim);
@@ -255,8 +260,9 @@ public sealed interface RopeScaling {
     }
 
     /**
-     * LongRoPE (Ding et al. 2024): {@code w[i] / short_factor[i]} for sequences up to the original length, {@code w[i] / long_factor[i]} for longer ones. Angles
-     * of the two kinds do not belong together, so that without a sequence_length positions beyond the original length are an error.
+     * LongRoPE (Ding et al. 2024): {@code w[i] / short_factor[i]} for sequences up to the original length, {@code w[i] / long_factor[i]}
+     * for longer ones. Angles of the two kinds do not belong together, so that without a sequence_length positions beyond the original
+     * length are an error.
      *
      * @param factor by which the context grows; the attention factor follows from it
      * @param original_max_position_embeddings length of training before the extension
@@ -265,15 +271,15 @@ public sealed interface RopeScaling {
      * @param attention_factor factor of queries and keys, or 0 for sqrt(1 + ln(factor) / ln(original length))
      * @param sequence_length length for which all tokens' divisors are chosen, or 0 for short sequences
      */
-    record LongRope(double factor, int original_max_position_embeddings, List<Double> short_factor, List<Double> long_factor, double attention_factor,
-            int sequence_length) implements RopeScaling {
+    record LongRope(double factor, int original_max_position_embeddings, List<Double> short_factor, List<Double> long_factor,
+            double attention_factor, int sequence_length) implements RopeScaling {
         /** Checks the values. */
         public LongRope {
             short_factor = List.copyOf(short_factor);
             long_factor = List.copyOf(long_factor);
-            require(positive(factor) && original_max_position_embeddings >= 2 && optional(attention_factor) && sequence_length >= 0, "longrope",
-                    "finite factor > 0, original_max_position_embeddings >= 2, attention_factor >= 0 and sequence_length >= 0", factor,
-                    original_max_position_embeddings, attention_factor, sequence_length);
+            require(positive(factor) && original_max_position_embeddings >= 2 && optional(attention_factor) && sequence_length >= 0,
+                    "longrope", "finite factor > 0, original_max_position_embeddings >= 2, attention_factor >= 0 and sequence_length >= 0",
+                    factor, original_max_position_embeddings, attention_factor, sequence_length);
             for (List<Double> divisors : List.of(short_factor, long_factor)) {
                 require(positive(divisors.stream().mapToDouble(d -> d).toArray()), "longrope", "finite short_factor and long_factor > 0",
                         divisors.stream().limit(20).toArray());
@@ -287,8 +293,8 @@ public sealed interface RopeScaling {
 
         @Override
         public Map<String, Object> toMap() {
-            Map<String, Object> m = map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings, "short_factor",
-                    short_factor, "long_factor", long_factor);
+            Map<String, Object> m = map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings,
+                    "short_factor", short_factor, "long_factor", long_factor);
             putIfSet(m, "attention_factor", attention_factor);
             return withLength(m, sequence_length);
         }
@@ -326,10 +332,12 @@ public sealed interface RopeScaling {
      * @param low_freq_factor wave lengths above the original length divided by this are long
      * @param high_freq_factor wave lengths below the original length divided by this are short
      */
-    record Llama3(double factor, int original_max_position_embeddings, double low_freq_factor, double high_freq_factor) implements RopeScaling {
+    record Llama3(double factor, int original_max_position_embeddings, double low_freq_factor,
+            double high_freq_factor) implements RopeScaling {
         /** Checks the values. */
         public Llama3 {
-            require(positive(factor, low_freq_factor, high_freq_factor) && high_freq_factor > low_freq_factor && original_max_position_embeddings >= 1,
+            require(positive(factor, low_freq_factor, high_freq_factor) && high_freq_factor > low_freq_factor
+                    && original_max_position_embeddings >= 1,
                     "llama3", "finite factor > 0, high_freq_factor > low_freq_factor > 0 and original_max_position_embeddings >= 1", factor,
                     high_freq_factor, low_freq_factor, original_max_position_embeddings);
         }
@@ -341,8 +349,8 @@ public sealed interface RopeScaling {
 
         @Override
         public Map<String, Object> toMap() {
-            return map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings, "low_freq_factor", low_freq_factor,
-                    "high_freq_factor", high_freq_factor);
+            return map(type(), "factor", factor, "original_max_position_embeddings", original_max_position_embeddings, "low_freq_factor",
+                    low_freq_factor, "high_freq_factor", high_freq_factor);
         }
 
         @Override

@@ -3,8 +3,9 @@ package dev.sequent.transformer.position;
 import dev.sequent.type.ConfigException;
 
 /**
- * How fast each pair of channels turns: what distinguishes the kinds of rotary embedding. A token's angles depend on its own position alone, so that
- * a sequence gives the same whether it is fed at once, in pieces, or token by token. {@link RopeScaling} makes kinds that extend a context.
+ * How fast each pair of channels turns: what distinguishes the kinds of rotary embedding. A token's angles depend on its own position
+ * alone, so that a sequence gives the same whether it is fed at once, in pieces, or token by token. {@link RopeScaling} makes kinds that
+ * extend a context.
  */
 public interface RotaryFrequencies {
     /** Number of pairs. */
@@ -66,7 +67,8 @@ public interface RotaryFrequencies {
     /** {@code theta^(-2 i / channels)} of every pair. */
     static double[] powers(int channels, double theta) {
         if (channels < 2 || channels % 2 != 0 || !(theta > 0)) {
-            throw new ConfigException("rotary embedding", "an even number of channels and a positive theta", channels + " channels, theta " + theta);
+            throw new ConfigException("rotary embedding", "an even number of channels and a positive theta",
+                    channels + " channels, theta " + theta);
         }
         double[] inverse = new double[channels / 2];
         for (int i = 0; i < inverse.length; i++) {

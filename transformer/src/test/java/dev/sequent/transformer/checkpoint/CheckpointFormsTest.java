@@ -57,7 +57,8 @@ class CheckpointFormsTest {
     }
 
     /** A copy of a golden checkpoint with other tensors and another configuration. */
-    private void copy(String family, UnaryOperator<String> rename, Consumer<Map<String, Tensor>> tensors, Consumer<Map<String, Object>> config) {
+    private void copy(String family, UnaryOperator<String> rename, Consumer<Map<String, Tensor>> tensors, Consumer<Map<String,
+            Object>> config) {
         try (Golden golden = Golden.open(family); WeightStore store = WeightStore.open(golden.directory())) {
             Map<String, Tensor> renamed = new LinkedHashMap<>();
             TensorFiles.load(store, device).forEach((name, t) -> renamed.put(rename.apply(name), t));
@@ -71,7 +72,8 @@ class CheckpointFormsTest {
 
     @SuppressWarnings("unchecked")
     private static Map<String, Object> values(Path checkpoint) {
-        return (Map<String, Object>) Json.read(checkpoint.resolve(ModelFiles.CONFIG), 1 << 20, Json.Dialect.PYTHON, CheckpointException::new).toJava();
+        return (Map<String, Object>) Json.read(checkpoint.resolve(ModelFiles.CONFIG), 1 << 20, Json.Dialect.PYTHON,
+                CheckpointException::new).toJava();
     }
 
     /** The golden's parameters in the copy. */
@@ -104,23 +106,27 @@ class CheckpointFormsTest {
         copy("gpt2", n -> n, t -> t.put("lm_head.weight", t.get("transformer.wte.weight")), _ -> {});
         assertSame("gpt2");
         copy("gpt2", n -> n, t -> t.put("lm_head.weight", t.get("transformer.wte.weight").add(1)), _ -> {});
-        assertThatThrownBy(() -> LanguageModel.load(directory, device)).isInstanceOf(CheckpointException.class).hasMessageContaining("lm_head.weight")
+        assertThatThrownBy(() -> LanguageModel.load(directory,
+                device)).isInstanceOf(CheckpointException.class).hasMessageContaining("lm_head.weight")
                 .hasMessageContaining("tie_word_embeddings");
         copy("gpt2", n -> n, t -> t.put("lm_head.weight", t.get("transformer.wte.weight").slice(0, 0, 96).contiguous()), _ -> {});
-        assertThatThrownBy(() -> LanguageModel.load(directory, device)).isInstanceOf(CheckpointException.class).hasMessageContaining("(96, 32)");
+        assertThatThrownBy(() -> LanguageModel.load(directory,
+                device)).isInstanceOf(CheckpointException.class).hasMessageContaining("(96, 32)");
     }
 
     @Test
     void storedTypesBecomeTheOneThatWasAskedFor() {
         copy("llama", n -> n, t -> t.replaceAll((_, x) -> x.cast(DType.BF16)), _ -> {});
-        try (LanguageModel wide = LanguageModel.load(directory, device); LanguageModel narrow = LanguageModel.load(directory, device, DType.BF16)) {
+        try (LanguageModel wide = LanguageModel.load(directory, device); LanguageModel narrow = LanguageModel.load(directory, device,
+                DType.BF16)) {
             wide.namedParameters().forEach((name, p) -> {
                 assertThat(p.value().dtype()).isEqualTo(DType.F32);
                 assertThat(narrow.namedParameters().get(name).value().toFloats()).as(name).isEqualTo(p.value().toFloats());
             });
         }
         for (DType other : List.of(DType.I32, DType.BOOL, DType.F16)) {
-            assertThatThrownBy(() -> LanguageModel.load(directory, device, other)).isInstanceOf(DTypeException.class).hasMessageContaining("F32, BF16 or F64");
+            assertThatThrownBy(() -> LanguageModel.load(directory, device,
+                    other)).isInstanceOf(DTypeException.class).hasMessageContaining("F32, BF16 or F64");
         }
     }
 
@@ -135,7 +141,8 @@ class CheckpointFormsTest {
         }
         Map<String, Object> written = values(directory);
         assertThat(written).containsEntry("eos_token_id", List.of(2L, 7L)).containsEntry("max_position_embeddings", 4096L)
-                .containsEntry("torch_dtype", "bfloat16").containsEntry("architectures", List.of("LlamaForCausalLM")).doesNotContainKey("dtype");
+                .containsEntry("torch_dtype", "bfloat16").containsEntry("architectures",
+                        List.of("LlamaForCausalLM")).doesNotContainKey("dtype");
     }
 
     @Test
@@ -143,9 +150,11 @@ class CheckpointFormsTest {
         LayerSpec layer = new LayerSpec(AttentionConfig.of(2), MlpConfig.gated(6));
         LanguageModelConfig uniform = LanguageModelConfig.of(11, 8, LayerPattern.repeat(2, layer));
         LanguageModelConfig mixed = LanguageModelConfig.of(11, 8, List.of(layer, LayerSpec.of(AttentionConfig.of(1))));
-        try (LanguageModel model = new LanguageModel(uniform, new Init(device, 1)); LanguageModel hybrid = new LanguageModel(mixed, new Init(device, 1))) {
+        try (LanguageModel model = new LanguageModel(uniform, new Init(device, 1)); LanguageModel hybrid = new LanguageModel(mixed,
+                new Init(device, 1))) {
             assertThatThrownBy(() -> model.save(directory, "gpt2")).isInstanceOf(ConfigException.class).hasMessageContaining("gpt2");
-            assertThatThrownBy(() -> hybrid.save(directory, "llama")).isInstanceOf(ConfigException.class).hasMessageContaining("layers that differ");
+            assertThatThrownBy(() -> hybrid.save(directory,
+                    "llama")).isInstanceOf(ConfigException.class).hasMessageContaining("layers that differ");
             assertThatThrownBy(() -> model.save(directory, "bert")).isInstanceOf(ConfigException.class).hasMessageContaining("llama");
             assertThat(directory).isEmptyDirectory();
             assertThat(CheckpointFamilies.known()).containsKeys("gpt2", "llama", "mistral", ModelFiles.OWN);

@@ -72,7 +72,8 @@ class RopeScalingTest {
         RotaryFrequencies frequencies = kind.frequencies(4, 10_000);
         try (Device device = Device.open("cpu", Map.of("poison", "true")); Scope _ = Scope.open()) {
             RotaryEmbedding rotary = new RotaryEmbedding(frequencies);
-            int[] positions = Arrays.stream(new int[] {0, 1, 14, 15, 16, 17, 255, 256, 700}).filter(p -> p < frequencies.positions()).toArray();
+            int[] positions = Arrays.stream(new int[] {0, 1, 14, 15, 16, 17, 255, 256,
+                    700}).filter(p -> p < frequencies.positions()).toArray();
             Tensor x = new Rng(1).uniform(device, DType.F32, -1.0, 1.0, 1, positions.length, 3, 5);
             float[] fused = rotary.apply(x, positions).toFloats();
             assertThat(fused).usingComparatorWithPrecision(2e-5f).containsExactly(rotary.decomposed(x, positions).toFloats());
@@ -101,10 +102,12 @@ class RopeScalingTest {
     @Test
     void wrongValuesAreErrors() {
         for (Map<String, Object> bad : List.<Map<String, Object>>of(Map.of(), Map.of("rope_type", "spiral"), Map.of("rope_type", "linear"),
-                Map.of("rope_type", "linear", "factor", -2.0), Map.of("rope_type", "linear", "factor", "2"), Map.of("rope_type", "linear", "type", "yarn"),
-                Map.of("rope_type", "linear", "factor", 2.0, "speed", 3), Map.of("rope_type", "dynamic", "factor", 2.0),
-                Map.of("rope_type", "yarn", "factor", 2.0), Map.of("rope_type", "longrope", "factor", 2.0, "original_max_position_embeddings", 16),
-                Map.of("rope_type", "llama3", "factor", 2.0, "original_max_position_embeddings", 16, "low_freq_factor", 4, "high_freq_factor", 4))) {
+                Map.of("rope_type", "linear", "factor", -2.0), Map.of("rope_type", "linear", "factor", "2"),
+                Map.of("rope_type", "linear", "type", "yarn"), Map.of("rope_type", "linear", "factor", 2.0, "speed", 3), Map.of("rope_type",
+                "dynamic", "factor", 2.0), Map.of("rope_type", "yarn", "factor", 2.0), Map.of("rope_type", "longrope", "factor", 2.0,
+                        "original_max_position_embeddings", 16),
+                Map.of("rope_type", "llama3", "factor", 2.0, "original_max_position_embeddings", 16, "low_freq_factor", 4,
+                        "high_freq_factor", 4))) {
             assertThatThrownBy(() -> RopeScaling.parse(bad)).as(bad.toString()).isInstanceOf(ConfigException.class);
         }
         assertThatThrownBy(() -> LONG.requireFit(6, 10_000)).isInstanceOf(ConfigException.class).hasMessageContaining("3");

@@ -62,8 +62,9 @@ final class DescriptionText {
         alike.values().forEach(group -> {
             Part first = group.getFirst();
             boolean layer = first.name().startsWith(LAYERS);
-            String each = group.size() > 1 ? ", each" : "";
-            row(0, layer ? "layers " + numbers(group) + each : first.name() + " (" + first.kind() + ")", first);
+            boolean several = group.size() > 1;
+            String layers = (several ? "layers " : "layer ") + (layer ? numbers(group) : "") + (several ? ", each" : "");
+            row(0, layer ? layers : first.name() + " (" + first.kind() + ")", first);
             for (Part inner : first.parts()) {
                 row(1, inner.name().substring(first.name().length() + 1) + " (" + inner.kind() + ")", inner);
                 if (!inner.settings().isEmpty()) {

@@ -95,7 +95,7 @@ class ModelDescriptionTest {
             assertThat(ModelDescription.of(model).loads()).extracting(ModelDescription.Load::tokens).containsExactly(24L);
             String text = ModelDescription.of(model, 1, 1 << 10).toString();
             assertThat(text).contains("sequent: 6 layers of width 8, vocabulary 13, at most 24 positions", "layers 0, 2, each",
-                    "layers 1, 3, each", "layers 4 ",
+                    "layers 1, 3, each", "layer 4 ",
                     "mixer (leaky)", "mlp (gelu_tanh)", "leaky: channels 1", "leaky: channels 3", "lm_head (linear)",
                             "1,024 tokens (beyond its positions)");
             assertThat(text.lines().mapToInt(String::length).max().orElseThrow()).isLessThan(120);

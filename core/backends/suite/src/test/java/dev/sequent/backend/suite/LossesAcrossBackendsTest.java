@@ -70,7 +70,7 @@ class LossesAcrossBackendsTest {
         return LanguageModelConfig.of(VOCABULARY, WIDTH, LayerPattern.parse(pattern, letters)).withDropout(0.1);
     }
 
-    private static List<Double> losses(String backend, DType dtype, String pattern) {
+    static List<Double> losses(String backend, DType dtype, String pattern) {
         int[] ids = new int[500];
         Arrays.setAll(ids, i -> (i * i + i / 7) % VOCABULARY);
         BatchSource batches = new RandomWindows(TokenDataset.of(ids, VOCABULARY), 2, 21, 3);

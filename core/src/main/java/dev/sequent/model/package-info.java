@@ -1,7 +1,8 @@
 /**
  * Language models as lists of layers: {@link dev.sequent.model.LanguageModel}, made from a {@link dev.sequent.model.LanguageModelConfig}. A
  * hybrid is data: {@link dev.sequent.model.LayerPattern} writes down which layer stands where, and {@link dev.sequent.model.ModelFiles}
- * stores a model; {@link dev.sequent.model.ModelDescription} says what it consists of and what it costs.
+ * stores a model, in the library's own format or in that of a {@link dev.sequent.model.CheckpointFamily} such as {@code llama};
+ * {@link dev.sequent.model.ModelDescription} says what it consists of and what it costs.
  *
  * <p>Invariants: a model does not know which mixers it holds; its configuration round-trips through JSON; running it does not change it.
  * Training and generation live in packages of their own.

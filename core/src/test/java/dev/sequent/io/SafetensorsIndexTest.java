@@ -46,6 +46,24 @@ class SafetensorsIndexTest {
         }
     }
 
+    /** The layout of the Hugging Face cache, whose snapshots consist of links to blobs; links to anywhere else are refused. */
+    @Test
+    void linksLeadToBlobsOfTheSameCacheOnly() throws IOException {
+        Path snapshot = Files.createDirectories(directory.resolve("models--x").resolve("snapshots").resolve("r1"));
+        Path blobs = Files.createDirectories(directory.resolve("models--x").resolve("blobs"));
+        Files.writeString(snapshot.resolve(WeightStore.INDEX), GOOD);
+        for (String name : List.of("1.safetensors", "2.safetensors")) {
+            Files.copy(directory.resolve(name), blobs.resolve("hash-" + name));
+            Files.createSymbolicLink(snapshot.resolve(name), Path.of("..", "..", "blobs", "hash-" + name));
+        }
+        try (WeightStore store = WeightStore.open(snapshot)) {
+            assertThat(store.tensors()).hasSize(3);
+        }
+        Files.delete(snapshot.resolve("2.safetensors"));
+        Files.createSymbolicLink(snapshot.resolve("2.safetensors"), directory.resolve("2.safetensors"));
+        assertThatThrownBy(() -> WeightStore.open(snapshot)).isInstanceOf(CheckpointException.class).hasMessageContaining("a link");
+    }
+
     @Test
     void singleFileWinsOverIndex() throws IOException {
         Files.writeString(directory.resolve(WeightStore.INDEX), GOOD);

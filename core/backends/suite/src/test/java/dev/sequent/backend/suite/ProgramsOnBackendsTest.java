@@ -1,14 +1,20 @@
 package dev.sequent.backend.suite;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.sequent.backend.Backends;
 import dev.sequent.examples.Generate;
 import dev.sequent.examples.Train;
+import dev.sequent.spi.Probe;
+import dev.sequent.type.BackendException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -28,6 +34,15 @@ class ProgramsOnBackendsTest {
                 "--heads", "2", "--state-size", "4", "--context", "16", "--batch", "2", "--steps", "4", "--eval-every", "2", "--sample-tokens", "4");
         assertThat(out.resolve("comparison.md")).content().contains("hybrid");
         run(new Generate(), "--backend", backend, "--model", out.resolve("hybrid").toString(), "--prompt", "the ", "--tokens", "5");
+    }
+
+    @Test
+    void withoutCudaTheErrorSaysWhatIsMissingAndWhatToInstall() {
+        Probe probe = Backends.providers().stream().filter(p -> p.name().equals("cuda")).findFirst().orElseThrow().probe();
+        assumeTrue(!probe.isAvailable(), "there is a GPU here, on which --backend cuda would train");
+        assertThat(probe.remedy()).isNotBlank();
+        assertThatThrownBy(() -> Backends.openBackend("cuda")).isInstanceOf(BackendException.class).hasMessageContaining(probe.message())
+                .hasMessageContaining(probe.remedy());
     }
 
     private static void run(Object program, String... args) {

@@ -62,7 +62,7 @@ class LossesAcrossBackendsTest {
         return families;
     }
 
-    private static LanguageModelConfig config(String pattern) {
+    static LanguageModelConfig config(String pattern) {
         Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(MambaConfig.defaults().withStates(4)),
                 'D', LayerSpec.of(Mamba2Config.defaults().withStates(6).withHeads(8, 2)),
                 'S', new LayerSpec(S4dConfig.defaults().withStateSize(6), MlpConfig.gated(20)),

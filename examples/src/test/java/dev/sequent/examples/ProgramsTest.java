@@ -96,7 +96,7 @@ class ProgramsTest {
             --dropout 1 | --dropout must be at least 0 and below 1, not 1.0
             --learning-rate -1 | --learning-rate must be between 0 and 1, not -1.0
             --steps 0 | --steps must be at least 1, not 0
-            --backend tpu | [open] expected the name of a backend (cpu: AVAILABLE
+            --backend tpu | [open] expected the name of a backend (
             --backend djl | --backend must be on the class path: give Maven the profile -Pdjl, which fetches the engine, not 'djl'
             --backend cpu:one | --backend must be NAME or NAME:NUMBER, not 'cpu:one'
             --backend cpu:7 | --backend must be a device of cpu, which has 1, not 'cpu:7'

@@ -3,6 +3,7 @@ package dev.sequent.backend;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.Probe;
+import dev.sequent.spi.Services;
 import dev.sequent.type.BackendException;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,7 +62,7 @@ public final class Backends {
                 } catch (RuntimeException error) {
                     // nobody has asked for this one by name, so that the next one will do; silence would hide a lost GPU
                     System.getLogger(Backends.class.getPackageName()).log(System.Logger.Level.WARNING, "The backend " + provider.name()
-                            + " seemed to work and could not be opened; the next one is tried: " + Discovery.sentence(error));
+                            + " seemed to work and could not be opened; the next one is tried: " + Services.sentence(error));
                 }
             }
         }
@@ -95,7 +96,7 @@ public final class Backends {
         try {
             return provider.open(options);
         } catch (LinkageError error) {
-            throw new BackendException("[open " + provider.name() + "] expected libraries that can be loaded, given " + Discovery.sentence(error), error);
+            throw new BackendException("[open " + provider.name() + "] expected libraries that can be loaded, given " + Services.sentence(error), error);
         }
     }
 

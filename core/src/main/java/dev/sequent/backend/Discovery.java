@@ -2,13 +2,11 @@ package dev.sequent.backend;
 
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.Probe;
+import dev.sequent.spi.Services;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
 import java.util.function.Supplier;
 
 /**
@@ -18,9 +16,6 @@ import java.util.function.Supplier;
  * @param failures one sentence for each that could not
  */
 record Discovery(List<BackendProvider> providers, List<String> failures) {
-    /** More failures than a class path can sensibly have: a loader that fails without moving on would otherwise never end. */
-    private static final int MAX_FAILURES = 100;
-
     Discovery {
         providers = List.copyOf(providers);
         failures = List.copyOf(failures);
@@ -29,20 +24,10 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
     static Discovery of(ClassLoader loader) {
         List<BackendProvider> providers = new ArrayList<>();
         List<String> failures = new ArrayList<>();
-        Iterator<ServiceLoader.Provider<BackendProvider>> found = ServiceLoader.load(BackendProvider.class, loader).stream().iterator();
-        while (failures.size() < MAX_FAILURES) {
-            try {
-                if (!found.hasNext()) {
-                    break;
-                }
-                BackendProvider provider = found.next().get();
-                requireIdentity(provider);
-                providers.add(provider);
-            } catch (ServiceConfigurationError | LinkageError | RuntimeException error) {
-                // a jar built for another version must not take the other backends down with it
-                failures.add(sentence(error));
-            }
-        }
+        Services.load(BackendProvider.class, loader, provider -> {
+            requireIdentity(provider);
+            providers.add(provider);
+        }, failures::add);
         providers.sort(Comparator.comparingInt(BackendProvider::priority).reversed().thenComparing(BackendProvider::name));
         return new Discovery(providers, failures);
     }
@@ -69,16 +54,7 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
         try {
             return answer.get();
         } catch (RuntimeException | LinkageError error) {
-            return new Probe(Probe.Status.MISCONFIGURED, "the probe failed: " + sentence(error), "report this to the backend's authors");
+            return new Probe(Probe.Status.MISCONFIGURED, "the probe failed: " + Services.sentence(error), "report this to the backend's authors");
         }
-    }
-
-    /** An error and its causes in one line. */
-    static String sentence(Throwable error) {
-        StringBuilder line = new StringBuilder(error.toString());
-        for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) {
-            line.append(", because of ").append(cause);
-        }
-        return line.toString().replaceAll("\\s+", " ");
     }
 }

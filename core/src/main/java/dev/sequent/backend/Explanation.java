@@ -10,6 +10,7 @@ import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.Detour;
 import dev.sequent.spi.ExplainSection;
 import dev.sequent.spi.Probe;
+import dev.sequent.spi.Services;
 import dev.sequent.type.DType;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -76,7 +77,7 @@ final class Explanation {
                 line(String.format("  %-12s %8s  device %d: %s", "", "", device, can.description()));
             }
         } catch (RuntimeException | LinkageError error) {
-            line(String.format("  %-12s %8s  could not be opened: %s", "", "", Discovery.sentence(error)));
+            line(String.format("  %-12s %8s  could not be opened: %s", "", "", Services.sentence(error)));
         }
     }
 
@@ -139,7 +140,7 @@ final class Explanation {
             }
         } catch (RuntimeException | LinkageError | ServiceConfigurationError error) {
             line("");
-            line("a part of this table failed: " + Discovery.sentence(error));
+            line("a part of this table failed: " + Services.sentence(error));
         }
     }
 

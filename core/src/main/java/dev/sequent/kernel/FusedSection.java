@@ -2,6 +2,7 @@ package dev.sequent.kernel;
 
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.ExplainSection;
+import dev.sequent.spi.Services;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -23,7 +24,8 @@ public final class FusedSection implements ExplainSection {
     @Override
     public Map<String, List<String>> rows(List<Backend> backends) {
         List<KernelProvider> providers = new ArrayList<>();
-        ServiceLoader.load(KernelProvider.class, KernelTable.class.getClassLoader()).forEach(providers::add);
+        // the table of a device warns of those that cannot be loaded
+        Services.load(KernelProvider.class, KernelTable.class.getClassLoader(), providers::add, _ -> { });
         Map<String, List<String>> rows = new TreeMap<>();
         for (KernelProvider provider : providers) {
             String operation = provider.contract().getSimpleName().replaceFirst("Kernel$", "");

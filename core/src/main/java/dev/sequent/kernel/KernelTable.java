@@ -1,5 +1,6 @@
 package dev.sequent.kernel;
 
+import dev.sequent.spi.Services;
 import dev.sequent.tensor.Device;
 import dev.sequent.type.BackendException;
 import dev.sequent.type.ConfigException;
@@ -8,14 +9,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.ServiceLoader;
 import java.util.function.Function;
 
 /**
  * The kernels of one device. A fused operation asks here for a kernel and otherwise runs its decomposition.
  *
  * <p>The system property {@code sequent.fused}, read when the table is made, is {@code auto} (default), {@code off} (always the
- * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). Thread-safe.
+ * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). A provider that cannot be loaded or
+ * fails to make its kernel is a warning, and the others are used. Thread-safe.
  */
 public final class KernelTable {
     /** When kernels are used. */
@@ -24,15 +25,28 @@ public final class KernelTable {
     private final Device device;
     private final Policy policy;
     private final Map<Class<? extends Kernel>, List<Kernel>> kernels = new LinkedHashMap<>();
+    private final List<String> failures = new ArrayList<>();
 
     private KernelTable(Device device) {
+        this(device, KernelTable.class.getClassLoader());
+    }
+
+    KernelTable(Device device, ClassLoader loader) {
         this.device = device;
         this.policy = policyOf(System.getProperty("sequent.fused", "auto"));
-        for (KernelProvider provider : ServiceLoader.load(KernelProvider.class, KernelTable.class.getClassLoader())) {
-            if (provider.backend().equals(device.backend().name())) {
-                provider.create(device.backend()).ifPresent(k -> kernels.computeIfAbsent(provider.contract(), c -> new ArrayList<>()).add(k));
-            }
+        Services.load(KernelProvider.class, loader, this::add, this::warn);
+    }
+
+    private void add(KernelProvider provider) {
+        if (provider.backend().equals(device.backend().name())) {
+            Class<? extends Kernel> contract = provider.contract();
+            provider.create(device.backend()).ifPresent(k -> kernels.computeIfAbsent(contract, _ -> new ArrayList<>()).add(k));
         }
+    }
+
+    private void warn(String failure) {
+        failures.add(failure);
+        System.getLogger("dev.sequent.kernel").log(System.Logger.Level.WARNING, () -> "A provider of kernels is not used on " + device + ": " + failure);
     }
 
     private static Policy policyOf(String text) {
@@ -65,6 +79,7 @@ public final class KernelTable {
         StringBuilder reasons = new StringBuilder();
         Optional<K> found = search(contract, refusal, reasons);
         if (found.isEmpty() && policy == Policy.REQUIRE) {
+            failures.forEach(failure -> reasons.append("; not loaded: ").append(failure));
             throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device + " (sequent.fused=require), given none"
                     + reasons);
         }

@@ -4,9 +4,13 @@ import dev.sequent.spi.Backend;
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Probe;
+import dev.sequent.spi.Services;
 import dev.sequent.type.BackendException;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceLoader;
 
 /**
@@ -94,7 +98,7 @@ public final class CpuBackendProvider implements BackendProvider {
         if (choice.equals(CpuOptions.BUILTIN)) {
             return null;
         }
-        for (MatmulProvider provider : ServiceLoader.load(MatmulProvider.class)) {
+        for (MatmulProvider provider : matmulProviders(log)) {
             if (provider.name().equals(choice)) {
                 Probe probe = provider.probe();
                 if (!probe.isAvailable()) {
@@ -115,5 +119,16 @@ public final class CpuBackendProvider implements BackendProvider {
             throw new BackendException("open cpu", "matmul to be auto, builtin or a provider on the class path", choice);
         }
         return best != null && best.priority() > 0 ? best : null;
+    }
+
+    /** Those that can be loaded and say their name and priority; a warning for each of the others. */
+    private static List<MatmulProvider> matmulProviders(System.Logger log) {
+        List<MatmulProvider> providers = new ArrayList<>();
+        Services.load(MatmulProvider.class, Thread.currentThread().getContextClassLoader(), provider -> {
+            provider.priority();
+            Objects.requireNonNull(provider.name(), "the provider's name");
+            providers.add(provider);
+        }, failure -> log.log(System.Logger.Level.WARNING, () -> "A provider of matrix products is not used: " + failure));
+        return providers;
     }
 }

@@ -181,22 +181,26 @@ public final class DeviceTensors {
     }
 
     /**
-     * Checks that indices are below {@code bound}, and not negative unless {@code allowNegative}; waits for the device.
+     * Checks that indices are below {@code bound}, and not negative unless {@code allowNegative}; waits for the device. While work is
+     * recorded for a graph, the indices are counted in every replay, but no one can be told of wrong ones: kernels must bear them.
      *
      * @param check fused.cuh's check_indices for the dtype of the indices
      * @param indices dense
-     * @return the number of indices that are not negative
+     * @return I64 (2), on the device; the second element is the number of indices that are not negative
      * @throws ShapeException naming the first index that is out of range
      */
-    public long checkIndices(String op, DeviceCode.Function check, Tensor indices, long bound, boolean allowNegative) {
+    public Tensor checkIndices(String op, DeviceCode.Function check, Tensor indices, long bound, boolean allowNegative) {
         Tensor found = allocate(indices, DType.I64, Shape.of(2));
         launch(check, Grid.of(1, THREADS), indices, indices.size(), bound, allowNegative, found);
+        if (indices.device().capturing()) {
+            return found;
+        }
         long[] result = found.toLongs();
         if (result[0] < indices.size()) {
             long index = indices.reshape(-1).slice(0, result[0], result[0] + 1).toLongs()[0];
             throw new ShapeException(op, "indices in [0, " + bound + ")", index + " at position " + result[0]);
         }
-        return result[1];
+        return found;
     }
 
     /** Distances of neighbours along each axis, in elements. */

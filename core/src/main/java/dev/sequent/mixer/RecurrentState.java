@@ -27,9 +27,13 @@ public final class RecurrentState implements MixerState {
     private long position;
 
     RecurrentState(List<Slot> layout, StateSpec spec) {
+        this(layout, spec, spec.batch());
+    }
+
+    private RecurrentState(List<Slot> layout, StateSpec spec, int batch) {
         this.layout = layout;
         this.spec = spec;
-        this.batch = spec.batch();
+        this.batch = batch;
         this.tensors = zeros();
     }
 
@@ -58,8 +62,17 @@ public final class RecurrentState implements MixerState {
         return layout;
     }
 
-    /** Replaces the contents after {@code tokens} further tokens; this state takes its own references. */
+    /**
+     * Replaces the contents after {@code tokens} further tokens; this state takes its own references.
+     *
+     * <p>While work is recorded for a graph ({@link dev.sequent.spi.GraphCapture}), the contents are overwritten where they are, so that
+     * every replay goes on from the one before; {@link #position} stays, since nothing is computed yet.
+     */
     public void replace(List<Tensor> next, long tokens) {
+        if (spec.device().capturing()) {
+            overwrite(next);
+            return;
+        }
         List<Tensor> previous = tensors();
         List<Tensor> owned = new ArrayList<>();
         try (Scope _ = Scope.open()) {
@@ -77,6 +90,18 @@ public final class RecurrentState implements MixerState {
         position += tokens;
     }
 
+    private void overwrite(List<Tensor> next) {
+        try (Scope _ = Scope.open()) {
+            List<Tensor> dense = next.stream().map(Tensor::contiguous).toList();
+            for (int i = 0; i < layout.size(); i++) {
+                Tensor current = tensors().get(i);
+                if (next.get(i) != current) {
+                    current.write(dense.get(i), new long[current.rank()]);
+                }
+            }
+        }
+    }
+
     @Override
     public int batch() {
         return batch;
@@ -89,13 +114,18 @@ public final class RecurrentState implements MixerState {
 
     @Override
     public RecurrentState fork() {
-        RecurrentState copy = new RecurrentState(layout, spec);
+        List<Tensor> present = tensors();
+        RecurrentState copy = new RecurrentState(layout, spec, batch);
         try {
-            copy.replace(tensors(), position);
+            // memory of its own: recorded steps overwrite it
+            for (int i = 0; i < present.size(); i++) {
+                copy.tensors.get(i).write(present.get(i), new long[present.get(i).rank()]);
+            }
         } catch (RuntimeException | Error failure) {
             copy.close();
             throw failure;
         }
+        copy.position = position;
         return copy;
     }
 

@@ -17,6 +17,7 @@ import dev.sequent.nn.Norm;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.BackendException;
 import dev.sequent.type.CapacityException;
 import dev.sequent.type.DType;
 import dev.sequent.type.DataException;
@@ -189,6 +190,9 @@ public final class LanguageModel extends Layer {
         if (positions == null) {
             return x;
         }
+        if (offset != null && device.capturing()) {
+            throw new BackendException("capture", "a step that is the same at every position", "one with learned positions");
+        }
         int[] at = info.positions(offset);
         for (int p : at) {
             if (p >= config.max_position_embeddings()) {
@@ -238,6 +242,11 @@ public final class LanguageModel extends Layer {
     /**
      * Feeds one token per row and returns the logits that follow it.
      *
+     * <p>With recurrent layers only, and without learned positions, a step can be recorded for a graph
+     * ({@link dev.sequent.spi.GraphCapture}):
+     * replays read the ids from the memory of {@code ids} and carry the state on where it is. The state's counts of
+     * tokens stay as they are, and it must not be stepped, reordered or reset by other means between replays.
+     *
      * @param ids (B, 1)
      * @return (B, V)
      */
@@ -249,7 +258,9 @@ public final class LanguageModel extends Layer {
             for (int i = 0; i < blocks.size(); i++) {
                 x = blocks.get(i).step(x, state.layers().get(i));
             }
-            state.advance(info.lengths());
+            if (!device.capturing()) {
+                state.advance(info.lengths());
+            }
             return logits(finalNorm.forward(x)).reshape(state.batch(), config.vocab_size());
         });
     }

@@ -16,6 +16,21 @@ package dev.sequent.spi;
  * }
  * }</pre>
  *
+ * <p>Operations that check values on the host, or count on it, ask {@link #capturing} (through {@link dev.sequent.tensor.Device#capturing})
+ * and then leave the check out, overwrite a state where it is, or throw when a replay would be wrong. So these can be recorded:
+ *
+ * <ul>
+ * <li>loss and gradients of a model for batches of one shape: write ids and targets into the tensors that were recorded, replay, read the
+ * gradients. Ids from {@link dev.sequent.model.LanguageModel#ids} have been checked; others that are out of range make the loss NaN
+ * (with kernels; decompositions take them for zeros).
+ * <li>a decode step of a model of recurrent layers: every replay carries on the state that was recorded.
+ * </ul>
+ *
+ * <p>And these are refused: appending to a cache of keys and values, learned positions in decoding, an optimizer's step, routing to
+ * experts, and whatever else looks at values, such
+ * as the norm for clipping gradients. Optimizers change parameters where they are, so that a
+ * training step can be a replay followed by clipping and an optimizer's step outside of the graph.
+ *
  * <p>While a capture runs, other threads must leave the device alone; their calls wait. Thread-safe otherwise.
  */
 public interface GraphCapture {
@@ -26,6 +41,9 @@ public interface GraphCapture {
      * @throws dev.sequent.type.BackendException when the body does what cannot be recorded, or from within another capture
      */
     Graph capture(int device, Runnable body);
+
+    /** Whether the calling thread is in the body of a {@link #capture} on {@code device}, where values cannot be looked at. */
+    boolean capturing(int device);
 
     /** Recorded work. Owns the memory of its intermediate results. */
     interface Graph extends AutoCloseable {

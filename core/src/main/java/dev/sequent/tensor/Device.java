@@ -4,6 +4,7 @@ import dev.sequent.backend.Backends;
 import dev.sequent.backend.ShapeBackend;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.Capabilities;
+import dev.sequent.spi.GraphCapture;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.type.DType;
 import java.util.Map;
@@ -87,6 +88,11 @@ public final class Device implements AutoCloseable {
     /** An optional facility of the backend. */
     public <T> Optional<T> facility(Class<T> type) {
         return backend.facility(type);
+    }
+
+    /** Whether the calling thread records work of this device for a graph, so that values cannot be looked at; see {@link GraphCapture}. */
+    public boolean capturing() {
+        return backend.facility(GraphCapture.class).map(c -> c.capturing(index)).orElse(false);
     }
 
     /** An object that belongs to this device, created on first use: kernel tables and the like. */

@@ -4,6 +4,7 @@ import dev.sequent.nn.Parameter;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.AutogradException;
+import dev.sequent.type.BackendException;
 import dev.sequent.type.CheckpointException;
 import dev.sequent.type.ReleasedTensorException;
 import java.util.ArrayList;
@@ -48,6 +49,10 @@ abstract class MomentOptimizer implements Optimizer {
     public final void step(Map<Parameter, Tensor> gradients, double learningRate, double gradientScale) {
         requireOpen();
         List<Parameter> list = new ArrayList<>(parameters.values());
+        if (list.stream().anyMatch(p -> p.value().device().capturing())) {
+            throw new BackendException("capture", "a step that is the same every time",
+                "one of an optimizer, which depends on its number and learning rate");
+        }
         List<Tensor> matching = new ArrayList<>(list.size());
         parameters.forEach((name, p) -> {
             Tensor gradient = gradients.get(p);

@@ -17,6 +17,7 @@ public interface Optimizer extends AutoCloseable {
      * @param gradients one tensor of the parameter's shape per parameter
      * @param learningRate this step's learning rate
      * @param gradientScale factor on all gradients, for clipping
+     * @throws dev.sequent.type.BackendException while work is recorded for a graph: a step depends on its number
      */
     void step(Map<Parameter, Tensor> gradients, double learningRate, double gradientScale);
 

@@ -12,7 +12,7 @@ import java.util.Optional;
 
 /**
  * {@link EmbeddingKernel} in device code: {@code embedding.cu}, which tells how. Ids are checked on the device, and the host waits for the
- * answer. Thread-safe.
+ * answer, except while work is recorded for a graph: in its replays an id outside of the table gives NaN. Thread-safe.
  */
 final class EmbeddingCuda implements EmbeddingKernel {
     private static final int THREADS = 128;
@@ -58,7 +58,7 @@ final class EmbeddingCuda implements EmbeddingKernel {
         if (ids.size() > 0) {
             device.checkIndices("embedding", function(table, ids, "check_indices"), indices, table.dim(0), false);
             device.launch(function(table, ids, "embedding_forward"), DeviceTensors.covering(y.size()), device.dense(table), indices, y,
-                y.size(), (int) table.dim(1));
+                y.size(), table.dim(0), (int) table.dim(1));
         }
         return y;
     }
@@ -71,7 +71,7 @@ final class EmbeddingCuda implements EmbeddingKernel {
         device.launch(function(dy, ids, "fill_zero"), DeviceTensors.covering(dtable.size()), dtable, dtable.size());
         device.launch(function(dy, ids, "embedding_backward"), Grid.of(rows, THREADS).blocks(rows, Math.ceilDiv(width, COLUMNS), 1),
             device.dense(dy),
-            device.dense(ids), dtable, (long) rows, width);
+            device.dense(ids), dtable, (long) rows, vocabulary, width);
         return dtable;
     }
 }

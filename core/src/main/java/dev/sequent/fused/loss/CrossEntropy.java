@@ -62,10 +62,8 @@ public final class CrossEntropy {
     /** The decomposition: runs on every backend and is what kernels are compared with. F16 and BF16 are widened to F32. */
     static Tensor decompose(Tensor logits, Tensor targets) {
         long v = logits.dim(-1);
-        for (long t : targets.toLongs()) {
-            if (t >= v) {
-                throw new ShapeException("cross_entropy", "targets below " + v, t + "");
-            }
+        if (!targets.device().capturing()) {
+            requireBelow(v, targets);
         }
         boolean narrow = logits.dtype() == DType.F16 || logits.dtype() == DType.BF16;
         Tensor wide = narrow ? logits.cast(DType.F32) : logits;
@@ -73,6 +71,14 @@ public final class CrossEntropy {
         Tensor index = valid.where(targets, Tensor.zeros(targets.device(), targets.dtype()));
         Tensor log = wide.logSoftmax(-1).gather(-1, index.unsqueeze(-1)).squeeze(-1);
         return valid.where(log.neg(), Tensor.zeros(log.device(), log.dtype())).cast(logits.dtype());
+    }
+
+    private static void requireBelow(long v, Tensor targets) {
+        for (long t : targets.toLongs()) {
+            if (t >= v) {
+                throw new ShapeException("cross_entropy", "targets below " + v, t + "");
+            }
+        }
     }
 
     /** Loss per position and its derivative on the tape; operands logits and targets. */

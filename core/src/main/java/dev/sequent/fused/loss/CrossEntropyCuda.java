@@ -11,7 +11,8 @@ import java.util.Optional;
 
 /**
  * {@link CrossEntropyKernel} in device code: {@code cross_entropy.cu}, which tells how. Losses have the dtype of the logits, their
- * logarithmic sums are F32. Targets are checked on the device, and the host waits for the answer. Thread-safe.
+ * logarithmic sums are F32. Targets are checked on the device, and the host waits for the answer, except while work is
+ * recorded for a graph. Thread-safe.
  */
 final class CrossEntropyCuda implements CrossEntropyKernel {
     private static final int THREADS = 256;
@@ -45,8 +46,8 @@ final class CrossEntropyCuda implements CrossEntropyKernel {
         return logits.size() == 0 ? Optional.of("takes at least one element, given " + logits.shape()) : DeviceTensors.refusal(logits);
     }
 
-    /** Checks that targets are below V; the number of those that are not negative. */
-    private long check(Tensor logits, Tensor targets) {
+    /** Checks that targets are below V; tells their number as {@link DeviceTensors#checkIndices} does. */
+    private Tensor check(Tensor logits, Tensor targets) {
         return device.checkIndices("cross_entropy", function(logits, targets, "check_indices"), targets, logits.dim(-1), true);
     }
 
@@ -74,19 +75,22 @@ final class CrossEntropyCuda implements CrossEntropyKernel {
     @Override
     public Mean mean(Tensor logits, Tensor targets, boolean withGradient) {
         Tensor indices = device.dense(targets);
-        long count = Math.max(1, check(logits, indices));
+        Tensor found = check(logits, indices);
         Tensor gradient = withGradient ? device.allocate(logits) : null;
         Tensor losses = device.scratch(logits, targets.size());
         device.launch(function(logits, targets, "loss_and_gradient"), DeviceTensors.forRows(targets.size(), THREADS), device.dense(logits),
             indices, losses, gradient,
-            count, targets.size(), (int) logits.dim(-1));
+            found, targets.size(), (int) logits.dim(-1));
         Tensor loss = device.allocate(logits, logits.dtype(), Shape.of());
-        device.launch(function(logits, targets, "mean_loss"), DeviceTensors.forRows(1, THREADS), losses, targets.size(), count, loss);
+        device.launch(function(logits, targets, "mean_loss"), DeviceTensors.forRows(1, THREADS), losses, targets.size(), found, loss);
         return new Mean(loss, gradient);
     }
 
     @Override
     public Tensor scale(Tensor gradient, Tensor dloss) {
+        if (dloss.device().capturing()) {
+            return gradient.mul(dloss);
+        }
         double factor = dloss.item();
         return factor == 1 ? gradient : gradient.mul(factor);
     }

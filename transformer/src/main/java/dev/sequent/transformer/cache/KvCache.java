@@ -6,6 +6,7 @@ import dev.sequent.mixer.StateSpec;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.transformer.attention.AttentionMask;
+import dev.sequent.type.BackendException;
 import dev.sequent.type.CapacityException;
 import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.ShapeException;
@@ -101,9 +102,15 @@ public final class KvCache implements MixerState {
      * @param info which of them are padding
      * @return what the T new queries may see of {@link #keys}
      * @throws CapacityException when they do not fit; the cache is then unchanged
+     * @throws BackendException while work is recorded for a graph: where tokens go and how many there are differs in
+     *     every step
      */
     public AttentionMask append(Tensor k, Tensor v, SequenceInfo info) {
         requireOpen();
+        if (spec.device().capturing()) {
+            throw new BackendException("capture", "a step that is the same at every position",
+                "one that appends to a cache of keys and values");
+        }
         k.expect("cache keys", start.length, info.time(), heads, width);
         v.expect("cache values", start.length, info.time(), heads, width);
         Chunk chunk = Chunk.of(info);

@@ -416,6 +416,12 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
         return on("capture", device, unit -> CudaGraph.capture(unit.device, body));
     }
 
+    /** The one who records holds the device's lock, so another thread's question waits until the recording has ended. */
+    @Override
+    public boolean capturing(int device) {
+        return on("capturing", device, unit -> unit.device.isCapturing());
+    }
+
     // what the operations share
 
     private <T> T on(String op, int device, java.util.function.Function<Unit, T> body) {

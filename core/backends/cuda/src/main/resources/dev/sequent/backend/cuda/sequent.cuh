@@ -12,6 +12,7 @@ typedef long long i64;
 #define FULL_WARP 0xffffffffu
 #define POSITIVE_INFINITY __int_as_float(0x7f800000)
 #define NEGATIVE_INFINITY __int_as_float((int) 0xff800000)
+#define QUIET_NAN __int_as_float(0x7fc00000)
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 
 // SHARED(float, tile, [32][33]); declares shared memory of one block, DYNAMIC_SHARED(float, buffer); a pointer to its dynamic part.

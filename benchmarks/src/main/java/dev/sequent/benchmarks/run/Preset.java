@@ -7,6 +7,8 @@ import java.util.stream.IntStream;
 /**
  * How much is measured.
  *
+ * <p>Warm-up is long because the largest kernels take the optimising compiler seconds.
+ *
  * <p>The lengths of {@link #FULL} end where a mixer becomes too slow for a measurement of a few seconds: attention over 65,536 tokens is
  * two hundred times the work per call of 4,096.
  */
@@ -14,9 +16,9 @@ enum Preset {
     /** Everything once at small sizes, in two minutes: whether it all runs. Its times mean nothing. */
     SMOKE(1, 1, 50),
     /** A first impression, in a quarter of an hour. */
-    QUICK(3, 5, 300),
+    QUICK(10, 5, 300),
     /** The numbers to publish; hours. */
-    FULL(5, 10, 1000);
+    FULL(8, 10, 1000);
 
     private static final List<String> KERNELS = List.of("selective_scan", "gated_selective_scan", "attention", "grouped_attention", "windowed_attention",
             "causal_conv", "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");

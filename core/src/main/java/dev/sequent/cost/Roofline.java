@@ -15,9 +15,10 @@ import java.util.function.Supplier;
  * @param bytesPerSecond bytes that memory delivers and takes per second
  */
 public record Roofline(double flopsPerSecond, double bytesPerSecond) {
-    private static final int[] SIDES = {128, 512, 1024};
+    private static final int[] SIDES = {256, 1024};
     private static final long[] LENGTHS = {1 << 20, 1 << 24};
-    private static final int ROUNDS = 12;
+    /** Seconds for each size: long enough that kernels are compiled. */
+    private static final double BUDGET = 0.5;
     private static final double SLOW = 0.05;
 
     /** Checks that both are positive. */
@@ -29,7 +30,7 @@ public record Roofline(double flopsPerSecond, double bytesPerSecond) {
 
     /**
      * Measures what the device reaches in F32: the best of several products of two square matrices of up to 1024 rows, and of several
-     * sums x + x of up to 64 MiB; a slow backend is measured at smaller sizes. Takes about a second and 128 MiB. Other load on the machine lowers
+     * sums x + x of up to 64 MiB; a slow backend is measured at smaller sizes. Takes two seconds and 128 MiB. Other load on the machine lowers
      * the result.
      */
     public static Roofline measure(Device device) {
@@ -58,7 +59,8 @@ public record Roofline(double flopsPerSecond, double bytesPerSecond) {
 
     private static double best(Device device, Supplier<Tensor> body) {
         double best = Double.POSITIVE_INFINITY;
-        for (int i = 0; i < ROUNDS && (i < 2 || best < SLOW); i++) {
+        long begin = System.nanoTime();
+        for (int i = 0; i < 2 || (System.nanoTime() - begin) * 1e-9 < BUDGET; i++) {
             long start = System.nanoTime();
             try (Tensor _ = body.get()) {
                 device.synchronize();

@@ -1,6 +1,7 @@
 package dev.sequent.backend.nd4j;
 
 import dev.sequent.ssm.mamba.MambaConfig;
+import dev.sequent.ssm.mamba2.Mamba2Config;
 import dev.sequent.ssm.s4.S4dConfig;
 import dev.sequent.testkit.MixerGradientLaws;
 import dev.sequent.transformer.AttentionConfig;
@@ -14,6 +15,7 @@ class Nd4jMixerLawsTest extends MixerGradientLaws {
     protected List<Subject> subjects() {
         return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3, false),
                 new Subject("mamba", MambaConfig.defaults().withStates(4), 5),
+                new Subject("mamba2", Mamba2Config.defaults().withStates(4).withHeads(5, 1), 5),
                 new Subject("attention", AttentionConfig.of(2), 8));
     }
 

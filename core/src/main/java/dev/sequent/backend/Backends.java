@@ -1,9 +1,9 @@
 package dev.sequent.backend;
 
+import dev.sequent.service.Services;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.Probe;
-import dev.sequent.spi.Services;
 import dev.sequent.type.BackendException;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,8 +1,8 @@
 package dev.sequent.backend;
 
+import dev.sequent.service.Services;
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.Probe;
-import dev.sequent.spi.Services;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;

@@ -1,8 +1,8 @@
 package dev.sequent.kernel;
 
+import dev.sequent.service.Services;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.ExplainSection;
-import dev.sequent.spi.Services;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

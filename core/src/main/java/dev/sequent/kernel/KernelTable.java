@@ -1,6 +1,6 @@
 package dev.sequent.kernel;
 
-import dev.sequent.spi.Services;
+import dev.sequent.service.Services;
 import dev.sequent.tensor.Device;
 import dev.sequent.type.BackendException;
 import dev.sequent.type.ConfigException;

@@ -2,7 +2,7 @@
  * What a backend provides: about forty operations on opaque handles ({@link dev.sequent.spi.Backend}), how it is found
  * ({@link dev.sequent.spi.BackendProvider}), and the facilities that fused kernels use: {@link dev.sequent.spi.HostMemory},
  * {@link dev.sequent.spi.Parallel} and {@link dev.sequent.spi.MatmulProvider} on the CPU, {@link dev.sequent.spi.DeviceCode} on a GPU;
- * {@link dev.sequent.spi.GraphCapture} repeats recorded work. {@link dev.sequent.spi.Services} loads providers and survives broken ones.
+ * {@link dev.sequent.spi.GraphCapture} repeats recorded work.
  *
  * <p>Start with {@link dev.sequent.spi.Backend} and the reference implementation, {@code dev.sequent.backend.reference}. Invariants: handles are
  * immutable values and released exactly once; callers have checked shapes and dtypes; the set of operations is closed under differentiation.

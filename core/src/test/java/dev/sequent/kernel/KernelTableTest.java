@@ -3,9 +3,9 @@ package dev.sequent.kernel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.sequent.service.ServiceFile;
+import dev.sequent.service.Warnings;
 import dev.sequent.spi.Backend;
-import dev.sequent.spi.ServiceFile;
-import dev.sequent.spi.Warnings;
 import dev.sequent.tensor.Device;
 import dev.sequent.type.BackendException;
 import java.io.IOException;

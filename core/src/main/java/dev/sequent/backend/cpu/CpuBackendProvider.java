@@ -1,10 +1,10 @@
 package dev.sequent.backend.cpu;
 
+import dev.sequent.service.Services;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Probe;
-import dev.sequent.spi.Services;
 import dev.sequent.type.BackendException;
 import java.nio.ByteOrder;
 import java.util.ArrayList;

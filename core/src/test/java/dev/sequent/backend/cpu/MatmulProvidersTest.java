@@ -2,12 +2,12 @@ package dev.sequent.backend.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.sequent.service.ServiceFile;
+import dev.sequent.service.Warnings;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Parallel;
 import dev.sequent.spi.Probe;
-import dev.sequent.spi.ServiceFile;
-import dev.sequent.spi.Warnings;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.net.URLClassLoader;

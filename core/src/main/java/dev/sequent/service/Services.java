@@ -1,4 +1,4 @@
-package dev.sequent.spi;
+package dev.sequent.service;
 
 import java.util.Iterator;
 import java.util.ServiceConfigurationError;

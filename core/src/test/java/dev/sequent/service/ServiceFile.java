@@ -1,4 +1,4 @@
-package dev.sequent.spi;
+package dev.sequent.service;
 
 import java.io.IOException;
 import java.net.URL;

@@ -30,8 +30,8 @@ public record Roofline(double flopsPerSecond, double bytesPerSecond) {
 
     /**
      * Measures what the device reaches in F32: the best of several products of two square matrices of up to 1024 rows, and of several
-     * sums x + x of up to 64 MiB; a slow backend is measured at smaller sizes. Takes two seconds and 128 MiB. Other load on the machine lowers
-     * the result.
+     * sums x + x of up to 64 MiB; a slow backend is measured at smaller sizes. Takes two seconds and 128 MiB. Other load on the machine
+     * lowers the result.
      */
     public static Roofline measure(Device device) {
         double flops = 0;

@@ -20,8 +20,8 @@ import java.util.stream.Stream;
  * A checkpoint in several safetensors files (shards), listed by a {@code *.safetensors.index.json} whose {@code weight_map}
  * says which file holds which tensor.
  *
- * <p>A file name is one name in the index's own directory: absolute paths, parent paths, separators and links that lead elsewhere are refused.
- * Every shard must exist and hold exactly the tensors that the index promises.
+ * <p>A file name is one name in the index's own directory: absolute paths, parent paths, separators and links that lead elsewhere are
+ * refused. Every shard must exist and hold exactly the tensors that the index promises.
  *
  * <p>An open index is safe for use by several threads.
  */
@@ -81,13 +81,14 @@ public final class SafetensorsIndex implements WeightStore {
     }
 
     /**
-     * Writes tensors into {@code directory}: as {@value WeightStore#SINGLE} where that takes at most {@code maxShardBytes}, else as shards of at
-     * most that size (one tensor may take more) with {@value WeightStore#INDEX}. Every file replaces its predecessor as a whole, the index after its
-     * shards; files of an earlier checkpoint that the new one does not list are removed.
+     * Writes tensors into {@code directory}: as {@value WeightStore#SINGLE} where that takes at most {@code maxShardBytes}, else as shards
+     * of at most that size (one tensor may take more) with {@value WeightStore#INDEX}. Every file replaces its predecessor as a whole, the
+     * index after its shards; files of an earlier checkpoint that the new one does not list are removed.
      *
      * @throws CheckpointException when names repeat or the disk fails
      */
-    public static void write(Path directory, Map<String, String> metadata, List<? extends SafetensorsFile.Source> sources, long maxShardBytes) {
+    public static void write(Path directory, Map<String, String> metadata, List<? extends SafetensorsFile.Source> sources,
+            long maxShardBytes) {
         List<List<SafetensorsFile.Source>> shards = split(sources, maxShardBytes);
         Set<String> written = new LinkedHashSet<>();
         if (shards.size() == 1) {
@@ -207,7 +208,8 @@ public final class SafetensorsIndex implements WeightStore {
             Path snapshots = directory.getParent();
             boolean hub = snapshots != null && snapshots.endsWith("snapshots") && target.startsWith(snapshots.resolveSibling("blobs"));
             if (!directory.equals(target.getParent()) && !hub) {
-                throw new CheckpointException(source, "shards in the directory of the index", JsonWriter.brief(name) + ", a link to another one");
+                throw new CheckpointException(source, "shards in the directory of the index",
+                        JsonWriter.brief(name) + ", a link to another one");
             }
         } catch (IOException e) {
             throw new CheckpointException("[" + source + "] expected a readable shard, given " + JsonWriter.brief(name) + ": " + e, e);

@@ -81,7 +81,8 @@ public sealed interface WeightStore extends AutoCloseable permits SafetensorsFil
     default void requireExactly(Collection<String> names, Predicate<String> besides) {
         Set<String> expected = new LinkedHashSet<>(names);
         List<String> missing = expected.stream().filter(name -> !contains(name)).sorted().toList();
-        List<String> unknown = tensors().stream().map(StoredTensor::name).filter(n -> !expected.contains(n) && !besides.test(n)).sorted().toList();
+        List<String> unknown = tensors().stream().map(StoredTensor::name).filter(n -> !expected.contains(n) && !besides.test(n)).sorted()
+                .toList();
         if (!missing.isEmpty() || !unknown.isEmpty()) {
             throw new CheckpointException("checkpoint", "the " + expected.size() + " tensors of the model",
                     (missing.isEmpty() ? "" : "a checkpoint without " + JsonView.names(missing))

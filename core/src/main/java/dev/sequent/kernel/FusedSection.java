@@ -29,7 +29,8 @@ public final class FusedSection implements ExplainSection {
         Map<String, List<String>> rows = new TreeMap<>();
         for (KernelProvider provider : providers) {
             String operation = provider.contract().getSimpleName().replaceFirst("Kernel$", "");
-            rows.computeIfAbsent(operation, _ -> backends.stream().map(backend -> kernels(providers, provider.contract(), backend)).toList());
+            rows.computeIfAbsent(operation, _ -> backends.stream().map(backend -> kernels(providers, provider.contract(), backend))
+                    .toList());
         }
         return rows;
     }

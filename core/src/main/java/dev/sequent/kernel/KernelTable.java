@@ -15,8 +15,8 @@ import java.util.function.Function;
  * The kernels of one device. A fused operation asks here for a kernel and otherwise runs its decomposition.
  *
  * <p>The system property {@code sequent.fused}, read when the table is made, is {@code auto} (default), {@code off} (always the
- * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). A provider that cannot be loaded or
- * fails to make its kernel is a warning, and the others are used. Thread-safe.
+ * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). A provider that cannot be loaded
+ * or fails to make its kernel is a warning, and the others are used. Thread-safe.
  */
 public final class KernelTable {
     /** When kernels are used. */
@@ -46,7 +46,8 @@ public final class KernelTable {
 
     private void warn(String failure) {
         failures.add(failure);
-        System.getLogger("dev.sequent.kernel").log(System.Logger.Level.WARNING, () -> "A provider of kernels is not used on " + device + ": " + failure);
+        System.getLogger("dev.sequent.kernel").log(System.Logger.Level.WARNING,
+                () -> "A provider of kernels is not used on " + device + ": " + failure);
     }
 
     private static Policy policyOf(String text) {
@@ -80,8 +81,8 @@ public final class KernelTable {
         Optional<K> found = search(contract, refusal, reasons);
         if (found.isEmpty() && policy == Policy.REQUIRE) {
             failures.forEach(failure -> reasons.append("; not loaded: ").append(failure));
-            throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device + " (sequent.fused=require), given none"
-                    + reasons);
+            throw new BackendException("[" + contract.getSimpleName() + "] expected a kernel on " + device
+                    + " (sequent.fused=require), given none" + reasons);
         }
         return found;
     }

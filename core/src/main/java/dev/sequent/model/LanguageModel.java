@@ -196,8 +196,8 @@ public final class LanguageModel extends Layer {
         int[] at = info.positions(offset);
         for (int p : at) {
             if (p >= config.max_position_embeddings()) {
-                throw new CapacityException("positions", "at most max_position_embeddings = " + config.max_position_embeddings() + " tokens",
-                        "position " + p);
+                throw new CapacityException("positions", "at most max_position_embeddings = " + config.max_position_embeddings()
+                        + " tokens", "position " + p);
             }
         }
         return x.add(positions.forward(Tensor.of(device, at, info.batch(), info.time())));
@@ -286,7 +286,10 @@ public final class LanguageModel extends Layer {
         return all;
     }
 
-    /** Memory of states and of the parameters that one decode step reads; of a mixture of experts, those of the experts that one token takes. */
+    /**
+     * Memory of states and of the parameters that one decode step reads; of a mixture of experts, those of the experts that one token
+     * takes.
+     */
     public StateCost cost(StateSpec spec) {
         StateCost total = new StateCost(0, 0, 0);
         long unread = 0;

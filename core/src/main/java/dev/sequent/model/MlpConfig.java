@@ -39,7 +39,8 @@ public record MlpConfig(String type, int intermediate_size, boolean bias, int nu
         if (num_experts > 0 && !type.equals("gated")) {
             throw new ConfigException("mlp", "experts of type gated", "'" + type + "'");
         }
-        if (!(router_aux_loss_coef >= 0 && router_aux_loss_coef < Double.POSITIVE_INFINITY) || num_experts == 0 && (norm_topk_prob || router_aux_loss_coef > 0)) {
+        if (!(router_aux_loss_coef >= 0 && router_aux_loss_coef < Double.POSITIVE_INFINITY) || num_experts == 0
+                && (norm_topk_prob || router_aux_loss_coef > 0)) {
             throw new ConfigException("mlp", "a finite router_aux_loss_coef >= 0, and without experts neither that nor norm_topk_prob",
                     router_aux_loss_coef + " and " + norm_topk_prob + " for " + num_experts + " experts");
         }
@@ -55,15 +56,19 @@ public record MlpConfig(String type, int intermediate_size, boolean bias, int nu
         return new MlpConfig("gated", intermediateSize, false);
     }
 
-    /** A mixture of {@code experts} SwiGLU layers without biases, of which each token takes {@code perToken}; weights are not renormalised, as in Jamba. */
+    /**
+     * A mixture of {@code experts} SwiGLU layers without biases, of which each token takes {@code perToken}; weights are not renormalised,
+     * as in Jamba.
+     */
     public static MlpConfig mixture(int intermediateSize, int experts, int perToken) {
         return new MlpConfig("gated", intermediateSize, false, experts, perToken, false, 0);
     }
 
     static MlpConfig parse(Map<String, Object> values) {
         ConfigReader r = new ConfigReader("mlp", values);
-        MlpConfig c = new MlpConfig(r.text("type", "gated"), r.integer("intermediate_size", 0), r.flag("bias", false), r.integer("num_experts", 0),
-                r.integer("num_experts_per_tok", 0), r.flag("norm_topk_prob", false), r.number("router_aux_loss_coef", 0));
+        MlpConfig c = new MlpConfig(r.text("type", "gated"), r.integer("intermediate_size", 0), r.flag("bias", false),
+                r.integer("num_experts", 0), r.integer("num_experts_per_tok", 0), r.flag("norm_topk_prob", false),
+                r.number("router_aux_loss_coef", 0));
         r.done();
         return c;
     }
@@ -84,7 +89,8 @@ public record MlpConfig(String type, int intermediate_size, boolean bias, int nu
 
     FeedForward create(int width, double std, double outStd, Init init) {
         if (num_experts > 0) {
-            return new MixtureOfExperts(init, width, intermediate_size, num_experts, num_experts_per_tok, norm_topk_prob, bias, std, outStd);
+            return new MixtureOfExperts(init, width, intermediate_size, num_experts, num_experts_per_tok, norm_topk_prob, bias, std,
+                    outStd);
         }
         return switch (type) {
             case "gated" -> new GatedMlp(init, width, intermediate_size, bias, std, outStd);

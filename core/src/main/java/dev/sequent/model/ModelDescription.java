@@ -157,7 +157,8 @@ public record ModelDescription(String family, int vocabulary, int width, int max
     /** Up to the number of positions, where there is one, and that number itself. */
     private static long[] usualLengths(int positions) {
         long limit = positions == 0 ? Long.MAX_VALUE : positions;
-        return LongStream.concat(USUAL_LENGTHS.stream().mapToLong(n -> n).filter(n -> n < limit), LongStream.of(positions).filter(n -> n > 0))
+        return LongStream.concat(USUAL_LENGTHS.stream().mapToLong(n -> n).filter(n -> n < limit),
+                LongStream.of(positions).filter(n -> n > 0))
                 .toArray();
     }
 
@@ -228,7 +229,8 @@ public record ModelDescription(String family, int vocabulary, int width, int max
             }
             StateCost cost = inner.stream().map(Part::cost).reduce(FREE, StateCost::plus);
             long parameters = inner.stream().mapToLong(Part::parameters).sum();
-            return new Part(name, "layer", Map.of(), parameters, inner.stream().mapToLong(Part::bytes).sum(), cost, block.work(token), inner);
+            return new Part(name, "layer", Map.of(), parameters, inner.stream().mapToLong(Part::bytes).sum(), cost, block.work(token),
+                    inner);
         }
 
         private Part mlp(String name, MlpConfig mlp, Work work) {

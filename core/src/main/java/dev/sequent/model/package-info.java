@@ -8,8 +8,8 @@
  * Training and generation live in packages of their own.
  *
  * <pre>{@code
- * List<LayerSpec> layers = LayerPattern.parse("MMMA", Map.of('M', LayerSpec.of(mamba), 'A', new LayerSpec(attention, MlpConfig.gated(512))));
- * LanguageModel model = new LanguageModel(LanguageModelConfig.of(256, 192, layers), new Init(device, 42));
+ * List<LayerSpec> layers = LayerPattern.parse("MMMA", Map.of('M', LayerSpec.of(mamba), 'A', new LayerSpec(attention,
+ * MlpConfig.gated(512)))); LanguageModel model = new LanguageModel(LanguageModelConfig.of(256, 192, layers), new Init(device, 42));
  * Tensor logits = model.forward(ids, SequenceInfo.of(ids));
  * }</pre>
  */

@@ -3,7 +3,10 @@ package dev.sequent.op;
 import dev.sequent.type.DTypeException;
 import java.util.function.DoubleUnaryOperator;
 
-/** Elementwise functions of one argument, with their meaning as a scalar function. All but NOT take floats; NEG, ABS, SIGN and SQUARE also integers. */
+/**
+ * Elementwise functions of one argument, with their meaning as a scalar function. All but NOT take floats; NEG, ABS, SIGN and SQUARE also
+ * integers.
+ */
 public enum UnaryOp {
     NEG(x -> -x),
     ABS(Math::abs),

@@ -53,7 +53,10 @@ public interface Backend extends AutoCloseable {
     /** A tensor filled with {@code value}. */
     TensorHandle full(Shape shape, DType dtype, double value, int device);
 
-    /** Copies row-major little-endian elements to a device. {@code source}, of any byte order, has exactly the tensor's bytes between position and limit. */
+    /**
+     * Copies row-major little-endian elements to a device. {@code source}, of any byte order, has exactly the tensor's bytes between
+     * position and limit.
+     */
     TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device);
 
     /** Copies a tensor's elements, row-major and little-endian, into {@code target} between its position and limit. */
@@ -65,7 +68,10 @@ public interface Backend extends AutoCloseable {
     /** Another handle to the same value; both are released independently. */
     TensorHandle share(TensorHandle x);
 
-    /** Writes {@code source} into {@code target}, whose element {@code start} along every axis receives source's element 0. The only mutation. */
+    /**
+     * Writes {@code source} into {@code target}, whose element {@code start} along every axis receives source's element 0. The only
+     * mutation.
+     */
     void write(TensorHandle target, long[] start, TensorHandle source);
 
     // generation
@@ -151,13 +157,19 @@ public interface Backend extends AutoCloseable {
     /** {@code y[..., i, ...] = x[..., index[..., i, ...], ...]} along {@code axis}; x and index have equal sizes on all other axes. */
     TensorHandle gather(TensorHandle x, int axis, TensorHandle index);
 
-    /** A copy of {@code x} to which {@code source[..., i, ...]} is added at {@code index[..., i, ...]} along {@code axis}; repeated indices add up in ascending order. */
+    /**
+     * A copy of {@code x} to which {@code source[..., i, ...]} is added at {@code index[..., i, ...]} along {@code axis}; repeated indices
+     * add up in ascending order.
+     */
     TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source);
 
     /** Whole slices of x along {@code axis}, chosen by a vector of indices. */
     TensorHandle indexSelect(TensorHandle x, int axis, TensorHandle index);
 
-    /** A copy of {@code x} to whose slices along {@code axis} the slices of {@code source} are added; repeated indices add up in ascending order. */
+    /**
+     * A copy of {@code x} to whose slices along {@code axis} the slices of {@code source} are added; repeated indices add up in ascending
+     * order.
+     */
     TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source);
 
     /** I64 indices of the k largest elements along the last axis, in descending order of value, NaN first, ties by ascending index. */

@@ -4,8 +4,8 @@ import dev.sequent.type.DType;
 import java.util.Set;
 
 /**
- * An operation that a device does not carry out by its engine's own function of that meaning; what no detour mentions is native. Widening 16-bit
- * floats for a function, as the contract wants it, is no detour.
+ * An operation that a device does not carry out by its engine's own function of that meaning; what no detour mentions is native. Widening
+ * 16-bit floats for a function, as the contract wants it, is no detour.
  *
  * @param operation the {@link Backend} method, followed by the function where it takes one: {@code topK}, {@code unary EXPM1}
  * @param dtypes element types for which this holds

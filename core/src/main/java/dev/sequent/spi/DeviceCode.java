@@ -168,7 +168,9 @@ public interface DeviceCode {
             return new Grid(blocks, 1, 1, threads, 1, 1, 0);
         }
 
-        /** Enough blocks that there is a thread for each of {@code work} items, but not more than 2^20: kernels stride by the grid's size. */
+        /**
+         * Enough blocks that there is a thread for each of {@code work} items, but not more than 2^20: kernels stride by the grid's size.
+         */
         public static Grid covering(long work, int threads) {
             return of((int) Math.min((work + threads - 1) / threads, 1 << 20), threads);
         }

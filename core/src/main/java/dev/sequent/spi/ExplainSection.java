@@ -12,8 +12,8 @@ public interface ExplainSection {
     String title();
 
     /**
-     * The rows of the table, in order: what each row is called, and a short answer for each backend. Backends are open; a backend with several
-     * devices gives each of them the same answer.
+     * The rows of the table, in order: what each row is called, and a short answer for each backend. Backends are open; a backend with
+     * several devices gives each of them the same answer.
      */
     Map<String, List<String>> rows(List<Backend> backends);
 }

@@ -4,9 +4,9 @@
  * {@link dev.sequent.spi.Parallel} and {@link dev.sequent.spi.MatmulProvider} on the CPU, {@link dev.sequent.spi.DeviceCode} on a GPU;
  * {@link dev.sequent.spi.GraphCapture} repeats recorded work.
  *
- * <p>Start with {@link dev.sequent.spi.Backend} and the reference implementation, {@code dev.sequent.backend.reference}. Invariants: handles are
- * immutable values and released exactly once; callers have checked shapes and dtypes; the set of operations is closed under differentiation.
- * Nothing here knows of tensors, scopes or derivatives.
+ * <p>Start with {@link dev.sequent.spi.Backend} and the reference implementation, {@code dev.sequent.backend.reference}. Invariants:
+ * handles are immutable values and released exactly once; callers have checked shapes and dtypes; the set of operations is closed under
+ * differentiation. Nothing here knows of tensors, scopes or derivatives.
  *
  * <pre>{@code
  * try (Backend backend = Backends.openBackend("reference")) {

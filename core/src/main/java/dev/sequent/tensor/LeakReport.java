@@ -32,7 +32,8 @@ final class LeakReport implements Runnable {
     public void run() {
         if (!settled) {
             System.getLogger("dev.sequent.tensor").log(Level.WARNING,
-                    "A tensor {0} became unreachable without being closed; its memory is lost. Create it inside a Scope or close it.", what);
+                    "A tensor {0} became unreachable without being closed; its memory is lost. Create it inside a Scope or close it.",
+                    what);
         }
     }
 }

@@ -46,7 +46,9 @@ public final class Scope implements AutoCloseable {
         }
     }
 
-    /** Moves a tensor of this scope to the enclosing scope, or to the caller when there is none. Null and foreign tensors pass unchanged. */
+    /**
+     * Moves a tensor of this scope to the enclosing scope, or to the caller when there is none. Null and foreign tensors pass unchanged.
+     */
     public Tensor keep(Tensor tensor) {
         if (tensor != null && tensor.scope() == this) {
             remove(tensor);

@@ -151,7 +151,8 @@ public final class Tensor implements AutoCloseable {
             fits = sizes[i] == -1 || sizes[i] == shape.dim(i);
         }
         if (!fits) {
-            throw new ShapeException(name, "shape " + Arrays.toString(sizes).replace('[', '(').replace(']', ')').replace("-1", "any"), shape.toString());
+            throw new ShapeException(name, "shape " + Arrays.toString(sizes).replace('[', '(').replace(']', ')').replace("-1", "any"),
+                    shape.toString());
         }
         return this;
     }
@@ -162,7 +163,8 @@ public final class Tensor implements AutoCloseable {
     public TensorHandle handle() {
         TensorHandle h = handle;
         if (h == null) {
-            throw new ReleasedTensorException("tensor", "a live tensor", "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
+            throw new ReleasedTensorException("tensor", "a live tensor",
+                    "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
         }
         return h;
     }
@@ -170,7 +172,8 @@ public final class Tensor implements AutoCloseable {
     TensorHandle handle(Op op) {
         TensorHandle h = handle;
         if (h == null) {
-            throw new ReleasedTensorException(op.label(), "live tensors", "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
+            throw new ReleasedTensorException(op.label(), "live tensors",
+                    "one of shape " + shape + " that has been released; keep it in an outer scope or own() it");
         }
         return h;
     }
@@ -246,10 +249,14 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    /** Overwrites the box of this tensor that starts at {@code start} with {@code source}: the only mutation, for caches and optimizers. Not recorded for derivatives. */
+    /**
+     * Overwrites the box of this tensor that starts at {@code start} with {@code source}: the only mutation, for caches and optimizers. Not
+     * recorded for derivatives.
+     */
     public void write(Tensor source, long... start) {
         if (source.rank() != rank() || start.length != rank() || source.dtype != dtype) {
-            throw new ShapeException("write", "a source of rank " + rank() + " and dtype " + dtype + " with a start index per axis", source + " at " + Arrays.toString(start));
+            throw new ShapeException("write", "a source of rank " + rank() + " and dtype " + dtype + " with a start index per axis",
+                    source + " at " + Arrays.toString(start));
         }
         for (int i = 0; i < start.length; i++) {
             if (start[i] < 0 || start[i] + source.dim(i) > dim(i)) {
@@ -264,7 +271,8 @@ public final class Tensor implements AutoCloseable {
     /** Applies an elementwise function. */
     public Tensor unary(UnaryOp f) {
         boolean fits = f == UnaryOp.NOT ? dtype == DType.BOOL
-                : dtype.isFloat() || dtype.isInteger() && (f == UnaryOp.NEG || f == UnaryOp.ABS || f == UnaryOp.SIGN || f == UnaryOp.SQUARE);
+                : dtype.isFloat() || dtype.isInteger() && (f == UnaryOp.NEG || f == UnaryOp.ABS || f == UnaryOp.SIGN
+                || f == UnaryOp.SQUARE);
         require(fits, f.name().toLowerCase(java.util.Locale.ROOT), f == UnaryOp.NOT ? "dtype BOOL" : "a float dtype");
         return Dispatch.apply(new Op.Unary(f), this);
     }
@@ -552,7 +560,8 @@ public final class Tensor implements AutoCloseable {
     public Tensor slice(int axis, long start, long stop) {
         int a = shape.axis(axis);
         if (start < 0 || stop < start || stop > dim(a)) {
-            throw new ShapeException("slice", "0 <= start <= stop <= " + dim(a), "[" + start + ", " + stop + ") of axis " + axis + " of " + shape);
+            throw new ShapeException("slice", "0 <= start <= stop <= " + dim(a),
+                    "[" + start + ", " + stop + ") of axis " + axis + " of " + shape);
         }
         if (start == 0 && stop == dim(a)) {
             return this;

@@ -33,7 +33,8 @@ public final class AdamW extends MomentOptimizer {
         /** Checks the values. */
         public Settings {
             if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && eps > 0 && decay >= 0)) {
-                throw new ConfigException("adamw", "betas in [0, 1), eps > 0 and decay >= 0", beta1 + ", " + beta2 + ", " + eps + ", " + decay);
+                throw new ConfigException("adamw", "betas in [0, 1), eps > 0 and decay >= 0",
+                        beta1 + ", " + beta2 + ", " + eps + ", " + decay);
             }
         }
 

@@ -25,7 +25,8 @@ import java.util.stream.Stream;
 
 /**
  * Stored states of a training run: a directory {@code step-N} per checkpoint with the model ({@code config.json},
- * {@code model.safetensors}), the optimizer's moments ({@code optimizer.safetensors}) and the run's position and provenance ({@code run.json}).
+ * {@code model.safetensors}), the optimizer's moments ({@code optimizer.safetensors}) and the run's position and provenance
+ * ({@code run.json}).
  *
  * <p>A checkpoint is written under a temporary name, flushed to the disk and renamed when it is complete, so a run that is killed while
  * saving leaves the previous checkpoint as the latest. Used by one thread and one run at a time.

@@ -13,8 +13,8 @@ import dev.sequent.type.DType;
 import dev.sequent.type.DataException;
 
 /**
- * The training objective of a language model: mean cross-entropy of the next token, in nats, and in training the load-balancing loss of its mixtures of
- * experts, where configured.
+ * The training objective of a language model: mean cross-entropy of the next token, in nats, and in training the load-balancing loss of its
+ * mixtures of experts, where configured.
  */
 public final class LanguageModelLoss {
     private LanguageModelLoss() {}
@@ -47,7 +47,8 @@ public final class LanguageModelLoss {
 
     /** The layers' router_aux_loss_coef; the largest, since the loss is one for all layers. */
     private static double balancing(LanguageModel model) {
-        return model.config().layers().stream().filter(l -> l.mlp() != null).mapToDouble(l -> l.mlp().router_aux_loss_coef()).max().orElse(0);
+        return model.config().layers().stream().filter(l -> l.mlp() != null).mapToDouble(l -> l.mlp().router_aux_loss_coef()).max()
+                .orElse(0);
     }
 
     /** The work of loss and gradients for a batch of this shape, the optimizer's not included. */

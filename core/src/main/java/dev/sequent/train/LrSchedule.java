@@ -49,7 +49,8 @@ public interface LrSchedule {
             throw new ConfigException("schedule", "finite learning rates of at least 0", peak + " and " + floor);
         }
         if (warmup < 0 || decay < 0 || warmup > steps || decay > steps - warmup) {
-            throw new ConfigException("schedule", "phases of at least 0 and together at most " + steps + " steps", warmup + " and " + decay);
+            throw new ConfigException("schedule", "phases of at least 0 and together at most " + steps + " steps",
+                    warmup + " and " + decay);
         }
     }
 }

@@ -40,9 +40,10 @@ public final class ProgressPrinter implements TrainListener {
         flops += s.flops();
         if (s.step() % every == 0 || s.step() == s.steps()) {
             Duration left = Duration.ofMillis(Math.round(1000 * seconds / steps * (s.steps() - s.step())));
-            String fraction = peak == null ? "" : String.format(Locale.ROOT, "%.0f %% of peak  ", 100 * flops / seconds / peak.flopsPerSecond());
-            out.printf(Locale.ROOT, "step %d/%d  loss %.4f  %.0f tokens/s  %s%d:%02d left%n", s.step(), s.steps(), loss / steps, tokens / seconds,
-                    fraction, left.toMinutes(), left.toSecondsPart());
+            String fraction = peak == null ? "" : String.format(Locale.ROOT, "%.0f %% of peak  ",
+                    100 * flops / seconds / peak.flopsPerSecond());
+            out.printf(Locale.ROOT, "step %d/%d  loss %.4f  %.0f tokens/s  %s%d:%02d left%n", s.step(), s.steps(), loss / steps,
+                    tokens / seconds, fraction, left.toMinutes(), left.toSecondsPart());
             loss = 0;
             seconds = 0;
             tokens = 0;

@@ -7,7 +7,8 @@
  *
  * <pre>{@code
  * try (Optimizer optimizer = new AdamW(model.parameters(), AdamW.Settings.defaults())) {
- *     new Trainer(model, optimizer, LrSchedule.warmupCosine(2e-3, 2e-4, 50, 1000), new RandomWindows(tokens, 12, 64, 1), Trainer.Settings.of(1000, 1))
+ *     new Trainer(model, optimizer, LrSchedule.warmupCosine(2e-3, 2e-4, 50, 1000), new RandomWindows(tokens, 12, 64, 1),
+ *     Trainer.Settings.of(1000, 1))
  *             .listen(new ProgressPrinter(System.out, 100))
  *             .run();
  * }

@@ -83,7 +83,8 @@ public final class Shape {
     public Shape insert(int axis, long size) {
         int a = axis < 0 ? axis + dims.length + 1 : axis;
         if (a < 0 || a > dims.length) {
-            throw new ShapeException("shape", "a position in [" + (-dims.length - 1) + ", " + dims.length + "]", "position " + axis + " of " + this);
+            throw new ShapeException("shape", "a position in [" + (-dims.length - 1) + ", " + dims.length + "]",
+                    "position " + axis + " of " + this);
         }
         long[] d = new long[dims.length + 1];
         System.arraycopy(dims, 0, d, 0, a);

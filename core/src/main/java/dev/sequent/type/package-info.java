@@ -1,9 +1,9 @@
 /**
- * What everything else is described with: element types ({@link dev.sequent.type.DType}), shapes ({@link dev.sequent.type.Shape}) and the errors
- * that the library raises on purpose ({@link dev.sequent.type.SequentException} and its subclasses).
+ * What everything else is described with: element types ({@link dev.sequent.type.DType}), shapes ({@link dev.sequent.type.Shape}) and the
+ * errors that the library raises on purpose ({@link dev.sequent.type.SequentException} and its subclasses).
  *
- * <p>Invariants: all values are immutable; every message of an error reads {@code [operation] expected ..., given ...}. This package depends on no
- * other. Anything with memory or behaviour of its own belongs elsewhere.
+ * <p>Invariants: all values are immutable; every message of an error reads {@code [operation] expected ..., given ...}. This package
+ * depends on no other. Anything with memory or behaviour of its own belongs elsewhere.
  *
  * <pre>{@code
  * Shape s = Shape.of(4, 1, 8);

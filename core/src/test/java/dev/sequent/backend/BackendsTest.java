@@ -218,9 +218,11 @@ class BackendsTest {
     @Test
     void explainShowsKernelsDetoursAndRefusals() {
         String table = Explanation.of(new Discovery(List.of(new CpuBackendProvider(), new Odd()), List.of()));
-        assertThat(table.lines().filter(line -> line.startsWith("  CrossEntropy"))).singleElement().asString().contains("cross-entropy").contains("decomposition");
+        assertThat(table.lines().filter(line -> line.startsWith("  CrossEntropy"))).singleElement().asString().contains("cross-entropy")
+                .contains("decomposition");
         assertThat(table.lines().filter(line -> line.contains(" BF16"))).singleElement().asString().containsPattern("yes +refused");
-        assertThat(table.lines().filter(line -> line.startsWith("  topK  "))).singleElement().asString().containsPattern("native +host F32");
+        assertThat(table.lines().filter(line -> line.startsWith("  topK  "))).singleElement().asString()
+                .containsPattern("native +host F32");
         assertThat(table).contains("why odd:0 goes another way").contains("  topK of F32, host: it has none");
     }
 
@@ -235,7 +237,8 @@ class BackendsTest {
         assertThat(Explanation.of(discovery)).contains("could not be opened: java.lang.UnsatisfiedLinkError: no such library")
                 .containsPattern("full upload .*native");
         assertThatThrownBy(() -> Backends.openBackend(discovery, "nonsense", Map.of())).isInstanceOf(BackendException.class)
-                .hasMessageContaining("unlinked: AVAILABLE").hasMessageContaining("probe exploded").hasMessageContaining("no driver (install it)");
+                .hasMessageContaining("unlinked: AVAILABLE").hasMessageContaining("probe exploded")
+                .hasMessageContaining("no driver (install it)");
     }
 
     @Test
@@ -249,14 +252,15 @@ class BackendsTest {
     @Test
     void oneBrokenProviderNeverHidesTheOthers() throws IOException {
         Path services = Files.createDirectories(directory.resolve("META-INF/services")).resolve(BackendProvider.class.getName());
-        Files.write(services, List.of("dev.sequent.NoSuchClass", Broken.class.getName(), BackendsTest.class.getName(), Absent.class.getName(),
-                Uninitialised.class.getName(), Nameless.class.getName(), ReferenceBackendProvider.class.getName()));
+        Files.write(services, List.of("dev.sequent.NoSuchClass", Broken.class.getName(), BackendsTest.class.getName(),
+                Absent.class.getName(), Uninitialised.class.getName(), Nameless.class.getName(), ReferenceBackendProvider.class.getName()));
         URL[] path = {directory.toUri().toURL()};
         try (URLClassLoader loader = new URLClassLoader(path, getClass().getClassLoader())) {
             Discovery discovery = Discovery.of(loader);
             assertThat(discovery.providers()).extracting(BackendProvider::name).contains("absent", "reference");
             assertThat(discovery.failures()).hasSize(5);
-            assertThat(Explanation.of(discovery)).contains("NoSuchClass").contains("constructor exploded").contains("static initialiser exploded")
+            assertThat(Explanation.of(discovery)).contains("NoSuchClass").contains("constructor exploded")
+                    .contains("static initialiser exploded")
                     .contains("Nameless");
         }
     }

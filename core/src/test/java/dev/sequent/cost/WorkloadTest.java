@@ -14,7 +14,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** The formulas that everything else is made of. */
 class WorkloadTest {
     @ParameterizedTest
-    @CsvSource({"1, 1, 0, 0", "2, 7, 0, 0", "3, 7, 5, 0", "1, 7, 0, 3", "2, 7, 2, 3", "2, 7, 5, 3", "1, 2, 1, 3", "1, 7, 2, 100", "1, 1, 9, 4", "1, 1, 2, 4"})
+    @CsvSource({"1, 1, 0, 0", "2, 7, 0, 0", "3, 7, 5, 0", "1, 7, 0, 3", "2, 7, 2, 3", "2, 7, 5, 3", "1, 2, 1, 3", "1, 7, 2, 100",
+            "1, 1, 9, 4", "1, 1, 2, 4"})
     void pairsAreWhatALoopCounts(int batch, int time, int context, int window) {
         long counted = 0;
         for (int t = 0; t < time; t++) {

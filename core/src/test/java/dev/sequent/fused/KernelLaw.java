@@ -72,7 +72,8 @@ public final class KernelLaw {
             assertClose(what + ", output " + i, actual.outputs().get(i), expected.outputs().get(i), tolerance);
         }
         for (int i = 0; i < variables.size(); i++) {
-            assertClose(what + ", derivative " + i, actual.gradients().get(variables.get(i)), expected.gradients().get(variables.get(i)), tolerance);
+            assertClose(what + ", derivative " + i, actual.gradients().get(variables.get(i)), expected.gradients().get(variables.get(i)),
+                    tolerance);
         }
     }
 

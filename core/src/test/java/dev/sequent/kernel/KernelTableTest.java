@@ -67,7 +67,8 @@ class KernelTableTest {
     @Test
     void oneBrokenProviderNeverHidesTheOthers() throws IOException {
         try (Warnings warnings = new Warnings("dev.sequent.kernel"); Device device = Device.open("reference");
-                URLClassLoader loader = loader("dev.sequent.NoSuchKernels", Exploding.class.getName(), Unlinked.class.getName(), Sound.class.getName())) {
+                URLClassLoader loader = loader("dev.sequent.NoSuchKernels", Exploding.class.getName(), Unlinked.class.getName(),
+                        Sound.class.getName())) {
             KernelTable table = new KernelTable(device, loader);
             assertThat(table.select(Contract.class, _ -> Optional.empty())).contains(new Working("sound"));
             assertThat(table.explain()).containsEntry("Contract", List.of("sound"));

@@ -86,7 +86,8 @@ public final class LeakyIntegrator extends RecurrentMixer {
 
     @Override
     public Work work(Workload w) {
-        return in.work(w).plus(Work.pointwise(w, w.tokens() * inner, 2, 1, 1)).plus(out.work(w)).plus(Work.state(w, inner * w.elementBytes()));
+        return in.work(w).plus(Work.pointwise(w, w.tokens() * inner, 2, 1, 1)).plus(out.work(w))
+                .plus(Work.state(w, inner * w.elementBytes()));
     }
 
     @Override

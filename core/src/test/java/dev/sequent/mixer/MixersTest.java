@@ -23,7 +23,8 @@ class MixersTest {
                 Warnings warnings = new Warnings("dev.sequent.mixer")) {
             assertThat(Mixers.parse(loader, LeakyIntegrator.Config.TYPE, Map.of("channels", 3))).isEqualTo(new LeakyIntegrator.Config(3));
             assertThatThrownBy(() -> Mixers.parse(loader, "retention", Map.of())).isInstanceOf(ConfigException.class)
-                    .hasMessageContaining("'retention'").hasMessageContaining(LeakyIntegrator.Config.TYPE).hasMessageContaining("no.such.Provider");
+                    .hasMessageContaining("'retention'").hasMessageContaining(LeakyIntegrator.Config.TYPE)
+                    .hasMessageContaining("no.such.Provider");
             assertThat(warnings.messages()).isNotEmpty().allMatch(m -> m.contains("no.such.Provider"));
         }
     }

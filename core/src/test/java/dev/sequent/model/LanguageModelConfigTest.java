@@ -22,7 +22,8 @@ class LanguageModelConfigTest {
 
     @Test
     void roundTripThroughJsonChangesNothing() {
-        LayerSpec balanced = new LayerSpec(ToyModels.config().layers().getFirst().mixer(), new MlpConfig("gated", 6, false, 5, 1, false, 0.01));
+        LayerSpec balanced = new LayerSpec(ToyModels.config().layers().getFirst().mixer(),
+                new MlpConfig("gated", 6, false, 5, 1, false, 0.01));
         for (LanguageModelConfig config : List.of(ToyModels.config(), ToyModels.rich(), LanguageModelConfig.of(13, 8, List.of(balanced)))) {
             assertThat(LanguageModelConfig.parse(throughJson(config.toMap()))).isEqualTo(config);
         }
@@ -46,7 +47,8 @@ class LanguageModelConfigTest {
         for (String where : List.of("layer", "mixer", "mlp")) {
             Map<String, Object> map = throughJson(ToyModels.config().toMap());
             inside(map, where).put("surprise", 1);
-            assertThatThrownBy(() -> LanguageModelConfig.parse(map)).as(where).isInstanceOf(ConfigException.class).hasMessageContaining("[surprise]");
+            assertThatThrownBy(() -> LanguageModelConfig.parse(map)).as(where).isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("[surprise]");
         }
     }
 
@@ -67,9 +69,10 @@ class LanguageModelConfigTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"vocab_size,0", "vocab_size,-3", "vocab_size,1.5", "vocab_size,4000000000", "vocab_size,text", "hidden_size,0", "norm,batch", "norm_eps,0",
-        "norm_eps,1e999", "dropout,1", "dropout,-0.1", "max_position_embeddings,-1", "initializer_range,0", "tie_word_embeddings,7", "layers,3",
-        "model_type,mamba"})
+    @CsvSource({"vocab_size,0", "vocab_size,-3", "vocab_size,1.5", "vocab_size,4000000000", "vocab_size,text", "hidden_size,0",
+            "norm,batch", "norm_eps,0",
+        "norm_eps,1e999", "dropout,1", "dropout,-0.1", "max_position_embeddings,-1", "initializer_range,0", "tie_word_embeddings,7",
+        "layers,3", "model_type,mamba"})
     void badValuesAreRefused(String key, String value) {
         Map<String, Object> map = throughJson(ToyModels.config().toMap());
         Object v = value.matches("-?[0-9.]+(e\\d+)?") ? (Object) Double.valueOf(value) : value;

@@ -28,20 +28,24 @@ class LayerPatternTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"M,M", "MMMA,MMMA", "M3A,MMMA", "(M3A)2,MMMAMMMA", "' M3 A ',MMMA", "(MA),MA", "((MA)2M)2A,MAMAMMAMAMA", "M12,MMMMMMMMMMMM", "()M,M"})
+    @CsvSource({"M,M", "MMMA,MMMA", "M3A,MMMA", "(M3A)2,MMMAMMMA", "' M3 A ',MMMA", "(MA),MA", "((MA)2M)2A,MAMAMMAMAMA",
+            "M12,MMMMMMMMMMMM", "()M,M"})
     void patternsSpellLayers(String pattern, String expected) {
         assertThat(written(LayerPattern.parse(pattern, LETTERS))).isEqualTo(expected);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "  ", "()", "X", "m", "(MA", "MA)", "M(A))(", "3M", "M 3", "M0", "M-1", "M1000000000000", "M9999M9999", "((M99)99)99", "M\u0663"})
+    @ValueSource(strings = {"", "  ", "()", "X", "m", "(MA", "MA)", "M(A))(", "3M", "M 3", "M0", "M-1", "M1000000000000", "M9999M9999",
+            "((M99)99)99", "M\u0663"})
     void otherPatternsAreRefused(String pattern) {
-        assertThatThrownBy(() -> LayerPattern.parse(pattern, LETTERS)).isInstanceOf(ConfigException.class).hasMessageContaining("layer pattern");
+        assertThatThrownBy(() -> LayerPattern.parse(pattern, LETTERS)).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("layer pattern");
     }
 
     @Test
     void messagesSayWhere() {
-        assertThatThrownBy(() -> LayerPattern.parse("MMX", LETTERS)).hasMessageContaining("[A, M]").hasMessageContaining("'MMX' at position 2");
+        assertThatThrownBy(() -> LayerPattern.parse("MMX", LETTERS)).hasMessageContaining("[A, M]")
+                .hasMessageContaining("'MMX' at position 2");
     }
 
     @Test

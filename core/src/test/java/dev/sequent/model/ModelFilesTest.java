@@ -100,7 +100,8 @@ class ModelFilesTest {
                     model.namedParameters().forEach((name, p) -> assertThat(loaded.namedParameters().get(name).value().toFloats()).as(name)
                             .isEqualTo(p.value().toFloats()));
                     Tensor ids = model.ids(new int[] {1, 5, 12, 0, 3, 7}, 2, 3);
-                    assertThat(loaded.forward(ids, SequenceInfo.of(ids)).toFloats()).isEqualTo(model.forward(ids, SequenceInfo.of(ids)).toFloats());
+                    assertThat(loaded.forward(ids, SequenceInfo.of(ids)).toFloats())
+                            .isEqualTo(model.forward(ids, SequenceInfo.of(ids)).toFloats());
                 }
             }
         }
@@ -187,7 +188,8 @@ class ModelFilesTest {
             c.put("layers", List.of(Map.of("mixer", Map.of("type", "leaky", "channels", 200_000_000))));
         });
         refused(CheckpointException.class, "stored values");
-        changeConfig(c -> c.put("layers", List.of(Map.of("mixer", Map.of("type", "leaky"), "mlp", Map.of("intermediate_size", Integer.MAX_VALUE)))));
+        changeConfig(c -> c.put("layers", List.of(Map.of("mixer", Map.of("type", "leaky"), "mlp",
+                Map.of("intermediate_size", Integer.MAX_VALUE)))));
         refused(CheckpointException.class, "stored values");
         assertThat(device.memory().peakBytes()).as("peak memory").isLessThan(peak + (1 << 20));
     }

@@ -66,8 +66,8 @@ class CheckpointsTest {
             model = new LanguageModel(CONFIG, new Init(device, seed));
             optimizer = sgd ? new Sgd(model.namedParameters(), new Sgd.Settings(0.9, 0.1, true))
                     : new AdamW(model.namedParameters(), AdamW.Settings.defaults());
-            trainer = new Trainer(model, optimizer, LrSchedule.warmupCosine(1e-2, 1e-3, 2, 8), new RandomWindows(ToyModels.tokens(300), 3, 9, 5),
-                    Trainer.Settings.of(8, 7).withAccumulation(2));
+            trainer = new Trainer(model, optimizer, LrSchedule.warmupCosine(1e-2, 1e-3, 2, 8),
+                    new RandomWindows(ToyModels.tokens(300), 3, 9, 5), Trainer.Settings.of(8, 7).withAccumulation(2));
             trainer.listen(new TrainListener() {
                 @Override
                 public void step(Step s) {
@@ -166,7 +166,8 @@ class CheckpointsTest {
             checkpoints.save(bench.model, bench.optimizer, new Trainer.Position(5, 0, 0), Map.of());
             assertThat(names(checkpoints)).as("a run begun anew in the same directory").containsExactly("step-5", "step-101");
             checkpoints.save(bench.model, bench.optimizer, new Trainer.Position(5, 77, 0), Map.of());
-            assertThat(Checkpoints.restore(directory.resolve("step-5"), bench.model, bench.optimizer).tokens()).as("saved again").isEqualTo(77);
+            assertThat(Checkpoints.restore(directory.resolve("step-5"), bench.model, bench.optimizer).tokens()).as("saved again")
+                    .isEqualTo(77);
             assertThat(names(checkpoints)).containsExactly("step-5", "step-101");
         }
         assertThatThrownBy(() -> new Checkpoints(directory, 0)).isInstanceOf(ConfigException.class);
@@ -208,7 +209,8 @@ class CheckpointsTest {
         try (Bench bench = new Bench(1)) {
             bench.trainer.runUntil(1);
             Path saved = bench.save(new Checkpoints(directory, 1));
-            Map<?, ?> run = (Map<?, ?>) Json.read(saved.resolve("run.json"), 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava();
+            Map<?, ?> run = (Map<?, ?>) Json.read(saved.resolve("run.json"), 1 << 20, Json.Dialect.STRICT, CheckpointException::new)
+                    .toJava();
             assertThat(run.get("provenance")).isEqualTo(Map.of("data", "toy", "seed", 7L));
             assertThat(run.get("backend")).isEqualTo("cpu:0");
             assertThat(run.get("java")).isEqualTo(Runtime.version().toString());
@@ -222,7 +224,8 @@ class CheckpointsTest {
             Path saved = bench.save(new Checkpoints(directory, 1));
             damage.accept(saved);
             Map<String, List<Float>> before = target.contents();
-            assertThatThrownBy(() -> Checkpoints.restore(saved, target.model, target.optimizer)).isInstanceOf(CheckpointException.class).satisfies(e -> {
+            assertThatThrownBy(() -> Checkpoints.restore(saved, target.model, target.optimizer)).isInstanceOf(CheckpointException.class)
+                    .satisfies(e -> {
                 for (String text : texts) {
                     assertThat(e).hasMessageContaining(text);
                 }
@@ -252,7 +255,8 @@ class CheckpointsTest {
         refused(saved -> {
             Path file = saved.resolve("run.json");
             Map<String, Object> map = new LinkedHashMap<>();
-            ((Map<?, ?>) Json.read(file, 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava()).forEach((k, v) -> map.put(k + "", v));
+            ((Map<?, ?>) Json.read(file, 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava())
+                    .forEach((k, v) -> map.put(k + "", v));
             if (value == null) {
                 map.remove(key);
             } else {
@@ -297,10 +301,11 @@ class CheckpointsTest {
             }, name);
             refused(saved -> change(saved.resolve(name), t -> t.remove(t.keySet().iterator().next())), "without");
             refused(saved -> change(saved.resolve(name), t -> t.put("more", Tensor.zeros(device, DType.F32, 3))), "more");
-            refused(saved -> change(saved.resolve(name), t -> t.put(t.keySet().iterator().next(), Tensor.zeros(device, DType.F32, 3))), "(3)");
+            refused(saved -> change(saved.resolve(name), t -> t.put(t.keySet().iterator().next(), Tensor.zeros(device, DType.F32, 3))),
+                    "(3)");
         }
-        refused(saved -> change(saved.resolve("optimizer.safetensors"), t -> t.put("exp_avg.norm_f.weight", Tensor.zeros(device, DType.F64, 8))),
-                "exp_avg.norm_f.weight", "F64");
+        refused(saved -> change(saved.resolve("optimizer.safetensors"),
+                t -> t.put("exp_avg.norm_f.weight", Tensor.zeros(device, DType.F64, 8))), "exp_avg.norm_f.weight", "F64");
     }
 
     private void change(Path file, Consumer<Map<String, Tensor>> change) {
@@ -316,7 +321,8 @@ class CheckpointsTest {
 
     @Test
     void anotherOptimizerOrModelIsRefused() {
-        try (Bench adamw = new Bench(1); Bench sgd = new Bench(1, true); LanguageModel larger = ToyModels.create(ToyModels.rich(), device)) {
+        try (Bench adamw = new Bench(1); Bench sgd = new Bench(1, true); LanguageModel larger =
+                ToyModels.create(ToyModels.rich(), device)) {
             Path saved = adamw.save(new Checkpoints(directory, 1));
             assertThatThrownBy(() -> Checkpoints.restore(saved, sgd.model, sgd.optimizer)).isInstanceOf(CheckpointException.class)
                     .hasMessageContaining("momentum_buffer");

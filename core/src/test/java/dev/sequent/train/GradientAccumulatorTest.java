@@ -16,7 +16,8 @@ class GradientAccumulatorTest {
     @Test
     void gradientsOfSeveralBatchesAddUp() {
         try (Device device = Device.open("reference")) {
-            try (Scope _ = Scope.open(); Linear layer = new Linear(new Init(device, 1), 2, 2, false); GradientAccumulator sum = new GradientAccumulator()) {
+            try (Scope _ = Scope.open(); Linear layer = new Linear(new Init(device, 1), 2, 2, false); GradientAccumulator sum =
+                    new GradientAccumulator()) {
                 Parameter weight = layer.weight();
                 for (int i = 1; i <= 3; i++) {
                     try (Scope _ = Scope.open()) {

@@ -57,7 +57,8 @@ class LrScheduleTest {
         assertThatThrownBy(() -> LrSchedule.warmupCosine(1, 0, -1, 10)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> LrSchedule.warmupStableDecay(1, 0, 6, 5, 10)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> LrSchedule.warmupStableDecay(1, 0, -5, 5, 10)).isInstanceOf(ConfigException.class);
-        assertThatThrownBy(() -> LrSchedule.warmupStableDecay(1, 0, Long.MAX_VALUE, Long.MAX_VALUE, Long.MAX_VALUE)).isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> LrSchedule.warmupStableDecay(1, 0, Long.MAX_VALUE, Long.MAX_VALUE, Long.MAX_VALUE))
+                .isInstanceOf(ConfigException.class);
         for (double bad : new double[] {-1, Double.NaN, Double.POSITIVE_INFINITY}) {
             assertThatThrownBy(() -> LrSchedule.constant(bad)).isInstanceOf(ConfigException.class);
             assertThatThrownBy(() -> LrSchedule.warmupCosine(1, bad, 1, 10)).isInstanceOf(ConfigException.class);

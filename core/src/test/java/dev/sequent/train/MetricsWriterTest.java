@@ -43,10 +43,11 @@ class MetricsWriterTest {
         write(file, 1, 2);
         List<String> lines = Files.readAllLines(file);
         assertThat(lines).hasSize(3);
-        assertThat(Json.parse(lines.get(1), "line", DataException::new).toJava()).isEqualTo(Map.of("kind", "train", "step", 2L, "loss", Math.PI / 2,
-                "learning_rate", 1e-3 / 3, "gradient_norm", 1.0 / 7, "tokens", 128L, "seconds", 0.25));
-        assertThat(Json.parse(lines.get(2), "line", DataException::new).toJava()).isEqualTo(Map.of("kind", "validation", "step", 2L, "loss", 1.0 / 3,
-                "tokens", 999L, "seconds", 2.5));
+        assertThat(Json.parse(lines.get(1), "line", DataException::new).toJava())
+                .isEqualTo(Map.of("kind", "train", "step", 2L, "loss", Math.PI / 2, "learning_rate", 1e-3 / 3, "gradient_norm", 1.0 / 7,
+                "tokens", 128L, "seconds", 0.25));
+        assertThat(Json.parse(lines.get(2), "line", DataException::new).toJava())
+                .isEqualTo(Map.of("kind", "validation", "step", 2L, "loss", 1.0 / 3, "tokens", 999L, "seconds", 2.5));
     }
 
     @Test
@@ -103,7 +104,8 @@ class MetricsWriterTest {
 
     @Test
     void otherFilesAreRefused() throws IOException {
-        assertThatThrownBy(() -> new MetricsWriter(directory.resolve("m.txt"))).isInstanceOf(DataException.class).hasMessageContaining(".jsonl or .csv");
+        assertThatThrownBy(() -> new MetricsWriter(directory.resolve("m.txt"))).isInstanceOf(DataException.class)
+                .hasMessageContaining(".jsonl or .csv");
         Path csv = directory.resolve("other.csv");
         Files.writeString(csv, "a,b\n1,2\n");
         assertThatThrownBy(() -> new MetricsWriter(csv)).isInstanceOf(DataException.class).hasMessageContaining("kind,step");
@@ -127,7 +129,8 @@ class MetricsWriterTest {
         ProgressPrinter printer = new ProgressPrinter(new PrintStream(bytes, true, StandardCharsets.UTF_8), 2, new Roofline(200, 1));
         printer.step(new TrainListener.Step(1, 2, 1, 1e-3, 1, 100, 1, 50));
         printer.step(new TrainListener.Step(2, 2, 1, 1e-3, 1, 100, 1, 70));
-        assertThat(bytes.toString(StandardCharsets.UTF_8).strip()).isEqualTo("step 2/2  loss 1.0000  100 tokens/s  30 % of peak  0:00 left");
+        assertThat(bytes.toString(StandardCharsets.UTF_8).strip())
+                .isEqualTo("step 2/2  loss 1.0000  100 tokens/s  30 % of peak  0:00 left");
     }
 
     @Test
@@ -140,6 +143,7 @@ class MetricsWriterTest {
         printer.step(new TrainListener.Step(5, 5, 7, 1e-3, 1, 100, 1, 50));
         printer.validation(new TrainListener.Validation(5, 2.5, 10, 1));
         assertThat(bytes.toString(StandardCharsets.UTF_8).lines()).containsExactly("step 2/5  loss 1.5000  100 tokens/s  0:03 left",
-                "step 4/5  loss 3.5000  100 tokens/s  0:01 left", "step 5/5  loss 7.0000  100 tokens/s  0:00 left", "step 5  validation loss 2.5000");
+                "step 4/5  loss 3.5000  100 tokens/s  0:01 left", "step 5/5  loss 7.0000  100 tokens/s  0:00 left",
+                "step 5  validation loss 2.5000");
     }
 }

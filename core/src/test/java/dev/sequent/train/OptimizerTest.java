@@ -67,7 +67,8 @@ class OptimizerTest {
 
     @Test
     void adamwDecaysOnlyWhatMayDecayAndLeavesFrozenParametersAlone() {
-        try (Four layer = new Four(new Init(device, 1)); AdamW optimizer = new AdamW(layer.namedParameters(), new AdamW.Settings(0.9, 0.95, 1e-8, 0.5))) {
+        try (Four layer = new Four(new Init(device, 1)); AdamW optimizer =
+                new AdamW(layer.namedParameters(), new AdamW.Settings(0.9, 0.95, 1e-8, 0.5))) {
             double[] a = layer.a.value().toDoubles();
             double[] log = layer.log.value().toDoubles();
             double[] fixed = layer.fixed.value().toDoubles();
@@ -86,7 +87,8 @@ class OptimizerTest {
 
     @Test
     void sgdFollowsTheGradient() {
-        try (Four layer = new Four(new Init(device, 1)); Sgd optimizer = new Sgd(layer.namedParameters(), new Sgd.Settings(0.5, 0, false))) {
+        try (Four layer = new Four(new Init(device, 1)); Sgd optimizer =
+                new Sgd(layer.namedParameters(), new Sgd.Settings(0.5, 0, false))) {
             double[] a = layer.a.value().toDoubles();
             optimizer.step(gradients(layer), 0.1, 0.5);
             optimizer.step(gradients(layer), 0.1, 0.5);
@@ -126,7 +128,8 @@ class OptimizerTest {
             Map<String, Tensor> wrong = new LinkedHashMap<>(optimizer.state());
             wrong.put("exp_avg.a", Tensor.of(device, new float[] {1, 2, 3}));
             assertThatThrownBy(() -> optimizer.restore(wrong, 1)).isInstanceOf(CheckpointException.class).hasMessageContaining("exp_avg.a");
-            assertThatThrownBy(() -> optimizer.step(Map.of(), 0.1, 1)).isInstanceOf(AutogradException.class).hasMessageContaining("none for a");
+            assertThatThrownBy(() -> optimizer.step(Map.of(), 0.1, 1)).isInstanceOf(AutogradException.class)
+                    .hasMessageContaining("none for a");
         }
         assertThatThrownBy(() -> new AdamW.Settings(1, 0.9, 1e-8, 0)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> new Sgd.Settings(-0.1, 0, false)).isInstanceOf(ConfigException.class);

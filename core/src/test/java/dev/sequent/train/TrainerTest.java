@@ -93,8 +93,10 @@ class TrainerTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void theLossFallsOnAnEasyTask(String backend) {
-        try (Device device = open(backend); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer = adamw(model)) {
-            Trainer trainer = new Trainer(model, optimizer, LrSchedule.warmupCosine(3e-2, 3e-3, 10, 120), windows(), Trainer.Settings.of(120, 1));
+        try (Device device = open(backend); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer =
+                adamw(model)) {
+            Trainer trainer = new Trainer(model, optimizer, LrSchedule.warmupCosine(3e-2, 3e-3, 10, 120), windows(),
+                    Trainer.Settings.of(120, 1));
             trainer.validateOn(new SequentialBatches(ToyModels.tokens(100), 3, TIME));
             double untrained = trainer.validate().loss();
             assertThat(untrained).isEqualTo(Math.log(ToyModels.VOCABULARY), within(0.2));
@@ -133,7 +135,8 @@ class TrainerTest {
     @Test
     void severalBatchesMakeTheStepOfOneLargeBatch() {
         // documents of different lengths: the parts have different numbers of targets
-        List<int[]> documents = List.of(new int[] {1, 2, 3, 4, 5, 6, 7}, new int[] {8, 9}, new int[] {0}, new int[] {3, 3, 3, 2, 1, 9, 9, 9, 1, 2});
+        List<int[]> documents = List.of(new int[] {1, 2, 3, 4, 5, 6, 7}, new int[] {8, 9}, new int[] {0},
+                new int[] {3, 3, 3, 2, 1, 9, 9, 9, 1, 2});
         PackedDocuments parts = PackedDocuments.of(documents, ToyModels.VOCABULARY, 1, 4, 5);
         PackedDocuments whole = PackedDocuments.of(documents, ToyModels.VOCABULARY, 5, 4, 5);
         assertThat(parts.batchesPerEpoch()).isEqualTo(5);
@@ -231,7 +234,8 @@ class TrainerTest {
     @ValueSource(strings = {"reference", "cpu"})
     void memoryStaysFlatOverAHundredSteps(String backend) {
         try (Device device = open(backend); LanguageModel model = ToyModels.create(dropping(), device); AdamW optimizer = adamw(model)) {
-            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-3), windows(), Trainer.Settings.of(110, 1).withAccumulation(2)
+            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-3), windows(),
+                    Trainer.Settings.of(110, 1).withAccumulation(2)
                     .withValidationEvery(10)).validateOn(new SequentialBatches(ToyModels.tokens(50), 3, TIME));
             trainer.runUntil(10);
             long handles = device.memory().liveHandles();
@@ -331,7 +335,8 @@ class TrainerTest {
             long bytes = device.memory().liveBytes();
             for (boolean recompute : new boolean[] {false, true}) {
                 Trainer.Settings settings = Trainer.Settings.of(5, 1);
-                Trainer large = new Trainer(model, optimizer, LrSchedule.constant(1e-2), growing, recompute ? settings.withRecomputation() : settings);
+                Trainer large = new Trainer(model, optimizer, LrSchedule.constant(1e-2), growing,
+                        recompute ? settings.withRecomputation() : settings);
                 large.resume(position);
                 assertThatThrownBy(large::run).isInstanceOf(OutOfDeviceMemoryException.class).hasMessageContaining("limit 1500000");
                 assertThat(large.position()).isEqualTo(position);
@@ -351,12 +356,15 @@ class TrainerTest {
     @Test
     void dataOfAnotherVocabularyIsRefused() {
         TokenDataset wide = TokenDataset.of(new int[] {1, 2, 3, 20, 5, 6, 7}, 21);
-        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer = adamw(model)) {
-            assertThatThrownBy(() -> new Trainer(model, optimizer, LrSchedule.constant(1), new RandomWindows(wide, 1, 3, 1), Trainer.Settings.of(1, 1)))
+        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer =
+                adamw(model)) {
+            assertThatThrownBy(() -> new Trainer(model, optimizer, LrSchedule.constant(1), new RandomWindows(wide, 1, 3, 1),
+                    Trainer.Settings.of(1, 1)))
                     .isInstanceOf(DataException.class).hasMessageContaining("13").hasMessageContaining("21");
             // a source that does not tell: found in the batch
             for (TokenBatch bad : List.of(new TokenBatch(1, 2, new int[] {1, 13}, new int[] {1, 1}, null),
-                    new TokenBatch(1, 2, new int[] {1, 1}, new int[] {1, 13}, null), new TokenBatch(1, 2, new int[] {-1, 1}, new int[] {1, 1}, null))) {
+                    new TokenBatch(1, 2, new int[] {1, 1}, new int[] {1, 13}, null),
+                    new TokenBatch(1, 2, new int[] {-1, 1}, new int[] {1, 1}, null))) {
                 Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1), index -> bad, Trainer.Settings.of(1, 1));
                 assertThatThrownBy(trainer::run).isInstanceOf(DataException.class).hasMessageContaining("13");
                 assertThatThrownBy(() -> Evaluation.of(model, List.of(bad))).isInstanceOf(DataException.class).hasMessageContaining("13");
@@ -367,7 +375,8 @@ class TrainerTest {
     @Test
     void batchesWithoutTargetsAreRefused() {
         TokenBatch empty = new TokenBatch(1, 2, new int[] {1, 1}, new int[] {-1, -100}, null);
-        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer = adamw(model)) {
+        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer =
+                adamw(model)) {
             Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1), index -> empty, Trainer.Settings.of(1, 1));
             assertThatThrownBy(trainer::run).isInstanceOf(DataException.class).hasMessageContaining("targets");
             assertThatThrownBy(() -> Evaluation.of(model, List.of(empty))).isInstanceOf(DataException.class);
@@ -388,7 +397,8 @@ class TrainerTest {
             for (int t = 0; t < 29; t++) {
                 (t % 5 == 0 ? others : some)[t] = -1;
             }
-            Evaluation split = Evaluation.of(model, List.of(new TokenBatch(1, 29, whole.inputs(), some, null), new TokenBatch(1, 29, whole.inputs(), others, null)));
+            Evaluation split = Evaluation.of(model, List.of(new TokenBatch(1, 29, whole.inputs(), some, null),
+                    new TokenBatch(1, 29, whole.inputs(), others, null)));
             assertThat(split.loss()).isEqualTo(pieces.loss(), within(1e-6));
             assertThat(split.tokens()).isEqualTo(29);
             assertThat(pieces.perplexity()).isEqualTo(Math.exp(pieces.loss()));
@@ -398,9 +408,11 @@ class TrainerTest {
 
     @Test
     void listenersHearEveryStepAndValidation() {
-        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer = adamw(model)) {
+        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer =
+                adamw(model)) {
             List<String> heard = new ArrayList<>();
-            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-3), windows(), Trainer.Settings.of(5, 1).withValidationEvery(2))
+            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-3), windows(),
+                    Trainer.Settings.of(5, 1).withValidationEvery(2))
                     .validateOn(new SequentialBatches(ToyModels.tokens(80), 4, TIME)).listen(new TrainListener() {
                         @Override
                         public void step(Step s) {
@@ -421,8 +433,8 @@ class TrainerTest {
                         }
                     });
             trainer.run();
-            assertThat(heard).containsExactly("step 1/5", "step 2/5", "batch 1", "batch 2", "validation 2, 79", "step 3/5", "step 4/5", "batch 1", "batch 2",
-                    "validation 4, 79", "step 5/5", "batch 1", "batch 2", "validation 5, 79");
+            assertThat(heard).containsExactly("step 1/5", "step 2/5", "batch 1", "batch 2", "validation 2, 79", "step 3/5", "step 4/5",
+                    "batch 1", "batch 2", "validation 4, 79", "step 5/5", "batch 1", "batch 2", "validation 5, 79");
         }
     }
 
@@ -432,12 +444,14 @@ class TrainerTest {
         assertThatThrownBy(() -> Trainer.Settings.of(1, 1).withAccumulation(0)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Trainer.Settings.of(1, 1).withClip(Double.NaN)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Trainer.Settings.of(1, 1).withValidationEvery(-1)).isInstanceOf(ConfigException.class);
-        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer = adamw(model)) {
-            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1), windows(), Trainer.Settings.of(3, 1).withValidationEvery(1));
+        try (Device device = open("reference"); LanguageModel model = ToyModels.create(ToyModels.config(), device); AdamW optimizer =
+                adamw(model)) {
+            Trainer trainer = new Trainer(model, optimizer, LrSchedule.constant(1), windows(),
+                    Trainer.Settings.of(3, 1).withValidationEvery(1));
             assertThatThrownBy(trainer::run).isInstanceOf(ConfigException.class).hasMessageContaining("validateOn");
             assertThat(trainer.position().step()).as("said before the first step").isZero();
-            for (Trainer.Position bad : List.of(new Trainer.Position(4, 0, 0), new Trainer.Position(-1, 0, 0), new Trainer.Position(2, 0, 0),
-                    new Trainer.Position(0, -1, 0), new Trainer.Position(0, 0, -1))) {
+            for (Trainer.Position bad : List.of(new Trainer.Position(4, 0, 0), new Trainer.Position(-1, 0, 0),
+                    new Trainer.Position(2, 0, 0), new Trainer.Position(0, -1, 0), new Trainer.Position(0, 0, -1))) {
                 assertThatThrownBy(() -> trainer.resume(bad)).isInstanceOf(ConfigException.class).hasMessageContaining("[resume]");
             }
         }

@@ -52,11 +52,15 @@ class ArchitectureTest {
                 .whereLayer("io").mayOnlyAccessLayers("type", "tensor", "spi")
                 .whereLayer("nn").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "cost", "fused")
                 .whereLayer("mixer").mayOnlyAccessLayers("type", "service", "tensor", "cost", "nn")
-                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model")
-                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model")
-                .whereLayer("model").mayOnlyAccessLayers("type", "service", "op", "tensor", "autograd", "cost", "fused", "nn", "mixer", "io")
+                .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer",
+                "model")
+                .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn",
+                "mixer", "model")
+                .whereLayer("model").mayOnlyAccessLayers("type", "service", "op", "tensor", "autograd", "cost", "fused", "nn", "mixer",
+                "io")
                 .whereLayer("generate").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "mixer", "nn", "model", "io")
-                .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer", "model", "io")
+                .whereLayer("train").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn",
+                "mixer", "model", "io")
                 .whereLayer("examples").mayNotBeAccessedByAnyLayer()
                 .check(classes);
     }
@@ -79,7 +83,8 @@ class ArchitectureTest {
 
     @ArchTest
     static void theVectorModuleIsConfinedToKernels(JavaClasses classes) {
-        noClasses().that().resideOutsideOfPackages(ROOT + "backend.cpu", ROOT + "fused..", ROOT + "ssm.scan", ROOT + "ssm.s4", ROOT + "transformer.attention", ROOT + "transformer.position")
+        noClasses().that().resideOutsideOfPackages(ROOT + "backend.cpu", ROOT + "fused..", ROOT + "ssm.scan", ROOT + "ssm.s4",
+                ROOT + "transformer.attention", ROOT + "transformer.position")
                 .should().dependOnClassesThat().resideInAPackage("jdk.incubator.vector..").check(classes);
     }
 

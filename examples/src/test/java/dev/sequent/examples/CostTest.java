@@ -41,7 +41,8 @@ class CostTest {
 
     /** Products of the attention matrix: the formula counts the pairs that are seen, the tensor operations the whole square. */
     private static double square(String mixer, long time, long seen) {
-        return mixer.equals("attention") ? 2 * 4.0 * WIDTH * BATCH * (time * (double) seen - (time * (seen - time) + time * (time + 1) / 2.0)) : 0;
+        return mixer.equals("attention") ? 2 * 4.0 * WIDTH * BATCH * (time * (double) seen
+                - (time * (seen - time) + time * (time + 1) / 2.0)) : 0;
     }
 
     @ParameterizedTest
@@ -70,10 +71,12 @@ class CostTest {
         try (CountedProducts counted = new CountedProducts(Device.open("reference")); Scope _ = Scope.open();
                 LanguageModel model = new LanguageModel(config(mixer), new Init(counted.device(), DType.F64, new Rng(1)));
                 ModelState state = model.newState(new StateSpec(BATCH, 16, DType.F64, counted.device()))) {
-            Autograd.noGrad(() -> model.prefill(model.ids(new int[BATCH * context], BATCH, context), SequenceInfo.of(BATCH, context), state));
+            Autograd.noGrad(() -> model.prefill(model.ids(new int[BATCH * context], BATCH, context), SequenceInfo.of(BATCH, context),
+                    state));
             counted.reset();
             Autograd.noGrad(() -> model.step(model.ids(new int[BATCH], BATCH, 1), state));
-            assertThat((double) counted.flops()).isCloseTo(model.work(Workload.decode(BATCH, context, DType.F64)).matmulFlops(), within(1e-6));
+            assertThat((double) counted.flops()).isCloseTo(model.work(Workload.decode(BATCH, context, DType.F64)).matmulFlops(),
+                    within(1e-6));
         }
     }
 

@@ -30,7 +30,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The Jamba family, which needs state-space and attention layers: files, configurations, and the numbers of the reference implementation. */
+/**
+ * The Jamba family, which needs state-space and attention layers: files, configurations, and the numbers of the reference implementation.
+ */
 class JambaFamilyTest extends CheckpointFamilyLaws {
     private static final MambaConfig MAMBA = new MambaConfig(16, 4, 2, 0, 0, 1, 1e-3, 1e-1, 1e-4, "random", false, true, false, 1e-6);
     private static final AttentionConfig ATTENTION = AttentionConfig.of(4).withRopeTheta(0);
@@ -45,7 +47,8 @@ class JambaFamilyTest extends CheckpointFamilyLaws {
     @ParameterizedTest
     @CsvSource({"reference,F64,5e-7,1e-6,1e-8", "cpu,F32,1e-6,4e-6,2e-7"})
     void modelAgreesWithTransformers(String backend, DType dtype, double outputs, double gradients, double losses) {
-        try (Golden golden = Golden.open("jamba"); Device device = Device.open(backend); LanguageModel model = LanguageModel.load(golden.directory(), device, dtype)) {
+        try (Golden golden = Golden.open("jamba"); Device device = Device.open(backend); LanguageModel model =
+                LanguageModel.load(golden.directory(), device, dtype)) {
             new GoldenCheck(golden, model).errors().expectWithin(outputs, gradients, losses);
         }
     }
@@ -93,7 +96,8 @@ class JambaFamilyTest extends CheckpointFamilyLaws {
         assertThat(family.refusal(with(new LayerSpec(MAMBA, new MlpConfig("gelu", 20, false))))).isPresent();
         assertThat(family.refusal(with(new LayerSpec(MAMBA, new MlpConfig("gated", 20, false, 4, 2, true, 0))))).isPresent();
         assertThat(family.refusal(with(new LayerSpec(MAMBA, MIXTURE)).withDropout(0.1))).isPresent();
-        assertThat(family.refusal(with(new LayerSpec(MambaConfig.defaults().withSelectNorm(1e-6), DENSE)))).as("other initial values only").isEmpty();
+        assertThat(family.refusal(with(new LayerSpec(MambaConfig.defaults().withSelectNorm(1e-6), DENSE)))).as("other initial values only")
+                .isEmpty();
         assertThat(CheckpointFamilies.named("mamba").refusal(with(LayerSpec.of(MAMBA))).orElseThrow()).contains("norms of dt");
     }
 
@@ -113,10 +117,12 @@ class JambaFamilyTest extends CheckpointFamilyLaws {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"attn_layer_offset|8", "attn_layer_period|0", "expert_layer_offset|-1", "expert_layer_period|1.5", "num_experts|0",
-        "num_experts_per_tok|5", "num_experts_per_tok|0", "num_key_value_heads|3", "num_attention_heads|5", "mamba_d_conv|1", "mamba_d_state|0",
-        "mamba_expand|2000000000", "mamba_dt_rank|\"large\"", "mamba_inner_layernorms|false", "sliding_window|64", "hidden_act|\"gelu\"", "rms_norm_eps|0",
-        "rope_theta|10000", "mamba_chunk|7", "num_hidden_layers|1000000", "router_aux_loss_coef|-1"})
+    @CsvSource(delimiter = '|', value = {"attn_layer_offset|8", "attn_layer_period|0", "expert_layer_offset|-1", "expert_layer_period|1.5",
+            "num_experts|0",
+        "num_experts_per_tok|5", "num_experts_per_tok|0", "num_key_value_heads|3", "num_attention_heads|5", "mamba_d_conv|1",
+        "mamba_d_state|0", "mamba_expand|2000000000", "mamba_dt_rank|\"large\"", "mamba_inner_layernorms|false", "sliding_window|64",
+        "hidden_act|\"gelu\"", "rms_norm_eps|0", "rope_theta|10000", "mamba_chunk|7", "num_hidden_layers|1000000",
+        "router_aux_loss_coef|-1"})
     void wrongConfigurationsAreTypedErrors(String key, String value) {
         CheckpointFamily family = CheckpointFamilies.named("jamba");
         Map<String, Object> values = new LinkedHashMap<>(family.write(config("mAmM")));

@@ -18,7 +18,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ProgramsTest {
-    private static final String TINY = "--width 16 --layers 2 --heads 2 --state-size 4 --context 8 --batch 2 --steps 6 --eval-every 2 --sample-tokens 12";
+    private static final String TINY =
+            "--width 16 --layers 2 --heads 2 --state-size 4 --context 8 --batch 2 --steps 6 --eval-every 2 --sample-tokens 12";
 
     @TempDir
     Path directory;

@@ -67,7 +67,8 @@ class WholeModelsTest {
         AttentionConfig grouped = new AttentionConfig(4, 2, 0, 10_000, 1, false, true, 1e-6, 0, 0.1, 0.02);
         Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(MambaConfig.defaults().withStates(4)),
                 'D', LayerSpec.of(Mamba2Config.defaults().withStates(6).withHeads(8, 2)),
-                'S', new LayerSpec(S4dConfig.defaults().withStateSize(6), MlpConfig.gated(20)), 'A', new LayerSpec(grouped, MlpConfig.gated(20)));
+                'S', new LayerSpec(S4dConfig.defaults().withStateSize(6), MlpConfig.gated(20)), 'A',
+                new LayerSpec(grouped, MlpConfig.gated(20)));
         return LanguageModelConfig.of(VOCABULARY, WIDTH, LayerPattern.parse(pattern, letters)).withDropout(0.1);
     }
 
@@ -114,7 +115,8 @@ class WholeModelsTest {
             model = new LanguageModel(config(pattern), new Init(device, seed));
             optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults());
             Trainer.Settings settings = Trainer.Settings.of(6, 1);
-            trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-2), batches, recompute ? settings.withRecomputation() : settings);
+            trainer = new Trainer(model, optimizer, LrSchedule.constant(1e-2), batches,
+                    recompute ? settings.withRecomputation() : settings);
             trainer.listen(new TrainListener() {
                 @Override
                 public void step(Step s) {
@@ -135,10 +137,12 @@ class WholeModelsTest {
     void runsRepeatResumeAndRecomputeToTheBit(String pattern) {
         for (BatchSource batches : List.of(windows(2), packed())) {
             try (Device device = cpu()) {
-                try (Bench straight = new Bench(device, pattern, 1, batches, false); Bench again = new Bench(device, pattern, 1, batches, true);
+                try (Bench straight = new Bench(device, pattern, 1, batches, false); Bench again =
+                        new Bench(device, pattern, 1, batches, true);
                         Bench resumed = new Bench(device, pattern, 99, batches, false)) {
                     straight.trainer.runUntil(3);
-                    Path saved = new Checkpoints(directory, 1).save(straight.model, straight.optimizer, straight.trainer.position(), Map.of());
+                    Path saved = new Checkpoints(directory, 1).save(straight.model, straight.optimizer, straight.trainer.position(),
+                            Map.of());
                     straight.trainer.run();
                     again.trainer.run();
                     assertThat(again.losses).as("recomputed").isEqualTo(straight.losses);
@@ -159,7 +163,8 @@ class WholeModelsTest {
     void aBatchOfPromptsContinuesLikeEachAloneHoweverItIsCut(String pattern) {
         int[][] prompts = {{1, 2, 3, 4, 5, 6, 7, 8, 9}, {3}, {16, 0, 16, 0}, {5, 5, 5, 5, 5, 5}};
         Generator.Request request = new Generator.Request(7, Sampling.greedy(), Set.of());
-        try (Device device = Device.open("reference"); LanguageModel model = new LanguageModel(config(pattern), new Init(device, DType.F64, new Rng(5)))) {
+        try (Device device = Device.open("reference"); LanguageModel model =
+                new LanguageModel(config(pattern), new Init(device, DType.F64, new Rng(5)))) {
             // larger weights, so that the most likely token depends on the context
             try (Scope _ = Scope.open()) {
                 Rng rng = new Rng(6);
@@ -175,7 +180,8 @@ class WholeModelsTest {
                 assertThat(together[b]).as("row " + b).isEqualTo(alone[0]);
             }
             for (int chunk : new int[] {1, 2, 4, 5}) {
-                assertThat(new Generator(model, chunk).generate(prompts, request, (row, id) -> true)).as("chunks of " + chunk).isEqualTo(together);
+                assertThat(new Generator(model, chunk).generate(prompts, request, (row, id) -> true)).as("chunks of " + chunk)
+                        .isEqualTo(together);
             }
             assertThat(Arrays.stream(together).flatMapToInt(Arrays::stream).distinct().count()).as("different tokens").isGreaterThan(3);
             beamsFollowTheirStates(model, prompts);
@@ -239,7 +245,8 @@ class WholeModelsTest {
                     assertThat(device.memory().liveHandles()).isEqualTo(handles);
                     assertThat(device.memory().liveBytes()).isEqualTo(bytes);
                     same(values(bench.model), before);
-                    Trainer smaller = new Trainer(bench.model, bench.optimizer, LrSchedule.constant(1e-2), windows(1), Trainer.Settings.of(3, 1));
+                    Trainer smaller = new Trainer(bench.model, bench.optimizer, LrSchedule.constant(1e-2), windows(1),
+                            Trainer.Settings.of(3, 1));
                     smaller.resume(bench.trainer.position());
                     smaller.run();
                     assertThat(smaller.position().step()).isEqualTo(3);
@@ -260,7 +267,8 @@ class WholeModelsTest {
                         model.step(id, state);
                     }
                     if (pattern.contains("A")) {
-                        assertThatThrownBy(() -> model.step(id, state)).isInstanceOf(CapacityException.class).hasMessageContaining("at most 3");
+                        assertThatThrownBy(() -> model.step(id, state)).isInstanceOf(CapacityException.class)
+                                .hasMessageContaining("at most 3");
                     } else {
                         model.step(id, state);
                     }
@@ -287,14 +295,18 @@ class WholeModelsTest {
                 ModelFiles.save(model, directory);
             }
             long peak = device.memory().peakBytes();
-            for (Map<String, Object> mixer : List.<Map<String, Object>>of(Map.of("type", "mamba", "state_size", 1 << 30), Map.of("type", "mamba", "expand", 1 << 26),
-                    Map.of("type", "mamba", "intermediate_size", Integer.MAX_VALUE), Map.of("type", "mamba", "conv_kernel", Integer.MAX_VALUE),
+            for (Map<String, Object> mixer : List.<Map<String, Object>>of(Map.of("type", "mamba", "state_size", 1 << 30),
+                    Map.of("type", "mamba", "expand", 1 << 26), Map.of("type", "mamba", "intermediate_size", Integer.MAX_VALUE),
+                    Map.of("type", "mamba", "conv_kernel", Integer.MAX_VALUE),
                     Map.of("type", "mamba", "time_step_rank", Integer.MAX_VALUE), Map.of("type", "s4d", "state_size", 1 << 30),
                     Map.of("type", "mamba2", "state_size", 1 << 28), Map.of("type", "mamba2", "expand", 1 << 26),
-                    Map.of("type", "mamba2", "intermediate_size", 1 << 30, "head_dim", 1), Map.of("type", "mamba2", "conv_kernel", Integer.MAX_VALUE, "head_dim", 8),
-                    Map.of("type", "attention", "num_attention_heads", 1 << 30, "head_dim", 1 << 30), Map.of("type", "attention", "head_dim", 1 << 30))) {
+                    Map.of("type", "mamba2", "intermediate_size", 1 << 30, "head_dim", 1),
+                    Map.of("type", "mamba2", "conv_kernel", Integer.MAX_VALUE, "head_dim", 8),
+                    Map.of("type", "attention", "num_attention_heads", 1 << 30, "head_dim", 1 << 30),
+                    Map.of("type", "attention", "head_dim", 1 << 30))) {
                 hostile(mixer);
-                assertThatThrownBy(() -> ModelFiles.load(directory, device, DType.F32)).as(mixer.toString()).isInstanceOf(SequentException.class)
+                assertThatThrownBy(() -> ModelFiles.load(directory, device, DType.F32)).as(mixer.toString())
+                        .isInstanceOf(SequentException.class)
                         .isNotInstanceOf(OutOfDeviceMemoryException.class);
                 assertThat(device.memory().liveHandles()).isZero();
             }
@@ -305,7 +317,8 @@ class WholeModelsTest {
     private void hostile(Map<String, Object> mixer) {
         Path file = directory.resolve(ModelFiles.CONFIG);
         Map<String, Object> map = new LinkedHashMap<>();
-        ((Map<?, ?>) Json.read(file, 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava()).forEach((k, v) -> map.put(String.valueOf(k), v));
+        ((Map<?, ?>) Json.read(file, 1 << 20, Json.Dialect.STRICT, CheckpointException::new).toJava())
+                .forEach((k, v) -> map.put(String.valueOf(k), v));
         map.put("layers", List.of(Map.of("mixer", mixer)));
         AtomicFiles.write(file, Json.ofJava(map).writePretty());
     }

@@ -104,7 +104,9 @@ final class HeapArray {
         return isFloat() ? Double.compare(floats[i] + 0.0, floats[j] + 0.0) : Long.compare(integers[i], integers[j]);
     }
 
-    /** Whether element {@code i} is strictly better than {@code j}: greater, or less when {@code !greater}; NaN is better than any number. */
+    /**
+     * Whether element {@code i} is strictly better than {@code j}: greater, or less when {@code !greater}; NaN is better than any number.
+     */
     boolean isBefore(int i, int j, boolean greater) {
         if (isFloat() && (Double.isNaN(floats[i]) || Double.isNaN(floats[j]))) {
             return Double.isNaN(floats[i]) && !Double.isNaN(floats[j]);

@@ -67,14 +67,14 @@ class MatmulProvidersTest {
         }
 
         @Override
-        public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
-                MemorySegment c, long ldc) {
+        public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+                float beta, MemorySegment c, long ldc) {
             throw new AssertionError("not accepted");
         }
 
         @Override
-        public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
-                MemorySegment c, long ldc) {
+        public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+                float beta, MemorySegment c, long ldc) {
             throw new AssertionError("not accepted");
         }
 
@@ -95,7 +95,8 @@ class MatmulProvidersTest {
     void brokenProvidersAreWarningsAndTheNextOneIsUsed() throws IOException {
         for (String choice : new String[] {"auto", "sound"}) {
             try (Warnings warnings = new Warnings("dev.sequent.backend.cpu")) {
-                assertThat(description(choice, "dev.sequent.NoSuchProduct", Nameless.class.getName(), Sound.class.getName())).contains("sound");
+                assertThat(description(choice, "dev.sequent.NoSuchProduct", Nameless.class.getName(), Sound.class.getName()))
+                        .contains("sound");
                 assertThat(warnings.messages()).hasSize(2);
                 assertThat(warnings.messages().getFirst()).contains("NoSuchProduct");
                 assertThat(warnings.messages().getLast()).contains("no name");

@@ -32,7 +32,8 @@ class SwigluRowsTest {
             MemorySegment y = NativeRows.poisoned((long) rows * n);
             MemorySegment dx = NativeRows.poisoned(2L * rows * n);
             kernel.forward(POOL, matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(y, 0, n), (long) rows * n, n);
-            kernel.backward(POOL, matrix(dy, 0, n), matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(dx, 0, 2L * n), matrix(dx, n, 2L * n),
+            kernel.backward(POOL, matrix(dy, 0, n), matrix(x, 0, 2L * n), matrix(x, n, 2L * n), matrix(dx, 0, 2L * n),
+                    matrix(dx, n, 2L * n),
                 (long) rows * n, n);
             double[] yv = new double[rows * n];
             double[] dxv = new double[2 * rows * n];

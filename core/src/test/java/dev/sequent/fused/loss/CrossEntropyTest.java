@@ -26,7 +26,8 @@ class CrossEntropyTest {
                 Tensor logits = KernelLaw.uniform(device, 1, 3, 4, vocabulary).mul(4);
                 Tensor t = targets(KernelLaw.uniform(device, 2, 3, 4), vocabulary);
                 for (Tensor target : List.of(t, t.cast(DType.I32))) {
-                    KernelLaw.check("losses " + vocabulary, 5e-6, List.of(logits), in -> List.of(CrossEntropy.perPosition(in.get(0), target)),
+                    KernelLaw.check("losses " + vocabulary, 5e-6, List.of(logits),
+                            in -> List.of(CrossEntropy.perPosition(in.get(0), target)),
                         in -> List.of(CrossEntropy.decompose(in.get(0), target)));
                     double count = 0;
                     for (long index : target.toLongs()) {

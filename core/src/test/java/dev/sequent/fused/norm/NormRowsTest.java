@@ -168,7 +168,8 @@ class NormRowsTest {
             MemorySegment s = o.residual ? run.sum : run.x;
             MemorySegment dw = NativeRows.poisoned(37);
             MemorySegment db = o.bias ? NativeRows.poisoned(37) : null;
-            NormRows.of(true).backward(POOL, new NormRows.Backward(dy, run.dsum, s, run.weight, run.mean, run.rstd, dy, dw, db, scratch, 9, 37));
+            NormRows.of(true).backward(POOL, new NormRows.Backward(dy, run.dsum, s, run.weight, run.mean, run.rstd, dy, dw, db, scratch, 9,
+                    37));
             assertThat(NativeRows.floats(dy)).isEqualTo(NativeRows.floats(run.dx));
             assertThat(NativeRows.floats(dw)).isEqualTo(NativeRows.floats(run.dweight));
         }

@@ -69,7 +69,8 @@ class TokenDatasetTest {
                 .hasMessageContaining("3 bytes");
         Files.write(path, new byte[] {1, 0, 12, 0, 13, 0});
         TokenFile file = TokenFile.open(path, TokenFile.Width.U16, 10);
-        assertThatThrownBy(file::requireIds).hasMessage("[dataset] expected ids in [0, 10), given 2 of 3 outside, the first id 12 at token 1");
+        assertThatThrownBy(file::requireIds)
+                .hasMessage("[dataset] expected ids in [0, 10), given 2 of 3 outside, the first id 12 at token 1");
         assertThatThrownBy(() -> all(file)).isInstanceOf(DataException.class).hasMessageContaining("id 12 at token 1");
         file.close();
         file.close();

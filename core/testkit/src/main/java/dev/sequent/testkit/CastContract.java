@@ -83,7 +83,8 @@ public interface CastContract extends BackendFixture {
             for (HostTensor given : new HostTensor[] {x, tiny}) {
                 HostTensor expected = HostTensor.floats(given.shape(), to, given::number);
                 double twice = Tolerance.ARITHMETIC * Tolerance.roundoff(to);
-                w.expect(expected, i -> isHalf(to) ? twice * Math.abs(given.number(i)) + Tolerance.floor(to) : 0, w.backend().cast(w.upload(given), to));
+                w.expect(expected, i -> isHalf(to) ? twice * Math.abs(given.number(i)) + Tolerance.floor(to) : 0,
+                        w.backend().cast(w.upload(given), to));
             }
             HostTensor beyond = HostTensor.floats(Shape.of(2), DType.F64, i -> i == 0 ? 1e300 : -1e300);
             double infinity = to == DType.F64 ? 1e300 : Double.POSITIVE_INFINITY;
@@ -128,7 +129,8 @@ public interface CastContract extends BackendFixture {
     @TestFactory
     default Stream<DynamicTest> longIntegersRoundOnce() {
         return perDType("from", dtype -> dtype == DType.I64, (w, from) -> {
-            long[] values = {(1L << 53) + 1, -(1L << 53) - 1, Long.MAX_VALUE, Long.MIN_VALUE, (1L << 62) + (1L << 38) + 1, (1L << 60) + (1L << 36) - 1,
+            long[] values = {(1L << 53) + 1, -(1L << 53) - 1, Long.MAX_VALUE, Long.MIN_VALUE, (1L << 62) + (1L << 38) + 1,
+                    (1L << 60) + (1L << 36) - 1,
                 1L << 40, -(1L << 40), 16_777_217, 33_554_435, 0, 4_294_967_296L};
             HostTensor x = HostTensor.integers(Shape.of(values.length), DType.I64, i -> values[i]);
             w.expect(x, w.backend().cast(w.upload(x), DType.I64));
@@ -139,7 +141,8 @@ public interface CastContract extends BackendFixture {
                 w.expect(HostTensor.floats(x.shape(), DType.F32, i -> (float) values[i]), w.backend().cast(w.upload(x), DType.F32));
             }
             if (dtypes().contains(DType.BOOL)) {
-                w.expect(HostTensor.integers(x.shape(), DType.BOOL, i -> values[i] != 0 ? 1 : 0), w.backend().cast(w.upload(x), DType.BOOL));
+                w.expect(HostTensor.integers(x.shape(), DType.BOOL, i -> values[i] != 0 ? 1 : 0),
+                        w.backend().cast(w.upload(x), DType.BOOL));
             }
         });
     }

@@ -141,7 +141,8 @@ public interface ConcurrencyContract extends BackendFixture {
         }
         TensorHandle all = b.concat(parts.toArray(TensorHandle[]::new), 0);
         HostTensor result = HostTensor.download(b, all);
-        live.addAll(List.of(x, y, product, narrow, decode, total, rows, columns, sums, last, uniform, scaled, index, target, scattered, added, all));
+        live.addAll(List.of(x, y, product, narrow, decode, total, rows, columns, sums, last, uniform, scaled, index, target, scattered,
+                added, all));
         live.addAll(parts);
         live.forEach(b::release);
         return result;

@@ -29,7 +29,8 @@ public final class CountedProducts implements AutoCloseable {
     public CountedProducts(Device inner) {
         this.inner = inner;
         Backend watched = inner.backend();
-        Backend proxy = (Backend) Proxy.newProxyInstance(Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, (_, method, arguments) -> {
+        Backend proxy = (Backend) Proxy.newProxyInstance(Backend.class.getClassLoader(), new Class<?>[] {Backend.class},
+                (_, method, arguments) -> {
             try {
                 Object result = method.invoke(watched, arguments);
                 if (method.getName().equals("matmul")) {

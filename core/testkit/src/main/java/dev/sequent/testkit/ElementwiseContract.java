@@ -64,7 +64,8 @@ public interface ElementwiseContract extends BackendFixture {
                     // seventeen times, so that a vector kernel sees the value, and its tail too
                     double[] repeated = new double[17];
                     Arrays.fill(repeated, value);
-                    BackendFixture.describe(op + "(" + value + ")", () -> checkUnary(w, op, HostTensor.vector(dtype, repeated), Layout.PLAIN));
+                    BackendFixture.describe(op + "(" + value + ")", () ->
+                            checkUnary(w, op, HostTensor.vector(dtype, repeated), Layout.PLAIN));
                 }
             }
         }));
@@ -136,7 +137,8 @@ public interface ElementwiseContract extends BackendFixture {
     @TestFactory
     default Stream<DynamicTest> binaryScalarEqualsItsScalarFunction() {
         return Stream.of(BinaryOp.values()).flatMap(op -> perDType(op.name(), dtype -> accepts(op, dtype), (w, dtype) -> {
-            double[] scalars = dtype == DType.BOOL ? new double[] {0, 1} : dtype.isFloat() ? new double[] {2, -0.5, 0.3, 0} : new double[] {2, -3, 0};
+            double[] scalars = dtype == DType.BOOL ? new double[] {0, 1} : dtype.isFloat() ? new double[] {2, -0.5, 0.3, 0}
+                    : new double[] {2, -3, 0};
             for (double s : scalars) {
                 boolean isInexact = op == BinaryOp.MOD && s == 0.3;
                 for (boolean reversed : new boolean[] {false, true}) {
@@ -157,7 +159,8 @@ public interface ElementwiseContract extends BackendFixture {
         TensorHandle y = w.backend().binaryScalar(op, w.upload(x, layout), s, reversed);
         // the scalar may have been rounded to the compute type: an error of its own, which a difference may show in full
         double rounding = op == BinaryOp.AND || op == BinaryOp.OR || !x.isFloat() ? 0 : u * Math.abs(s);
-        w.expect(expected, i -> (reversed ? bound(op, x.dtype(), s, x.number(i), 2) : bound(op, x.dtype(), x.number(i), s, 2)) + rounding, y);
+        w.expect(expected, i -> (reversed ? bound(op, x.dtype(), s, x.number(i), 2) : bound(op, x.dtype(), x.number(i), s, 2)) + rounding,
+                y);
     }
 
     /** Integers are exact where doubles are not, and wrap around at the ends of their range. */
@@ -165,7 +168,8 @@ public interface ElementwiseContract extends BackendFixture {
     default Stream<DynamicTest> integersAreExact() {
         return perDType("integers", DType::isInteger, (w, dtype) -> {
             long top = dtype == DType.I64 ? Long.MAX_VALUE : Integer.MAX_VALUE;
-            long[] values = {0, 1, -1, 2, -2, 7, -7, 63, (1L << 53) + 1, -(1L << 53) - 1, (1L << 62) + 3, top, top - 1, -top, -top - 1, 3_037_000_501L};
+            long[] values = {0, 1, -1, 2, -2, 7, -7, 63, (1L << 53) + 1, -(1L << 53) - 1, (1L << 62) + 3, top, top - 1, -top, -top - 1,
+                    3_037_000_501L};
             long[] fitting = Arrays.stream(values).filter(v -> dtype == DType.I64 || v == (int) v).toArray();
             Shape all = Shape.of(fitting.length * fitting.length);
             HostTensor a = HostTensor.integers(all, dtype, i -> fitting[i / fitting.length]);

@@ -20,7 +20,8 @@ public interface GenerationContract extends BackendFixture {
     default Stream<DynamicTest> fullRepeatsOneValue() {
         return perDType("full", dtype -> true, (w, dtype) -> {
             double[] values = dtype == DType.BOOL ? new double[] {0, 1}
-                    : dtype.isFloat() ? new double[] {0, 1, -2.5, 0.1, Double.NaN, Double.NEGATIVE_INFINITY} : new double[] {0, -7, 1 << 20};
+                    : dtype.isFloat() ? new double[] {0, 1, -2.5, 0.1, Double.NaN, Double.NEGATIVE_INFINITY}
+                            : new double[] {0, -7, 1 << 20};
             for (Shape shape : BackendFixture.shapes()) {
                 for (double value : values) {
                     HostTensor expected = dtype.isFloat()
@@ -65,7 +66,8 @@ public interface GenerationContract extends BackendFixture {
             long[] offsets = {0, 1, 2, 3, 4, 1_000_003, (1L << 34) - 2, 1L << 40};
             for (long seed : seeds) {
                 for (long offset : offsets) {
-                    for (Shape shape : new Shape[] {Shape.of(), Shape.of(0), Shape.of(1), Shape.of(3), Shape.of(17), Shape.of(7, 9), Shape.of(100)}) {
+                    for (Shape shape : new Shape[] {Shape.of(), Shape.of(0), Shape.of(1), Shape.of(3), Shape.of(17), Shape.of(7, 9),
+                            Shape.of(100)}) {
                         HostTensor expected = HostTensor.floats(shape, dtype, i -> uniform(dtype, seed, offset + i));
                         BackendFixture.describe("seed " + seed + " offset " + offset + " " + shape,
                                 () -> w.expect(expected, w.backend().randomUniform(shape, dtype, seed, offset, 0)));

@@ -18,15 +18,18 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * A tiny model of a public family with what its reference implementation computes for it, in F64 on F32 weights: for {@link #FAMILIES} logits, loss, the
- * gradient of every parameter, the losses of a short AdamW run, and a greedy continuation; for the {@link #CONFIGURATIONS}, which are further
- * configurations of the same families, logits and greedy continuations of prompts of different lengths.
+ * A tiny model of a public family with what its reference implementation computes for it, in F64 on F32 weights: for {@link #FAMILIES}
+ * logits, loss, the gradient of every parameter, the losses of a short AdamW run, and a greedy continuation; for the
+ * {@link #CONFIGURATIONS}, which are further configurations of the same families, logits and greedy continuations of prompts of different
+ * lengths.
  *
- * <p>{@code core/testkit/goldens/make_goldens.py} and {@code make_variants.py} made the files with Hugging Face transformers; the metadata of
- * {@code golden.safetensors} names the versions and the seed. The former leaves transformers as it is, which computes parts of some models in F32 even
- * where the rest is F64; the latter makes it compute all in F64. Opening unpacks {@code config.json}, {@code model.safetensors} and
- * {@code golden.safetensors} from the class path into a temporary {@link #directory}, which is a checkpoint like any other, where the weights of a
- * configuration follow from a rule and are not stored; closing deletes it. {@link GoldenCheck} compares a model with it.
+ * <p>{@code core/testkit/goldens/make_goldens.py} and {@code make_variants.py} made the files with Hugging Face transformers; the metadata
+ * of
+ * {@code golden.safetensors} names the versions and the seed. The former leaves transformers as it is, which computes parts of some models
+ * in F32 even where the rest is F64; the latter makes it compute all in F64. Opening unpacks {@code config.json}, {@code model.safetensors}
+ * and
+ * {@code golden.safetensors} from the class path into a temporary {@link #directory}, which is a checkpoint like any other, where the
+ * weights of a configuration follow from a rule and are not stored; closing deletes it. {@link GoldenCheck} compares a model with it.
  *
  * <pre>{@code
  * try (Golden golden = Golden.open("llama")) {
@@ -40,11 +43,14 @@ import java.util.Set;
 public final class Golden implements AutoCloseable {
     /** The families with a golden. */
     public static final List<String> FAMILIES = List.of("gpt2", "llama", "mamba", "mamba2", "jamba");
-    /** Further configurations: odd sizes, groups, one key-value head or as many as heads, kinds of rotary embedding, sequences longer than any chunk. */
-    public static final List<String> CONFIGURATIONS = List.of("gpt2-odd", "gpt2-exact-gelu", "llama-one-kv-head", "llama-all-kv-heads", "llama-long",
-            "llama-rope-linear", "llama-rope-dynamic", "llama-rope-dynamic-long", "llama-rope-yarn", "llama-rope-longrope", "llama-rope-longrope-short",
-            "llama-rope-llama3", "mamba-odd", "mamba-no-conv-bias", "mamba-long", "mamba2-groups", "mamba2-limit", "mamba2-long", "jamba-odd",
-            "jamba-dense", "jamba-long");
+    /**
+     * Further configurations: odd sizes, groups, one key-value head or as many as heads, kinds of rotary embedding, sequences longer than
+     * any chunk.
+     */
+    public static final List<String> CONFIGURATIONS = List.of("gpt2-odd", "gpt2-exact-gelu", "llama-one-kv-head", "llama-all-kv-heads",
+            "llama-long", "llama-rope-linear", "llama-rope-dynamic", "llama-rope-dynamic-long", "llama-rope-yarn", "llama-rope-longrope",
+            "llama-rope-longrope-short", "llama-rope-llama3", "mamba-odd", "mamba-no-conv-bias", "mamba-long", "mamba2-groups",
+            "mamba2-limit", "mamba2-long", "jamba-odd", "jamba-dense", "jamba-long");
     /** Learning rate of the AdamW run. */
     public static final double LEARNING_RATE = 1e-2;
 
@@ -121,8 +127,8 @@ public final class Golden implements AutoCloseable {
     }
 
     /**
-     * Whether the reference's rotary frequencies depend on the length of the sequence, so that its greedy continuations belong to other frequencies than its
-     * logits. The configuration fixes them by {@code sequence_length} to those of the logits.
+     * Whether the reference's rotary frequencies depend on the length of the sequence, so that its greedy continuations belong to other
+     * frequencies than its logits. The configuration fixes them by {@code sequence_length} to those of the logits.
      */
     public boolean dependsOnLength() {
         return "true".equals(expected.metadata().get("depends_on_length"));
@@ -162,7 +168,8 @@ public final class Golden implements AutoCloseable {
     /** Names of the parameters, as in the checkpoint, whose gradients are known. */
     public Set<String> gradientNames() {
         Set<String> names = new LinkedHashSet<>();
-        expected.tensors().stream().map(t -> t.name()).filter(n -> n.startsWith(GRADIENT)).forEach(n -> names.add(n.substring(GRADIENT.length())));
+        expected.tensors().stream().map(t -> t.name()).filter(n -> n.startsWith(GRADIENT))
+                .forEach(n -> names.add(n.substring(GRADIENT.length())));
         return names;
     }
 
@@ -176,7 +183,10 @@ public final class Golden implements AutoCloseable {
         return expected.tensor(GRADIENT + name).shape().toArray();
     }
 
-    /** Losses before each of five AdamW steps on the same batch, and after the last; {@link #optimizer} with {@link #LEARNING_RATE}, no clipping. */
+    /**
+     * Losses before each of five AdamW steps on the same batch, and after the last; {@link #optimizer} with {@link #LEARNING_RATE}, no
+     * clipping.
+     */
     public double[] losses() {
         return floats("losses");
     }

@@ -31,12 +31,12 @@ import java.util.function.UnaryOperator;
  * Compares a language model with a {@link Golden}.
  *
  * <p>The relative error of a tensor is max |a - b| / max |b|, a being the model's values and b the golden ones: norm-wise, so that a
- * small element is measured against the largest of its tensor. A part of a stored tensor, like the queries' third of GPT-2's {@code c_attn}, is measured
- * against the largest element of the whole. NaN and infinities count as an infinite error.
+ * small element is measured against the largest of its tensor. A part of a stored tensor, like the queries' third of GPT-2's
+ * {@code c_attn}, is measured against the largest element of the whole. NaN and infinities count as an infinite error.
  *
  * <pre>{@code
- * try (Golden golden = Golden.open("mamba"); Device device = Device.open("cpu"); LanguageModel model = LanguageModel.load(golden.directory(), device)) {
- *     assertThat(new GoldenCheck(golden, model).errors().logits()).isLessThan(1e-6);
+ * try (Golden golden = Golden.open("mamba"); Device device = Device.open("cpu"); LanguageModel model =
+ * LanguageModel.load(golden.directory(), device)) { assertThat(new GoldenCheck(golden, model).errors().logits()).isLessThan(1e-6);
  * }
  * }</pre>
  *
@@ -84,7 +84,8 @@ public final class GoldenCheck {
      * @param equalTokens how many tokens of the greedy continuation are the golden ones
      * @param tokens how many there are
      */
-    public record Errors(double logits, double loss, double gradients, String worst, double incremental, double losses, int equalTokens, int tokens) {
+    public record Errors(double logits, double loss, double gradients, String worst, double incremental, double losses, int equalTokens,
+            int tokens) {
         /**
          * Fails unless all errors are within bounds and all tokens agree.
          *
@@ -93,10 +94,11 @@ public final class GoldenCheck {
          * @param training bound for the losses of the AdamW run
          */
         public void expectWithin(double outputs, double derivatives, double training) {
-            boolean within = logits <= outputs && loss <= outputs && incremental <= outputs && gradients <= derivatives && losses <= training;
+            boolean within = logits <= outputs && loss <= outputs && incremental <= outputs && gradients <= derivatives
+                    && losses <= training;
             if (!within || equalTokens < tokens) {
-                throw new AssertionError("expected relative errors of at most " + outputs + " for outputs, " + derivatives + " for gradients and " + training
-                        + " for the losses of training, and equal tokens, given " + this);
+                throw new AssertionError("expected relative errors of at most " + outputs + " for outputs, " + derivatives
+                        + " for gradients and " + training + " for the losses of training, and equal tokens, given " + this);
             }
         }
     }
@@ -269,7 +271,8 @@ public final class GoldenCheck {
                     }
                 }
                 for (; from < time; from++) {
-                    largest = Math.max(largest, compareLast(model.step(model.ids(column(from, missing), ids.length, 1), state), from + 1, missing));
+                    largest = Math.max(largest, compareLast(model.step(model.ids(column(from, missing), ids.length, 1), state), from + 1,
+                            missing));
                 }
             }
             return largest;
@@ -313,7 +316,9 @@ public final class GoldenCheck {
         return largest;
     }
 
-    /** How many tokens of the greedy continuation, generated for all prompts in one batch, are the golden ones, however the prompts are cut. */
+    /**
+     * How many tokens of the greedy continuation, generated for all prompts in one batch, are the golden ones, however the prompts are cut.
+     */
     public int equalTokens() {
         int[][] expected = golden.generated();
         Generator.Request request = new Generator.Request(expected[0].length, Sampling.greedy(), Set.of());

@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Weights by a rule instead of a file: element i of the tensor called NAME is the F32 number nearest to a + b v, v in [-1, 1) being made of the upper 24 bits of
- * SplitMix64's mixing function of FNV-1a(NAME) + (i + 1) 0x9E3779B97F4A7C15, and a and b depending on name and shape. The same rule in Python is in
+ * Weights by a rule instead of a file: element i of the tensor called NAME is the F32 number nearest to a + b v, v in [-1, 1) being made of
+ * the upper 24 bits of SplitMix64's mixing function of FNV-1a(NAME) + (i + 1) 0x9E3779B97F4A7C15, and a and b depending on name and shape.
+ * The same rule in Python is in
  * {@code core/testkit/goldens/make_variants.py}.
  */
 final class GoldenWeights {
@@ -75,7 +76,8 @@ final class GoldenWeights {
         List<SafetensorsFile.Source> sources = new ArrayList<>();
         shapes.forEach((name, sizes) -> {
             long[] shape = ((List<?>) sizes).stream().mapToLong(n -> ((Number) n).longValue()).toArray();
-            sources.add(SafetensorsFile.Source.of((String) name, DType.F32, Shape.of(shape), MemorySegment.ofArray(values((String) name, shape))));
+            sources.add(SafetensorsFile.Source.of((String) name, DType.F32, Shape.of(shape),
+                    MemorySegment.ofArray(values((String) name, shape))));
         });
         SafetensorsFile.write(file, Map.of("format", "pt"), sources);
     }

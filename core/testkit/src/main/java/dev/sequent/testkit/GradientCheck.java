@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.function.Function;
 
 /**
- * Compares derivatives with central differences, (f(x + h) - f(x - h)) / 2h, element by element. Meant for F64 tensors of a few dozen elements: there the
- * difference quotient is accurate to about 1e-9.
+ * Compares derivatives with central differences, (f(x + h) - f(x - h)) / 2h, element by element. Meant for F64 tensors of a few dozen
+ * elements: there the difference quotient is accurate to about 1e-9.
  */
 public final class GradientCheck {
     private static final double STEP = 1e-5;

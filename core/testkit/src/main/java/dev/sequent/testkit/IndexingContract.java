@@ -159,7 +159,8 @@ public interface IndexingContract extends BackendFixture {
                     : HostTensor.integers(x.shape(), x.dtype(), i -> integers[i]);
             // 16-bit sums may be rounded at every addition: a copy is added to, in memory
             double u = Tolerance.roundoff(x.dtype());
-            w.expect(expected, i -> terms[i] == 1 ? 0 : Tolerance.ARITHMETIC * u * terms[i] * magnitudes[i] + Tolerance.floor(x.dtype()), actual);
+            w.expect(expected, i -> terms[i] == 1 ? 0 : Tolerance.ARITHMETIC * u * terms[i] * magnitudes[i] + Tolerance.floor(x.dtype()),
+                    actual);
         }
     }
 
@@ -229,8 +230,8 @@ public interface IndexingContract extends BackendFixture {
         return perDType("topK", DType::isFloat, (w, dtype) -> {
             HostTensor logits = HostTensor.random(Shape.of(2, 5_003), dtype, 77, 20);
             w.expect(best(logits, 50), w.backend().topK(w.upload(logits), 50));
-            HostTensor special = HostTensor.vector(dtype, 1, Double.NEGATIVE_INFINITY, 0.0, -0.0, Double.NaN, 2, Double.POSITIVE_INFINITY, -0.0, 0.0,
-                    Double.NaN);
+            HostTensor special = HostTensor.vector(dtype, 1, Double.NEGATIVE_INFINITY, 0.0, -0.0, Double.NaN, 2, Double.POSITIVE_INFINITY,
+                    -0.0, 0.0, Double.NaN);
             // NaN counts as the largest, as it does for argReduce; both zeros are equal
             w.expect(HostTensor.indices(DType.I64, 4, 9, 6, 5, 0, 2, 3, 7, 8, 1), w.backend().topK(w.upload(special), 10));
         });

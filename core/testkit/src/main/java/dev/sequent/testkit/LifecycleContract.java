@@ -151,9 +151,10 @@ public interface LifecycleContract extends BackendFixture {
         HostTensor value = HostTensor.random(Shape.of(8, 8), DType.F32, 1);
         try (Workspace w = new Workspace(b)) {
             TensorHandle x = w.upload(value);
-            TensorHandle[] derived = {b.reshape(x, Shape.of(8, 8)), b.permute(x, new int[] {0, 1}), b.slice(x, new long[2], new long[] {8, 8}),
-                b.broadcastTo(x, Shape.of(8, 8)), b.contiguous(x), b.cast(x, DType.F32), b.flip(x, new int[0]), b.concat(new TensorHandle[] {x}, 0),
-                b.pad(x, new long[2], new long[2], 0), b.reduce(ReduceOp.SUM, x, new int[0])};
+            TensorHandle[] derived = {b.reshape(x, Shape.of(8, 8)), b.permute(x, new int[] {0, 1}),
+                    b.slice(x, new long[2], new long[] {8, 8}),
+                b.broadcastTo(x, Shape.of(8, 8)), b.contiguous(x), b.cast(x, DType.F32), b.flip(x, new int[0]),
+                b.concat(new TensorHandle[] {x}, 0), b.pad(x, new long[2], new long[2], 0), b.reduce(ReduceOp.SUM, x, new int[0])};
             for (TensorHandle y : derived) {
                 w.keep(y);
             }

@@ -11,7 +11,8 @@ import org.junit.jupiter.api.TestFactory;
 /** Matrix products: all transpose flags, batches, layouts, and sizes on both sides of every tile. */
 public interface MatmulContract extends BackendFixture {
     /** Rows, inner size and columns: zeros, vectors, odd sizes, and sizes beyond one register tile. */
-    int[][] SIZES = {{1, 1, 1}, {3, 1, 17}, {1, 17, 1}, {1, 63, 100}, {100, 63, 1}, {17, 3, 63}, {63, 100, 17}, {3, 17, 3}, {0, 3, 2}, {3, 0, 2}, {2, 3, 0},
+    int[][] SIZES = {{1, 1, 1}, {3, 1, 17}, {1, 17, 1}, {1, 63, 100}, {100, 63, 1}, {17, 3, 63}, {63, 100, 17}, {3, 17, 3}, {0, 3, 2},
+            {3, 0, 2}, {2, 3, 0},
         {16, 32, 64}};
 
     /** Every size with every combination of transpose flags. */
@@ -85,10 +86,12 @@ public interface MatmulContract extends BackendFixture {
                 HostTensor b = random(size[1], size[2], dtype, 4);
                 int at = size[1] - 1;
                 HostTensor withNan = HostTensor.floats(a.shape(), dtype, i -> i == at ? Double.NaN : a.number(i));
-                HostTensor withInfinity = HostTensor.floats(b.shape(), dtype, i -> i == size[2] - 1 ? Double.POSITIVE_INFINITY : b.number(i));
+                HostTensor withInfinity = HostTensor.floats(b.shape(), dtype,
+                        i -> i == size[2] - 1 ? Double.POSITIVE_INFINITY : b.number(i));
                 for (HostTensor left : new HostTensor[] {a, withNan}) {
                     Product expected = product(left, withInfinity, false, false);
-                    w.expect(expected.values, i -> expected.bounds[i], w.backend().matmul(w.upload(left), w.upload(withInfinity), false, false));
+                    w.expect(expected.values, i -> expected.bounds[i],
+                            w.backend().matmul(w.upload(left), w.upload(withInfinity), false, false));
                 }
             }
         });
@@ -103,7 +106,8 @@ public interface MatmulContract extends BackendFixture {
             long large = dtype == DType.I64 ? (1L << 60) + 1 : (1L << 29) + 1;
             HostTensor a = HostTensor.integers(Shape.of(1, 2), dtype, i -> large + i);
             HostTensor b = HostTensor.integers(Shape.of(2, 1), dtype, i -> 3 - 2 * i);
-            w.expect(HostTensor.integers(Shape.of(1, 1), dtype, i -> 4 * large + 1), w.backend().matmul(w.upload(a), w.upload(b), false, false));
+            w.expect(HostTensor.integers(Shape.of(1, 1), dtype, i -> 4 * large + 1),
+                    w.backend().matmul(w.upload(a), w.upload(b), false, false));
         });
     }
 
@@ -120,7 +124,8 @@ public interface MatmulContract extends BackendFixture {
             HostTensor a = layoutA.prepare(HostTensor.random(shapeA, dtype, 40 + flags));
             HostTensor b = layoutB.prepare(HostTensor.random(shapeB, dtype, 50 + flags));
             Product expected = product(a, b, transposeA, transposeB);
-            String what = layoutA + " " + a.shape() + (transposeA ? "^T" : "") + " times " + layoutB + " " + b.shape() + (transposeB ? "^T" : "");
+            String what = layoutA + " " + a.shape() + (transposeA ? "^T" : "") + " times " + layoutB + " " + b.shape()
+                    + (transposeB ? "^T" : "");
             BackendFixture.describe(what, () -> {
                 TensorHandle x = w.upload(a, layoutA);
                 TensorHandle y = w.upload(b, layoutB);

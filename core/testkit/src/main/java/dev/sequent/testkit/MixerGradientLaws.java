@@ -97,7 +97,8 @@ public abstract class MixerGradientLaws extends MixerLaws {
             for (Platform p : platforms()) {
                 if (p.dtype() == DType.F32) {
                     Map<String, double[]> actual = everything(p, s, time, packed, seed);
-                    expected.forEach((name, values) -> closeValues(s.name() + " " + name + " on " + p.backend(), actual.get(name), values, 20 * p.tolerance()));
+                    expected.forEach((name, values) -> closeValues(s.name() + " " + name + " on " + p.backend(), actual.get(name), values,
+                            20 * p.tolerance()));
                 }
             }
         }
@@ -124,7 +125,8 @@ public abstract class MixerGradientLaws extends MixerLaws {
 
     /** Cutting a sequence and carrying the state across the cut changes neither outputs nor derivatives. */
     @Property(tries = TRIES)
-    void derivativesFlowThroughCarriedStates(@ForAll @IntRange(min = 1, max = 9) int first, @ForAll @IntRange(min = 1, max = 9) int second, @ForAll long seed) {
+    void derivativesFlowThroughCarriedStates(@ForAll @IntRange(min = 1, max = 9) int first, @ForAll @IntRange(min = 1, max = 9) int second,
+            @ForAll long seed) {
         everywhere(b -> {
             if (!(((SequenceMixer<?>) b.mixer()) instanceof RecurrentMixer mixer)) {
                 return;
@@ -141,7 +143,8 @@ public abstract class MixerGradientLaws extends MixerLaws {
                 return loss(Tensor.concat(1, head.y(), tail.y()));
             });
             for (Variable v : variables) {
-                closeValues("carried derivative of " + b.subject().name(), cut.of(v).toDoubles(), whole.of(v).toDoubles(), 20 * b.tolerance());
+                closeValues("carried derivative of " + b.subject().name(), cut.of(v).toDoubles(), whole.of(v).toDoubles(),
+                        20 * b.tolerance());
             }
         });
     }

@@ -25,8 +25,9 @@ import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 
 /**
- * The laws of a sequence mixer. A test class extends this one, names its mixers in {@link #subjects}, and thereby checks all of them on every
- * backend in {@link #platforms}: forward == prefill == step, causality, independence of rows and documents, padding, states, derivatives, costs.
+ * The laws of a sequence mixer. A test class extends this one, names its mixers in {@link #subjects}, and thereby checks all of them on
+ * every backend in {@link #platforms}: forward == prefill == step, causality, independence of rows and documents, padding, states,
+ * derivatives, costs.
  *
  * <p>{@link MixerGradientLaws} adds the laws of derivatives.
  */
@@ -39,8 +40,8 @@ public abstract class MixerLaws {
      * @param name for messages
      * @param config a small configuration
      * @param width D
-     * @param exact whether outputs before a changed token stay equal to the bit; false for mixers that convolve by FFT, where rounding spreads over
-     *     the whole sequence and equality holds within the platform's tolerance
+     * @param exact whether outputs before a changed token stay equal to the bit; false for mixers that convolve by FFT, where rounding
+     *     spreads over the whole sequence and equality holds within the platform's tolerance
      */
     public record Subject(String name, MixerConfig config, int width, boolean exact) {
         /** A mixer that is causal to the bit. */
@@ -64,7 +65,8 @@ public abstract class MixerLaws {
 
     /** Where they are tested; F64 on the reference backend, and F32 and poisoned memory on the CPU. */
     protected List<Platform> platforms() {
-        return List.of(new Platform("reference", Map.of(), DType.F64, 1e-9), new Platform("cpu", Map.of("poison", "true", "threads", "2"), DType.F32, 5e-5));
+        return List.of(new Platform("reference", Map.of(), DType.F64, 1e-9),
+                new Platform("cpu", Map.of("poison", "true", "threads", "2"), DType.F32, 5e-5));
     }
 
     /** A mixer with its device, ready for a law. */
@@ -90,7 +92,8 @@ public abstract class MixerLaws {
         }
         for (int i = 0; i < expected.length; i++) {
             if (!(Math.abs(actual[i] - expected[i]) <= tolerance * scale)) {
-                throw new AssertionError(what + ": element " + i + " is " + actual[i] + ", expected " + expected[i] + " (scale " + scale + ")");
+                throw new AssertionError(what + ": element " + i + " is " + actual[i] + ", expected " + expected[i] + " (scale " + scale
+                        + ")");
             }
         }
     }
@@ -131,7 +134,8 @@ public abstract class MixerLaws {
 
     /** A sequence at once equals its tokens one by one. */
     @Property(tries = TRIES)
-    void forwardEqualsSteps(@ForAll @IntRange(min = 1, max = 3) int batch, @ForAll @IntRange(min = 1, max = 19) int time, @ForAll long seed) {
+    void forwardEqualsSteps(@ForAll @IntRange(min = 1, max = 3) int batch, @ForAll @IntRange(min = 1, max = 19) int time,
+            @ForAll long seed) {
         everywhere(b -> {
             Tensor x = b.input(seed, batch, time);
             try (MixerState state = b.state(batch, time)) {
@@ -143,7 +147,8 @@ public abstract class MixerLaws {
 
     /** A prefix at once and then single tokens equals the whole sequence. */
     @Property(tries = TRIES)
-    void prefillThenStepsEqualsForward(@ForAll @IntRange(min = 1, max = 17) int prefix, @ForAll @IntRange(min = 1, max = 5) int rest, @ForAll long seed) {
+    void prefillThenStepsEqualsForward(@ForAll @IntRange(min = 1, max = 17) int prefix, @ForAll @IntRange(min = 1, max = 5) int rest,
+            @ForAll long seed) {
         everywhere(b -> {
             Tensor x = b.input(seed, 2, prefix + rest);
             try (MixerState state = b.state(2, prefix + rest)) {
@@ -164,7 +169,8 @@ public abstract class MixerLaws {
             try (MixerState whole = b.state(2, time); MixerState pieces = b.state(2, time)) {
                 Tensor expected = b.mixer().prefill(x, whole);
                 Tensor y = Tensor.concat(1, b.mixer().prefill(x.slice(1, 0, first), pieces),
-                        b.mixer().prefill(x.slice(1, first, first + second), pieces), b.mixer().prefill(x.slice(1, first + second, time), pieces));
+                        b.mixer().prefill(x.slice(1, first, first + second), pieces),
+                        b.mixer().prefill(x.slice(1, first + second, time), pieces));
                 b.close("chunked prefill == prefill", y, expected);
             }
         });
@@ -172,7 +178,8 @@ public abstract class MixerLaws {
 
     /** A token changes nothing before it. */
     @Property(tries = TRIES)
-    void outputsDoNotDependOnLaterTokens(@ForAll @IntRange(min = 2, max = 40) int time, @ForAll @IntRange(min = 0, max = 39) int where, @ForAll long seed) {
+    void outputsDoNotDependOnLaterTokens(@ForAll @IntRange(min = 2, max = 40) int time, @ForAll @IntRange(min = 0, max = 39) int where,
+            @ForAll long seed) {
         int t = 1 + where % (time - 1);
         everywhere(b -> {
             Tensor x = b.input(seed, 2, time);
@@ -185,7 +192,8 @@ public abstract class MixerLaws {
             } else {
                 b.close("causality", y.slice(1, 0, t), before);
             }
-            assertThat(y.slice(1, t, t + 1).toDoubles()).as("the token itself counts").isNotEqualTo(b.mixer().forward(x, info).slice(1, t, t + 1).toDoubles());
+            assertThat(y.slice(1, t, t + 1).toDoubles()).as("the token itself counts")
+                    .isNotEqualTo(b.mixer().forward(x, info).slice(1, t, t + 1).toDoubles());
         });
     }
 
@@ -236,7 +244,8 @@ public abstract class MixerLaws {
                 state.reorder(rows);
                 assertThat(state.batch()).isEqualTo(4);
                 Tensor all = Tensor.concat(1, x.indexSelect(0, order), next);
-                b.close("step after reorder", b.mixer().step(next, state), b.mixer().forward(all, SequenceInfo.of(all)).slice(1, time, time + 1));
+                b.close("step after reorder", b.mixer().step(next, state),
+                        b.mixer().forward(all, SequenceInfo.of(all)).slice(1, time, time + 1));
             }
         });
     }
@@ -265,7 +274,8 @@ public abstract class MixerLaws {
 
     /** Padding on the left changes nothing, in training and in generation. */
     @Property(tries = TRIES)
-    void leftPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more, @ForAll long seed) {
+    void leftPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more,
+            @ForAll long seed) {
         int longer = shorter + more;
         everywhere(b -> {
             Tensor x = b.input(seed, 2, longer);
@@ -284,13 +294,15 @@ public abstract class MixerLaws {
 
     /** Padding on the right changes nothing. */
     @Property(tries = TRIES)
-    void rightPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more, @ForAll long seed) {
+    void rightPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more,
+            @ForAll long seed) {
         int longer = shorter + more;
         everywhere(b -> {
             Tensor x = b.input(seed, 2, longer);
             SequenceInfo info = SequenceInfo.of(x).withRightPadding(new int[] {longer, shorter});
             Tensor alone = x.slice(0, 1, 2).slice(1, 0, shorter);
-            b.close("right-padded forward", b.mixer().forward(x, info).slice(0, 1, 2).slice(1, 0, shorter), b.mixer().forward(alone, SequenceInfo.of(alone)));
+            b.close("right-padded forward", b.mixer().forward(x, info).slice(0, 1, 2).slice(1, 0, shorter),
+                    b.mixer().forward(alone, SequenceInfo.of(alone)));
             Tensor next = b.input(seed + 1, 2, 1);
             try (MixerState state = b.state(2, longer + 1); MixerState own = b.state(1, shorter + 1)) {
                 b.mixer().prefill(x, info, state);
@@ -323,7 +335,8 @@ public abstract class MixerLaws {
     void misuseIsATypedError() {
         everywhere(b -> {
             Tensor wide = new Rng(1).uniform(b.device(), b.dtype(), 1, 2, b.subject().width() + 1);
-            assertThatThrownBy(() -> b.mixer().forward(wide, SequenceInfo.of(1, 2))).isInstanceOf(SequentException.class).hasMessageContaining("expected");
+            assertThatThrownBy(() -> b.mixer().forward(wide, SequenceInfo.of(1, 2))).isInstanceOf(SequentException.class)
+                    .hasMessageContaining("expected");
             MixerState state = b.state(2, 4);
             assertThatThrownBy(() -> b.mixer().step(b.input(1, 1, 1), state)).isInstanceOf(SequentException.class);
             assertThatThrownBy(() -> b.mixer().step(b.input(1, 2, 2), state)).isInstanceOf(SequentException.class);

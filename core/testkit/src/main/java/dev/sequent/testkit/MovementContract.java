@@ -19,7 +19,8 @@ public interface MovementContract extends BackendFixture {
     default Stream<DynamicTest> reshapeKeepsRowMajorOrder() {
         return perDType("reshape", dtype -> true, (w, dtype) -> BackendFixture.forShapesAndLayouts(dtype, (x, layout) -> {
             TensorHandle handle = w.upload(x, layout);
-            List<Shape> targets = new ArrayList<>(List.of(Shape.of(x.shape().size()), x.shape(), x.shape().insert(0, 1), x.shape().insert(-1, 1)));
+            List<Shape> targets = new ArrayList<>(List.of(Shape.of(x.shape().size()), x.shape(), x.shape().insert(0, 1),
+                    x.shape().insert(-1, 1)));
             if (x.shape().rank() >= 2) {
                 targets.add(Shape.of(x.shape().dim(1), x.shape().dim(0)).insert(1, x.size() == 0 ? 1
                         : x.shape().size() / x.shape().dim(0) / x.shape().dim(1)));
@@ -122,7 +123,8 @@ public interface MovementContract extends BackendFixture {
     @TestFactory
     default Stream<DynamicTest> padSurrounds() {
         return perDType("pad", dtype -> true, (w, dtype) -> BackendFixture.forShapesAndLayouts(dtype, (x, layout) -> {
-            double[] values = dtype == DType.BOOL ? new double[] {1} : dtype.isFloat() ? new double[] {0, -1.5, Double.NEGATIVE_INFINITY} : new double[] {-7};
+            double[] values = dtype == DType.BOOL ? new double[] {1} : dtype.isFloat() ? new double[] {0, -1.5, Double.NEGATIVE_INFINITY}
+                    : new double[] {-7};
             long[] before = IntStream.range(0, x.shape().rank()).mapToLong(a -> (a + 1) % 3).toArray();
             long[] after = IntStream.range(0, x.shape().rank()).mapToLong(a -> (a + 2) % 4).toArray();
             Shape shape = Shape.of(plus(plus(x.shape().toArray(), before), after));
@@ -177,7 +179,8 @@ public interface MovementContract extends BackendFixture {
                 HostTensor longer = HostTensor.random(x.shape().with(axis, 4), dtype, 21);
                 HostTensor empty = HostTensor.random(x.shape().with(axis, 0), dtype, 22);
                 for (List<HostTensor> parts : List.of(List.of(x), List.of(x, longer), List.of(empty, longer, x, x, empty))) {
-                    TensorHandle[] handles = parts.stream().map(part -> w.upload(part, part == x ? layout : Layout.SLICED)).toArray(TensorHandle[]::new);
+                    TensorHandle[] handles = parts.stream().map(part -> w.upload(part, part == x ? layout : Layout.SLICED))
+                            .toArray(TensorHandle[]::new);
                     BackendFixture.describe("axis " + axis, () -> w.expect(joined(parts, along), w.backend().concat(handles, along)));
                 }
             }
@@ -204,7 +207,8 @@ public interface MovementContract extends BackendFixture {
                 integers[i] = source.integer(source.index(c));
             }
         }
-        return first.isFloat() ? HostTensor.floats(shape, first.dtype(), i -> numbers[i]) : HostTensor.integers(shape, first.dtype(), i -> integers[i]);
+        return first.isFloat() ? HostTensor.floats(shape, first.dtype(), i -> numbers[i])
+                : HostTensor.integers(shape, first.dtype(), i -> integers[i]);
     }
 
     /** Movement carries NaN, infinities, negative zero and the smallest subnormal numbers unchanged. */
@@ -217,7 +221,8 @@ public interface MovementContract extends BackendFixture {
                 case F16 -> 0x1p-24;
                 default -> 0x1p-133;
             };
-            double[] values = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 0.0, -0.0, smallest, -smallest, Tolerance.largest(dtype)};
+            double[] values = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, 0.0, -0.0, smallest, -smallest,
+                    Tolerance.largest(dtype)};
             HostTensor x = HostTensor.floats(Shape.of(50, 8), dtype, i -> values[i % 8]);
             for (Layout layout : Layout.values()) {
                 HostTensor y = layout.prepare(x);

@@ -101,14 +101,16 @@ public interface RandomShapesContract extends BackendFixture {
             HostTensor turned = w.download(w.keep(b.permute(product, new int[] {0, 2, 1})));
             double magnitude = 9.0 * inner;
             w.expect(turned, i -> 2 * Tolerance.sum(DType.F32, inner, magnitude), b.matmul(y, x, true, true));
-            HostTensor identity = HostTensor.floats(Shape.of(batch, inner, inner), DType.F32, i -> i / Math.max(1, inner) % Math.max(1, inner) == i % Math.max(1, inner) ? 1 : 0);
+            HostTensor identity = HostTensor.floats(Shape.of(batch, inner, inner), DType.F32,
+                    i -> i / Math.max(1, inner) % Math.max(1, inner) == i % Math.max(1, inner) ? 1 : 0);
             w.expect(left, i -> Tolerance.floor(DType.F32), b.matmul(x, w.upload(identity), false, false));
         }
     }
 
     /** Gathering by what sorting found gives a descending row, and scattering ones counts every index. */
     @Property(tries = 40)
-    default void indicesAreConsistent(@ForAll @IntRange(min = 1, max = 5) int rows, @ForAll @IntRange(min = 1, max = 40) int n, @ForAll long seed) {
+    default void indicesAreConsistent(@ForAll @IntRange(min = 1, max = 5) int rows, @ForAll @IntRange(min = 1, max = 40) int n,
+            @ForAll long seed) {
         try (Workspace w = new Workspace(backend())) {
             Backend b = w.backend();
             HostTensor value = HostTensor.random(Shape.of(rows, n), DType.F32, seed);

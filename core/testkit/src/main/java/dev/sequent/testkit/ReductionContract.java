@@ -181,7 +181,8 @@ public interface ReductionContract extends BackendFixture {
         return Stream.of(ReduceOp.MAX, ReduceOp.MIN).flatMap(op -> perDType(op.name(), DType::isFloat, (w, dtype) -> {
             for (int n : new int[] {2, 17, 100}) {
                 int at = n / 2;
-                HostTensor x = HostTensor.floats(Shape.of(n), dtype, i -> i == at || i == n - 1 ? Double.NaN : i == 0 ? Double.POSITIVE_INFINITY : -i);
+                HostTensor x = HostTensor.floats(Shape.of(n), dtype, i -> i == at || i == n - 1 ? Double.NaN : i == 0
+                        ? Double.POSITIVE_INFINITY : -i);
                 w.expect(HostTensor.indices(DType.I64, at), w.backend().argReduce(op, w.upload(x), 0));
             }
         }));
@@ -223,7 +224,8 @@ public interface ReductionContract extends BackendFixture {
         double[] magnitudes = new double[x.size()];
         long[] integers = new long[x.size()];
         double[] bounds = new double[x.size()];
-        int distance = x.size() == 0 ? 0 : IntStream.range(axis + 1, x.shape().rank()).map(a -> (int) x.shape().dim(a)).reduce(1, (a, b) -> a * b);
+        int distance = x.size() == 0 ? 0 : IntStream.range(axis + 1, x.shape().rank()).map(a -> (int) x.shape().dim(a))
+                .reduce(1, (a, b) -> a * b);
         for (int step = 0; step < x.size(); step++) {
             int i = reverse ? x.size() - 1 - step : step;
             int along = (int) x.coordinate(i)[axis];

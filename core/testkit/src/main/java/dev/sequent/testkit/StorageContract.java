@@ -88,10 +88,12 @@ public interface StorageContract extends BackendFixture {
             HostTensor x = HostTensor.random(Shape.of(3, 7), dtype, 4);
             int length = x.size() * dtype.bytes();
             for (boolean direct : new boolean[] {false, true}) {
-                ByteBuffer source = (direct ? ByteBuffer.allocateDirect(length + 24) : ByteBuffer.allocate(length + 24)).order(ByteOrder.BIG_ENDIAN);
+                ByteBuffer source = (direct ? ByteBuffer.allocateDirect(length + 24) : ByteBuffer.allocate(length + 24))
+                        .order(ByteOrder.BIG_ENDIAN);
                 source.position(11).put(x.bytes()).flip().position(11);
                 TensorHandle handle = w.keep(w.backend().upload(source.asReadOnlyBuffer(), x.shape(), dtype, 0));
-                ByteBuffer target = (direct ? ByteBuffer.allocateDirect(length + 24) : ByteBuffer.allocate(length + 24)).order(ByteOrder.BIG_ENDIAN);
+                ByteBuffer target = (direct ? ByteBuffer.allocateDirect(length + 24) : ByteBuffer.allocate(length + 24))
+                        .order(ByteOrder.BIG_ENDIAN);
                 for (int i = 0; i < target.capacity(); i++) {
                     target.put(i, (byte) 0x55);
                 }
@@ -179,7 +181,8 @@ public interface StorageContract extends BackendFixture {
         Backend b = backend();
         try (Workspace w = new Workspace(b)) {
             TensorHandle x = w.keep(b.full(Shape.of(3), DType.F32, 2, 0));
-            for (Shape huge : new Shape[] {Shape.of(1L << 50), Shape.of(1L << 62), Shape.of(Long.MAX_VALUE), Shape.of(1L << 31, 1L << 31)}) {
+            for (Shape huge : new Shape[] {Shape.of(1L << 50), Shape.of(1L << 62), Shape.of(Long.MAX_VALUE),
+                    Shape.of(1L << 31, 1L << 31)}) {
                 assertThatThrownBy(() -> b.full(huge, DType.F64, 0, 0)).isInstanceOf(OutOfDeviceMemoryException.class);
                 assertThatThrownBy(() -> b.randomUniform(huge, DType.F32, 0, 0, 0)).isInstanceOf(OutOfDeviceMemoryException.class);
             }

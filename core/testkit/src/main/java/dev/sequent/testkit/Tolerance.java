@@ -81,7 +81,9 @@ public final class Tolerance {
         return (ARITHMETIC * roundoff(dtype) + n * accumulation(dtype)) * magnitude + floor(dtype);
     }
 
-    /** Whether {@code actual} is {@code expected} within {@code bound}; infinities and NaN must agree, unless overflow is within the bound. */
+    /**
+     * Whether {@code actual} is {@code expected} within {@code bound}; infinities and NaN must agree, unless overflow is within the bound.
+     */
     public static boolean isWithin(double expected, double actual, double bound, DType dtype) {
         double rounded = HostTensor.round(expected, dtype);
         if (rounded == actual || Double.isNaN(rounded) && Double.isNaN(actual)) {

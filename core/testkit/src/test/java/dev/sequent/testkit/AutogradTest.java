@@ -58,7 +58,8 @@ class AutogradTest {
     @ParameterizedTest
     @EnumSource(value = UnaryOp.class, names = {"NOT"}, mode = EnumSource.Mode.EXCLUDE)
     void unaryDerivativesEqualDifferences(UnaryOp f) {
-        boolean needsPositive = f == UnaryOp.SQRT || f == UnaryOp.RSQRT || f == UnaryOp.LOG || f == UnaryOp.LOG1P || f == UnaryOp.RECIPROCAL;
+        boolean needsPositive = f == UnaryOp.SQRT || f == UnaryOp.RSQRT || f == UnaryOp.LOG || f == UnaryOp.LOG1P
+                || f == UnaryOp.RECIPROCAL;
         GradientCheck.check(f.name(), in -> in.get(0).unary(f), TOLERANCE, needsPositive ? positive(1, 3, 5) : x(1, 3, 5));
     }
 
@@ -159,7 +160,8 @@ class AutogradTest {
     @Test
     void secondDerivativesOfPrimitives() {
         Variable v = Variable.of(Tensor.of(device, new double[] {0.3, -1.2, 2}));
-        Gradients outer = Autograd.valueAndGrad(List.of(v), () -> Autograd.valueAndGrad(List.of(v), () -> v.value().pow(3).sum()).of(v).sum());
+        Gradients outer = Autograd.valueAndGrad(List.of(v), () -> Autograd.valueAndGrad(List.of(v), () -> v.value().pow(3).sum()).of(v)
+                .sum());
         assertThat(outer.of(v).toDoubles()).containsExactly(new double[] {1.8, -7.2, 12}, org.assertj.core.data.Offset.offset(1e-12));
     }
 
@@ -247,7 +249,8 @@ class AutogradTest {
     @Test
     void onlyFloatScalarsCanBeDifferentiated() {
         Variable v = Variable.of(x(40, 2));
-        assertThatThrownBy(() -> Autograd.valueAndGrad(List.of(v), v::value)).isInstanceOf(AutogradException.class).hasMessageContaining("scalar");
+        assertThatThrownBy(() -> Autograd.valueAndGrad(List.of(v), v::value)).isInstanceOf(AutogradException.class)
+                .hasMessageContaining("scalar");
         Variable ints = Variable.of(Tensor.arange(device, DType.I64, 3));
         assertThatThrownBy(() -> Autograd.valueAndGrad(List.of(ints), () -> ints.value().sum())).isInstanceOf(AutogradException.class);
     }

@@ -50,7 +50,8 @@ class CausalConvTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1,1,1,2,true,false", "2,3,17,4,true,true", "1,70,128,4,true,false", "2,70,128,3,false,true", "1,100,200,4,true,true", "3,33,63,2,true,false"})
+    @CsvSource({"1,1,1,2,true,false", "2,3,17,4,true,true", "1,70,128,4,true,false", "2,70,128,3,false,true", "1,100,200,4,true,true",
+            "3,33,63,2,true,false"})
     void kernelAgreesWithDecomposition(int batch, int time, int channels, int taps, boolean silu, boolean flagged) {
         byte[] flags = flagged ? flags(batch * time, time) : null;
         List<double[]> expected = run("reference", Map.of(), DType.F64, batch, time, channels, taps, silu, flags);
@@ -60,8 +61,8 @@ class CausalConvTest {
         }
     }
 
-    private static List<double[]> run(String backend, Map<String, String> options, DType dtype, int batch, int time, int channels, int taps, boolean silu,
-            byte[] flags) {
+    private static List<double[]> run(String backend, Map<String, String> options, DType dtype, int batch, int time, int channels,
+            int taps, boolean silu, byte[] flags) {
         List<double[]> results = new ArrayList<>();
         try (Device device = Device.open(backend, options)) {
             try (Scope _ = Scope.open()) {
@@ -75,7 +76,8 @@ class CausalConvTest {
                 List<Tensor> weights = List.of(random(device, DType.F32, 7, batch, time, channels).cast(dtype),
                         random(device, DType.F32, 8, batch, taps - 1, channels).cast(dtype));
                 Autograd.Pullback p = Autograd.vjp(in, () -> {
-                    CausalConv.Result r = CausalConv.apply(in.get(0).value(), in.get(1).value(), in.get(2).value(), silu, in.get(3).value(), flags);
+                    CausalConv.Result r = CausalConv.apply(in.get(0).value(), in.get(1).value(), in.get(2).value(), silu,
+                            in.get(3).value(), flags);
                     return List.of(r.y(), r.finalState());
                 }, weights);
                 p.outputs().forEach(t -> results.add(t.toDoubles()));
@@ -90,10 +92,14 @@ class CausalConvTest {
     void unsuitableOperandsAreRefused() {
         try (Device device = Device.open("reference"); Scope _ = Scope.open()) {
             Tensor x = random(device, DType.F64, 1, 2, 5, 3);
-            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 4, 1, 4), null, true, null, null)).isInstanceOf(ShapeException.class);
-            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 3, 1, 1), null, true, null, null)).isInstanceOf(ShapeException.class);
-            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 3, 1, 4), null, true, null, new byte[9])).isInstanceOf(ShapeException.class);
-            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F32, 1, 3, 1, 4), null, true, null, null)).isInstanceOf(DTypeException.class);
+            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 4, 1, 4), null, true, null, null))
+                    .isInstanceOf(ShapeException.class);
+            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 3, 1, 1), null, true, null, null))
+                    .isInstanceOf(ShapeException.class);
+            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F64, 1, 3, 1, 4), null, true, null, new byte[9]))
+                    .isInstanceOf(ShapeException.class);
+            assertThatThrownBy(() -> CausalConv.apply(x, random(device, DType.F32, 1, 3, 1, 4), null, true, null, null))
+                    .isInstanceOf(DTypeException.class);
         }
     }
 }

@@ -31,7 +31,8 @@ class GoldenTest {
         Path directory;
         try (Golden golden = Golden.open(family); WeightStore store = WeightStore.open(golden.directory())) {
             directory = golden.directory();
-            assertThat(golden.gradientNames()).containsExactlyInAnyOrderElementsOf(store.tensors().stream().map(StoredTensor::name).toList());
+            assertThat(golden.gradientNames()).containsExactlyInAnyOrderElementsOf(store.tensors().stream().map(StoredTensor::name)
+                    .toList());
             for (String name : golden.gradientNames()) {
                 assertThat(golden.gradientShape(name)).as(name).isEqualTo(store.tensor(name).shape().toArray());
                 assertThat(Arrays.stream(golden.gradient(name)).map(Math::abs).max().orElseThrow()).as(name).isPositive().isFinite();
@@ -63,8 +64,10 @@ class GoldenTest {
     /** Numbers that make_variants.py prints for these names. */
     @Test
     void theRuleIsThatOfTheScript() {
-        assertThat(GoldenWeights.values("model.norm.weight", 3)).containsExactly(0.5486878156661987f, 0.6378200650215149f, 0.9020569324493408f);
-        assertThat(GoldenWeights.values("lm_head.weight", 2, 3)).containsExactly(0.9855600595474243f, 0.96947181224823f, -0.9163014888763428f, -0.154443621635437f, 0.3443315029144287f, 0.9784152507781982f);
+        assertThat(GoldenWeights.values("model.norm.weight", 3)).containsExactly(0.5486878156661987f, 0.6378200650215149f,
+                0.9020569324493408f);
+        assertThat(GoldenWeights.values("lm_head.weight", 2, 3)).containsExactly(0.9855600595474243f, 0.96947181224823f,
+                -0.9163014888763428f, -0.154443621635437f, 0.3443315029144287f, 0.9784152507781982f);
     }
 
     @Test

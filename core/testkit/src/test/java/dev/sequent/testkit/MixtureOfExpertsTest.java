@@ -39,7 +39,8 @@ class MixtureOfExpertsTest {
     private static final int HIDDEN = 5;
 
     private static MixtureOfExperts layer(Device device, DType dtype, int experts, int chosen, boolean renormalise) {
-        return new MixtureOfExperts(new Init(device, dtype, new Rng(3)), WIDTH, HIDDEN, experts, chosen, renormalise, experts % 2 == 1, 0.7, 0.7);
+        return new MixtureOfExperts(new Init(device, dtype, new Rng(3)), WIDTH, HIDDEN, experts, chosen, renormalise, experts % 2 == 1,
+                0.7, 0.7);
     }
 
     /** Every expert computes every token; the weights of those that are not among the k largest are zero. */
@@ -93,9 +94,11 @@ class MixtureOfExpertsTest {
                         List<Variable> all = new ArrayList<>(layer.parameters());
                         all.add(x);
                         Gradients sparse = Autograd.valueAndGrad(all, () -> layer.forward(x.value()).mul(dy).sum());
-                        Gradients dense = Autograd.valueAndGrad(all, () -> dense(layer.namedParameters(), x.value(), experts, chosen, renormalise).mul(dy).sum());
+                        Gradients dense = Autograd.valueAndGrad(all, () ->
+                                dense(layer.namedParameters(), x.value(), experts, chosen, renormalise).mul(dy).sum());
                         String what = backend + " " + size[0] + "x" + size[1];
-                        close(what + " output", layer.forward(x.value()), dense(layer.namedParameters(), x.value(), experts, chosen, renormalise), tolerance);
+                        close(what + " output", layer.forward(x.value()),
+                                dense(layer.namedParameters(), x.value(), experts, chosen, renormalise), tolerance);
                         for (Variable v : all) {
                             double[] actual = sparse.of(v).toDoubles();
                             double[] expected = dense.of(v).toDoubles();
@@ -121,14 +124,16 @@ class MixtureOfExpertsTest {
             Tensor expected = layer.forward(x.value());
             long[] taken = project(x.value().reshape(1, WIDTH), layer.namedParameters(), "router").topK(2).toLongs();
             layer.namedParameters().forEach((name, p) -> {
-                if (name.startsWith("experts.") && !name.startsWith("experts." + taken[0] + ".") && !name.startsWith("experts." + taken[1] + ".")) {
+                if (name.startsWith("experts.") && !name.startsWith("experts." + taken[0] + ".")
+                        && !name.startsWith("experts." + taken[1] + ".")) {
                     p.set(Tensor.full(device, DType.F32, Double.NaN, p.value().shape().toArray()));
                 }
             });
             assertThat(layer.forward(x.value()).toDoubles()).isEqualTo(expected.toDoubles());
             Gradients g = Autograd.valueAndGrad(layer.parameters(), () -> layer.forward(x.value()).sum());
             layer.namedParameters().forEach((name, p) -> {
-                boolean used = name.startsWith("router") || name.startsWith("experts." + taken[0] + ".") || name.startsWith("experts." + taken[1] + ".");
+                boolean used = name.startsWith("router") || name.startsWith("experts." + taken[0] + ".")
+                        || name.startsWith("experts." + taken[1] + ".");
                 assertThat(g.of(p).square().sum().item()).as(name).matches(v -> used ? v > 0 && v < 1e30 : v == 0);
             });
         }
@@ -148,7 +153,8 @@ class MixtureOfExpertsTest {
     @Test
     void loadBalancingLossIsItsFormulaAndItsDerivative() {
         try (Device device = Device.open("reference"); Scope _ = Scope.open(); MixtureOfExperts a = layer(device, DType.F64, 4, 2, false);
-                MixtureOfExperts b = new MixtureOfExperts(new Init(device, DType.F64, new Rng(9)), WIDTH, HIDDEN, 4, 2, true, false, 0.7, 0.7)) {
+                MixtureOfExperts b = new MixtureOfExperts(new Init(device, DType.F64, new Rng(9)), WIDTH, HIDDEN, 4, 2, true, false, 0.7,
+                        0.7)) {
             Tensor x = new Rng(2).normal(device, DType.F64, 0, 1, 3, 5, WIDTH);
             double expected = 0;
             double[] f = new double[4];
@@ -171,7 +177,8 @@ class MixtureOfExpertsTest {
             double plain = b.forward(second).square().mean().item();
             assertThat(loss.item()).isCloseTo(plain + 0.25 * expected, within(1e-12));
             assertThat(expected).isBetween(1.5, 4.0);
-            GradientCheck.check("load balancing", in -> LoadBalancing.add(3, () -> b.forward(in.getFirst().add(a.forward(in.getFirst()))).mul(0).sum()), 1e-8, x);
+            GradientCheck.check("load balancing", in -> LoadBalancing.add(3,
+                    () -> b.forward(in.getFirst().add(a.forward(in.getFirst()))).mul(0).sum()), 1e-8, x);
             assertThat(device.memory().liveHandles()).as("nothing is left behind").isLessThan(200);
         }
     }
@@ -179,7 +186,8 @@ class MixtureOfExpertsTest {
     private static LanguageModelConfig config(double balancing) {
         MlpConfig mixture = new MlpConfig("gated", 7, false, 4, 2, false, balancing);
         return LanguageModelConfig.of(13, WIDTH, List.of(new LayerSpec(new LeakyIntegratorTest.Config(), mixture),
-                new LayerSpec(new LeakyIntegratorTest.Config(), MlpConfig.gated(5)), new LayerSpec(new LeakyIntegratorTest.Config(), mixture)));
+                new LayerSpec(new LeakyIntegratorTest.Config(), MlpConfig.gated(5)),
+                new LayerSpec(new LeakyIntegratorTest.Config(), mixture)));
     }
 
     @Test
@@ -190,10 +198,12 @@ class MixtureOfExpertsTest {
             double[] evaluation = new double[2];
             for (int i = 0; i < 2; i++) {
                 try (LanguageModel model = new LanguageModel(config(i), new Init(device, 5))) {
-                    training[i] = Autograd.valueAndGrad(model.parameters(), () -> LanguageModelLoss.of(model, batch, new Rng(1), false)).loss().item();
+                    training[i] = Autograd.valueAndGrad(model.parameters(), () -> LanguageModelLoss.of(model, batch, new Rng(1), false))
+                            .loss().item();
                     evaluation[i] = LanguageModelLoss.of(model, batch, null, false).item();
                     if (i == 1) {
-                        assertThatThrownBy(() -> Autograd.valueAndGrad(model.parameters(), () -> LanguageModelLoss.of(model, batch, new Rng(1), true)))
+                        assertThatThrownBy(() -> Autograd.valueAndGrad(model.parameters(),
+                                () -> LanguageModelLoss.of(model, batch, new Rng(1), true)))
                                 .isInstanceOf(ConfigException.class).hasMessageContaining("recompute");
                     }
                 }
@@ -208,20 +218,25 @@ class MixtureOfExpertsTest {
     void costCountsTheExpertsThatATokenTakes() {
         try (Device device = Device.open("cpu"); LanguageModel model = new LanguageModel(config(0), new Init(device, 5))) {
             StateSpec spec = new StateSpec(1, 8, DType.F32, device);
-            long experts = model.namedParameters().entrySet().stream().filter(e -> e.getKey().contains(".experts.")).mapToLong(e -> e.getValue().value().size()).sum();
+            long experts = model.namedParameters().entrySet().stream().filter(e -> e.getKey().contains(".experts."))
+                    .mapToLong(e -> e.getValue().value().size()).sum();
             assertThat(model.cost(spec).parameterBytes()).isEqualTo(4 * (model.parameterCount() - experts / 2));
             double gated = 2.0 * WIDTH * 3;
-            assertThat(model.work(Workload.decode(1, 8, DType.F32)).matmulFlops()).isEqualTo(2.0 * WIDTH * 13 + gated * 5 + 2 * (2.0 * WIDTH * 4 + 2 * gated * 7));
+            assertThat(model.work(Workload.decode(1, 8, DType.F32)).matmulFlops())
+                    .isEqualTo(2.0 * WIDTH * 13 + gated * 5 + 2 * (2.0 * WIDTH * 4 + 2 * gated * 7));
         }
     }
 
     @Test
     void wrongConfigurationsAreTypedErrors() {
-        assertThat(config(0.5).toMap().toString()).contains("num_experts=4", "num_experts_per_tok=2", "norm_topk_prob=false", "router_aux_loss_coef=0.5");
-        assertThatThrownBy(() -> MlpConfig.mixture(7, 4, 5)).isInstanceOf(ConfigException.class).hasMessageContaining("num_experts_per_tok");
+        assertThat(config(0.5).toMap().toString()).contains("num_experts=4", "num_experts_per_tok=2", "norm_topk_prob=false",
+                "router_aux_loss_coef=0.5");
+        assertThatThrownBy(() -> MlpConfig.mixture(7, 4, 5)).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("num_experts_per_tok");
         assertThatThrownBy(() -> MlpConfig.mixture(7, 4, 0)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> MlpConfig.mixture(7, -1, 0)).isInstanceOf(ConfigException.class);
-        assertThatThrownBy(() -> new MlpConfig("gelu", 7, false, 4, 2, false, 0)).isInstanceOf(ConfigException.class).hasMessageContaining("gated");
+        assertThatThrownBy(() -> new MlpConfig("gelu", 7, false, 4, 2, false, 0)).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("gated");
         assertThatThrownBy(() -> new MlpConfig("gated", 7, false, 4, 2, false, Double.NaN)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> new MlpConfig("gated", 7, false, 0, 0, true, 0)).isInstanceOf(ConfigException.class);
         try (Device device = Device.open("cpu")) {

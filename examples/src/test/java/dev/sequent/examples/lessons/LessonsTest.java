@@ -154,7 +154,8 @@ class LessonsTest {
 
     /** The first number after {@code label} on its line. */
     private static double numberAfter(String output, String label) {
-        String line = output.lines().filter(l -> l.contains(label)).findFirst().orElseThrow(() -> new AssertionError(label + " is missing in\n" + output));
+        String line = output.lines().filter(l -> l.contains(label)).findFirst()
+                .orElseThrow(() -> new AssertionError(label + " is missing in\n" + output));
         String rest = line.substring(line.indexOf(label) + label.length()).strip();
         return Double.parseDouble(Arrays.stream(rest.split("[\\s:,;%)]+")).findFirst().orElseThrow());
     }

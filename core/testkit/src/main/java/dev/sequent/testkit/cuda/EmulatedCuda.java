@@ -32,8 +32,8 @@ import org.junit.jupiter.api.Assumptions;
  * Stand-ins for {@code libcuda.so.1}, {@code libnvrtc.so} and {@code libcublasLt.so}, built by g++ from resources of this package: a CUDA
  * backend opened with {@link #options} runs unchanged, its kernels compiled from the same source for the CPU, on a machine without a GPU.
  *
- * <p>Built once per content of the sources, into a directory of the user below the temporary directory; so are the kernels. Where there is no
- * g++ or the machine is not x86-64 Linux, tests that ask with {@link #require} are skipped with the reason, or fail under
+ * <p>Built once per content of the sources, into a directory of the user below the temporary directory; so are the kernels. Where there is
+ * no g++ or the machine is not x86-64 Linux, tests that ask with {@link #require} are skipped with the reason, or fail under
  * {@code -Dsequent.requireAll=true}. Settings are those of one process-wide device; tests that change them must {@link #reset} and must not
  * run at the same time as others. Thread-safe otherwise.
  */
@@ -136,7 +136,10 @@ public final class EmulatedCuda {
         set("reset", 0);
     }
 
-    /** A counter of the stand-in: {@code launches}, {@code allocations}, {@code used} and {@code peak} bytes, {@code pinned}, {@code streams}. */
+    /**
+     * A counter of the stand-in: {@code launches}, {@code allocations}, {@code used} and {@code peak} bytes, {@code pinned},
+     * {@code streams}.
+     */
     public long count(String name) {
         try (Arena arena = Arena.ofConfined()) {
             return (long) read.invokeExact(arena.allocateFrom(name));
@@ -205,7 +208,8 @@ public final class EmulatedCuda {
         }
         for (String name : LIBRARIES) {
             String file = name.equals("libcuda") ? "libcuda.so.1" : name + ".so.13";
-            compile(work, List.of("g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", name + ".cpp", "-o", file, "-ldl"));
+            compile(work, List.of("g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", name + ".cpp", "-o", file,
+                    "-ldl"));
         }
         List<String> header = new ArrayList<>(List.of("g++"));
         header.addAll(KERNEL_FLAGS);

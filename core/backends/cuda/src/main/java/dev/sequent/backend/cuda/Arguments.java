@@ -48,7 +48,8 @@ final class Arguments {
             int start = used;
             int bytes = put(function, i, arguments[i]);
             if (sizes != null && sizes[i] != bytes) {
-                throw new BackendException("launch " + function.name(), "argument " + i + " of " + sizes[i] + " bytes", bytes + " bytes: " + arguments[i]);
+                throw new BackendException("launch " + function.name(), "argument " + i + " of " + sizes[i] + " bytes",
+                        bytes + " bytes: " + arguments[i]);
             }
             table.setAtIndex(JAVA_LONG, i, values.address() + start);
             used = start + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -101,7 +102,8 @@ final class Arguments {
                 yield v.length * Long.BYTES;
             }
             default -> throw new BackendException("launch " + function.name(),
-                    "argument " + i + " to be a tensor, scratch memory, a number, or an array of numbers or tensors", argument.getClass().getName());
+                    "argument " + i + " to be a tensor, scratch memory, a number, or an array of numbers or tensors",
+                    argument.getClass().getName());
         };
     }
 
@@ -112,7 +114,8 @@ final class Arguments {
 
     private void reserve(CudaFunction function, long bytes) {
         if (used + bytes > MAX_BYTES) {
-            throw new BackendException("launch " + function.name(), "at most " + MAX_BYTES + " bytes of arguments", used + bytes + " bytes");
+            throw new BackendException("launch " + function.name(), "at most " + MAX_BYTES + " bytes of arguments",
+                    used + bytes + " bytes");
         }
     }
 

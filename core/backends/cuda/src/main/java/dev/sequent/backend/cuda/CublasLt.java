@@ -59,10 +59,10 @@ final class CublasLt {
         preferenceCreate = library.function("cublasLtMatmulPreferenceCreate", ADDRESS);
         preferenceDestroy = library.function("cublasLtMatmulPreferenceDestroy", JAVA_LONG);
         preferenceSet = library.function("cublasLtMatmulPreferenceSetAttribute", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG);
-        heuristic = library.function("cublasLtMatmulAlgoGetHeuristic", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG,
-                JAVA_INT, ADDRESS, ADDRESS);
-        matmul = library.function("cublasLtMatmul", JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG,
-                JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+        heuristic = library.function("cublasLtMatmulAlgoGetHeuristic", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG,
+                JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS);
+        matmul = library.function("cublasLtMatmul", JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS,
+                JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     }
 
     /**
@@ -173,9 +173,11 @@ final class CublasLt {
             long layout = out.get(JAVA_LONG, 0);
             if (p.batch > 1) {
                 value.set(JAVA_INT, 0, p.batch);
-                check("cublasLtMatrixLayoutSetAttribute", (int) layoutSet.invokeExact(layout, LAYOUT_BATCH_COUNT, value, JAVA_INT.byteSize()));
+                check("cublasLtMatrixLayoutSetAttribute", (int) layoutSet.invokeExact(layout, LAYOUT_BATCH_COUNT, value,
+                        JAVA_INT.byteSize()));
                 value.set(JAVA_LONG, 0, m.batchDistance);
-                check("cublasLtMatrixLayoutSetAttribute", (int) layoutSet.invokeExact(layout, LAYOUT_BATCH_STRIDE, value, JAVA_LONG.byteSize()));
+                check("cublasLtMatrixLayoutSetAttribute", (int) layoutSet.invokeExact(layout, LAYOUT_BATCH_STRIDE, value,
+                        JAVA_LONG.byteSize()));
             }
             return layout;
         }
@@ -184,7 +186,8 @@ final class CublasLt {
             check("cublasLtMatmulPreferenceCreate", (int) preferenceCreate.invokeExact(out));
             long preference = out.get(JAVA_LONG, 0);
             value.set(JAVA_LONG, 0, workspace);
-            check("cublasLtMatmulPreferenceSetAttribute", (int) preferenceSet.invokeExact(preference, PREFERENCE_WORKSPACE, value, JAVA_LONG.byteSize()));
+            check("cublasLtMatmulPreferenceSetAttribute", (int) preferenceSet.invokeExact(preference, PREFERENCE_WORKSPACE, value,
+                    JAVA_LONG.byteSize()));
             int[] alignments = {p.b.alignment, p.a.alignment, p.c.alignment, p.c.alignment};
             for (int i = 0; i < alignments.length; i++) {
                 value.set(JAVA_INT, 0, alignments[i]);
@@ -210,8 +213,8 @@ final class CublasLt {
         /** Submits the product; arguments are device addresses. */
         void run(long handle, long a, long b, long c, long workspace, long workspaceBytes, long stream) {
             try {
-                check("cublasLtMatmul", (int) matmul.invokeExact(handle, descriptor, one, b, left, a, right, zero, c, result, c, result, algorithm,
-                        workspace, workspaceBytes, stream));
+                check("cublasLtMatmul", (int) matmul.invokeExact(handle, descriptor, one, b, left, a, right, zero, c, result, c, result,
+                        algorithm, workspace, workspaceBytes, stream));
             } catch (Throwable t) {
                 throw Driver.failed("cublasLtMatmul", t);
             }

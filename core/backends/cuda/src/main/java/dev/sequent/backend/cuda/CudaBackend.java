@@ -89,8 +89,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
     public Capabilities capabilities(int device) {
         return on("capabilities", device, unit -> {
             Limits l = unit.device.limits();
-            String description = l.name() + ", compute capability " + l.major() + "." + l.minor() + ", " + l.multiprocessors() + " multiprocessors, "
-                    + (l.memoryBytes() >> 20) + " MiB; " + libraries.versions();
+            String description = l.name() + ", compute capability " + l.major() + "." + l.minor() + ", " + l.multiprocessors()
+                    + " multiprocessors, " + (l.memoryBytes() >> 20) + " MiB; " + libraries.versions();
             return new Capabilities(description, EnumSet.allOf(DType.class), true);
         });
     }
@@ -264,7 +264,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
 
     @Override
     public TensorHandle permute(TensorHandle x, int[] order) {
-        return with("permute", x, (_, a) -> a.view(0, Shape.of(Strides.permute(a.shape().toArray(), order)), Strides.permute(a.strides(), order)));
+        return with("permute", x, (_, a) -> a.view(0, Shape.of(Strides.permute(a.shape().toArray(), order)),
+                Strides.permute(a.strides(), order)));
     }
 
     @Override
@@ -341,7 +342,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
 
     @Override
     public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return with("scatterAdd", x, (unit, a) -> unit.indexing.scatterAdd(a, axis, operand("scatterAdd", unit, index), operand("scatterAdd", unit, source)));
+        return with("scatterAdd", x, (unit, a) -> unit.indexing.scatterAdd(a, axis, operand("scatterAdd", unit, index),
+                operand("scatterAdd", unit, source)));
     }
 
     @Override
@@ -351,7 +353,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
 
     @Override
     public TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return with("indexAdd", x, (unit, a) -> unit.indexing.indexAdd(a, axis, operand("indexAdd", unit, index), operand("indexAdd", unit, source)));
+        return with("indexAdd", x, (unit, a) -> unit.indexing.indexAdd(a, axis, operand("indexAdd", unit, index),
+                operand("indexAdd", unit, source)));
     }
 
     @Override
@@ -442,7 +445,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
     }
 
     private CudaHandle own(String op, TensorHandle x) {
-        if (x instanceof CudaHandle handle && handle.device().index() < units.size() && units.get(handle.device().index()).device == handle.device()) {
+        if (x instanceof CudaHandle handle && handle.device().index() < units.size()
+                && units.get(handle.device().index()).device == handle.device()) {
             return handle;
         }
         throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
@@ -451,7 +455,8 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
     private CudaHandle operand(String op, Unit unit, TensorHandle x) {
         CudaHandle handle = own(op, x);
         if (handle.device() != unit.device) {
-            throw new DeviceMismatchException(op, "operands on one device", "cuda:" + unit.device.index() + " and cuda:" + handle.device().index());
+            throw new DeviceMismatchException(op, "operands on one device",
+                    "cuda:" + unit.device.index() + " and cuda:" + handle.device().index());
         }
         handle.check(op);
         return handle;

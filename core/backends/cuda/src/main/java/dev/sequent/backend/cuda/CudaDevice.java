@@ -18,7 +18,8 @@ import java.util.function.Supplier;
 
 /**
  * One GPU: its context, the one stream in which all of its work runs, its memory and its compiled programs. {@link #run} is the gate:
- * it takes the lock, makes the context the thread's, refuses work after an error that the driver does not forget, and remembers such an error.
+ * it takes the lock, makes the context the thread's, refuses work after an error that the driver does not forget, and remembers such an
+ * error.
  */
 final class CudaDevice {
     private static final int MAX_GRID_YZ = 65_535;
@@ -56,10 +57,12 @@ final class CudaDevice {
     }
 
     private static Limits limits(Driver driver, int device) {
-        return new Limits(driver.deviceName(device), driver.attribute(Driver.ATTRIBUTE_MAJOR, device), driver.attribute(Driver.ATTRIBUTE_MINOR, device),
-                driver.attribute(Driver.ATTRIBUTE_MULTIPROCESSORS, device), driver.attribute(Driver.ATTRIBUTE_WARP_SIZE, device),
-                driver.attribute(Driver.ATTRIBUTE_MAX_THREADS, device), driver.attribute(Driver.ATTRIBUTE_SHARED_PER_BLOCK, device),
-                driver.attribute(Driver.ATTRIBUTE_SHARED_PER_MULTIPROCESSOR, device), driver.attribute(Driver.ATTRIBUTE_REGISTERS_PER_MULTIPROCESSOR, device),
+        return new Limits(driver.deviceName(device), driver.attribute(Driver.ATTRIBUTE_MAJOR, device),
+                driver.attribute(Driver.ATTRIBUTE_MINOR, device), driver.attribute(Driver.ATTRIBUTE_MULTIPROCESSORS, device),
+                driver.attribute(Driver.ATTRIBUTE_WARP_SIZE, device), driver.attribute(Driver.ATTRIBUTE_MAX_THREADS, device),
+                driver.attribute(Driver.ATTRIBUTE_SHARED_PER_BLOCK, device),
+                driver.attribute(Driver.ATTRIBUTE_SHARED_PER_MULTIPROCESSOR, device),
+                driver.attribute(Driver.ATTRIBUTE_REGISTERS_PER_MULTIPROCESSOR, device),
                 driver.attribute(Driver.ATTRIBUTE_L2_BYTES, device), driver.deviceMemory(device));
     }
 
@@ -170,18 +173,23 @@ final class CudaDevice {
 
     private void check(CudaFunction function, Grid g) {
         long threads = (long) g.threadsX() * g.threadsY() * g.threadsZ();
-        boolean fits = g.x() > 0 && g.y() > 0 && g.z() > 0 && g.y() <= MAX_GRID_YZ && g.z() <= MAX_GRID_YZ && g.threadsX() > 0 && g.threadsY() > 0
-                && g.threadsZ() > 0 && threads <= limits.threadsPerBlock() && g.sharedBytes() >= 0 && g.sharedBytes() <= limits.sharedBytesPerBlock();
+        boolean fits = g.x() > 0 && g.y() > 0 && g.z() > 0 && g.y() <= MAX_GRID_YZ && g.z() <= MAX_GRID_YZ && g.threadsX() > 0
+                && g.threadsY() > 0 && g.threadsZ() > 0 && threads <= limits.threadsPerBlock() && g.sharedBytes() >= 0
+                && g.sharedBytes() <= limits.sharedBytesPerBlock();
         if (!fits) {
-            throw new BackendException("launch " + function.name(), "a grid of at most 2^31 - 1 x 65535 x 65535 blocks with 1 to " + limits.threadsPerBlock()
-                    + " threads and " + limits.sharedBytesPerBlock() + " bytes of shared memory", g.toString());
+            throw new BackendException("launch " + function.name(), "a grid of at most 2^31 - 1 x 65535 x 65535 blocks with 1 to "
+                    + limits.threadsPerBlock() + " threads and " + limits.sharedBytesPerBlock() + " bytes of shared memory", g.toString());
         }
     }
 
-    /** Blocks of at most {@code threads} threads for kernels that stride by the grid: enough for {@code work} items, but no more than keeps every multiprocessor busy. */
+    /**
+     * Blocks of at most {@code threads} threads for kernels that stride by the grid: enough for {@code work} items, but no more than keeps
+     * every multiprocessor busy.
+     */
     Grid grid(long work, int threads) {
         int block = (int) Math.min(threads, (work + limits.warpSize() - 1) / limits.warpSize() * limits.warpSize());
-        return work == 0 ? Grid.of(0, threads) : Grid.of((int) Math.min((work + block - 1) / block, (long) BLOCKS_PER_MULTIPROCESSOR * limits.multiprocessors()), block);
+        return work == 0 ? Grid.of(0, threads) : Grid.of((int) Math.min((work + block - 1) / block,
+                (long) BLOCKS_PER_MULTIPROCESSOR * limits.multiprocessors()), block);
     }
 
     /** A block of {@code threads} threads for each of {@code work} items, but no more than keeps every multiprocessor busy. */

@@ -35,7 +35,8 @@ record CudaOptions(List<Path> libraries, Path cache, long memoryLimit, boolean t
         boolean poison = flag("poison", left.remove("poison"), false);
         boolean reuse = flag("reuse", left.remove("reuse"), true);
         if (!left.isEmpty()) {
-            throw new ConfigException("open cuda", "options among libraries, cache, memoryLimit, tf32, poison, reuse", left.keySet().toString());
+            throw new ConfigException("open cuda", "options among libraries, cache, memoryLimit, tf32, poison, reuse",
+                    left.keySet().toString());
         }
         return new CudaOptions(folders(libraries == null ? System.getProperty(LIBRARIES_PROPERTY, "") : libraries),
                 cache(cache == null ? System.getProperty(CACHE_PROPERTY) : cache), limit(memoryLimit), tf32, poison, reuse);

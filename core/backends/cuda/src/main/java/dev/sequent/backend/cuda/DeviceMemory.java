@@ -11,8 +11,8 @@ import java.util.TreeMap;
 
 /**
  * Memory of one device in size classes. A freed block waits for the next request of its class; since everything on a device runs in one
- * order, it can be handed out again at once. While work is recorded for a graph, blocks come from and return to a set of the graph's own, so that no one
- * else writes where a replay will. Guarded by the device's lock.
+ * order, it can be handed out again at once. While work is recorded for a graph, blocks come from and return to a set of the graph's own,
+ * so that no one else writes where a replay will. Guarded by the device's lock.
  */
 final class DeviceMemory {
     static final int ALIGNMENT = 256;
@@ -136,8 +136,8 @@ final class DeviceMemory {
     }
 
     private OutOfDeviceMemoryException outOfMemory(String op, long bytes, String why, Throwable cause) {
-        String message = "[" + op + "] expected a request that fits, given " + bytes + " bytes with " + liveBytes + " bytes in use by " + liveHandles
-                + " tensors and " + pooledBytes + " bytes kept for reuse (" + why + ")";
+        String message = "[" + op + "] expected a request that fits, given " + bytes + " bytes with " + liveBytes + " bytes in use by "
+                + liveHandles + " tensors and " + pooledBytes + " bytes kept for reuse (" + why + ")";
         return cause == null ? new OutOfDeviceMemoryException(message) : new OutOfDeviceMemoryException(message, cause);
     }
 

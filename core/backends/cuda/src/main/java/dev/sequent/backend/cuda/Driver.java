@@ -15,8 +15,8 @@ import java.util.Arrays;
 
 /**
  * The functions of the CUDA driver that a tensor backend needs. Names and constants are those of {@code cuda.h}; handles and device
- * addresses are longs. A status other than success becomes a {@link CudaException}. Thread-safe, as the functions are; all but the first few
- * work on the calling thread's current context.
+ * addresses are longs. A status other than success becomes a {@link CudaException}. Thread-safe, as the functions are; all but the first
+ * few work on the calling thread's current context.
  */
 final class Driver {
     static final int ATTRIBUTE_MAX_THREADS = 1;
@@ -118,8 +118,8 @@ final class Driver {
         eventDestroy = library.function("cuEventDestroy_v2", JAVA_LONG);
         eventRecord = library.function("cuEventRecord", JAVA_LONG, JAVA_LONG);
         eventSynchronize = library.function("cuEventSynchronize", JAVA_LONG);
-        launch = library.function("cuLaunchKernel", JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG,
-                ADDRESS, ADDRESS);
+        launch = library.function("cuLaunchKernel", JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
+                JAVA_LONG, ADDRESS, ADDRESS);
         captureBegin = library.function("cuStreamBeginCapture_v2", JAVA_LONG, JAVA_INT);
         captureEnd = library.function("cuStreamEndCapture", JAVA_LONG, ADDRESS);
         graphNodes = library.function("cuGraphGetNodes", JAVA_LONG, ADDRESS, ADDRESS);
@@ -285,7 +285,8 @@ final class Driver {
     }
 
     int blocksPerMultiprocessor(long function, int threads, int shared) {
-        return (int) query("cuOccupancyMaxActiveBlocksPerMultiprocessor", out -> (int) occupancy.invokeExact(out, function, threads, (long) shared));
+        return (int) query("cuOccupancyMaxActiveBlocksPerMultiprocessor",
+                out -> (int) occupancy.invokeExact(out, function, threads, (long) shared));
     }
 
     // memory
@@ -370,8 +371,8 @@ final class Driver {
     void launch(String name, long function, Grid g, long stream, MemorySegment parameters) {
         int status;
         try {
-            status = (int) launch.invokeExact(function, g.x(), g.y(), g.z(), g.threadsX(), g.threadsY(), g.threadsZ(), g.sharedBytes(), stream,
-                    parameters, MemorySegment.NULL);
+            status = (int) launch.invokeExact(function, g.x(), g.y(), g.z(), g.threadsX(), g.threadsY(), g.threadsZ(), g.sharedBytes(),
+                    stream, parameters, MemorySegment.NULL);
         } catch (Throwable t) {
             throw failed("cuLaunchKernel", t);
         }

@@ -50,7 +50,8 @@ final class Elementwise {
         if (packs(x, y) > 0) {
             device.launch(kernels.of("scalar_packed", x.dtype()), grid(packs(x, y)), op.ordinal(), x, s, (long) s, order, y, packs(x, y));
         } else {
-            device.launch(kernels.of("scalar", x.dtype()), grid(x.size()), op.ordinal(), x, s, (long) s, order, y, x.size(), space(op.name(), y, x));
+            device.launch(kernels.of("scalar", x.dtype()), grid(x.size()), op.ordinal(), x, s, (long) s, order, y, x.size(),
+                    space(op.name(), y, x));
         }
         return y;
     }
@@ -70,7 +71,8 @@ final class Elementwise {
 
     CudaHandle cast(CudaHandle x, DType dtype) {
         CudaHandle y = result("cast", x, dtype);
-        device.launch(kernels.moving("cast<" + Kernels.type(x.dtype()) + ">"), grid(x.size()), dtype.ordinal(), x, y, x.size(), space("cast", y, x));
+        device.launch(kernels.moving("cast<" + Kernels.type(x.dtype()) + ">"), grid(x.size()), dtype.ordinal(), x, y, x.size(),
+                space("cast", y, x));
         return y;
     }
 
@@ -82,7 +84,8 @@ final class Elementwise {
 
     CudaHandle uniform(Shape shape, DType dtype, long seed, long offset) {
         CudaHandle y = device.allocate("randomUniform", shape, dtype);
-        device.launch(kernels.moving("uniform<" + Kernels.type(dtype) + ">"), grid((y.size() + 3) / 4 + (y.size() == 0 ? 0 : 1)), y, y.size(), seed, offset);
+        device.launch(kernels.moving("uniform<" + Kernels.type(dtype) + ">"), grid((y.size() + 3) / 4 + (y.size() == 0 ? 0 : 1)), y,
+                y.size(), seed, offset);
         return y;
     }
 

@@ -97,7 +97,8 @@ final class Indexing {
     private boolean byLines(CudaHandle source, int axis) {
         long length = source.shape().dim(axis);
         long lines = source.size() / length;
-        return length <= SHORT || lines >= LINES_PER_MULTIPROCESSOR * device.limits().multiprocessors() || source.size() > Integer.MAX_VALUE;
+        return length <= SHORT || lines >= LINES_PER_MULTIPROCESSOR * device.limits().multiprocessors()
+                || source.size() > Integer.MAX_VALUE;
     }
 
     private void addLines(String op, CudaHandle y, int axis, CudaHandle index, long[] indexStrides, CudaHandle source) {
@@ -112,10 +113,14 @@ final class Indexing {
                 y.shape().strides()[axis], source.strides()[axis], indexStrides[axis], space.argument(op));
     }
 
-    /** How entries become keys: their number, sizes of the target's axis and of what is inside of it, length along the axis, and the key of none. */
+    /**
+     * How entries become keys: their number, sizes of the target's axis and of what is inside of it, length along the axis, and the key of
+     * none.
+     */
     private record Keys(long entries, long size, long inner, long length, long none) {}
 
-    private void addSorted(String op, CudaHandle y, CudaHandle index, Space indexSpace, Keys k, CudaHandle source, Space rows, long width, long column) {
+    private void addSorted(String op, CudaHandle y, CudaHandle index, Space indexSpace, Keys k, CudaHandle source, Space rows, long width,
+            long column) {
         long n = k.entries;
         if (n > Integer.MAX_VALUE) {
             throw new BackendException(op, "at most 2^31 - 1 indices", Long.toString(n));
@@ -126,17 +131,18 @@ final class Indexing {
         CudaScratch[] keys = {device.scratch(op, n * Long.BYTES), device.scratch(op, n * Long.BYTES)};
         CudaScratch[] entries = {device.scratch(op, n * Integer.BYTES), device.scratch(op, n * Integer.BYTES)};
         CudaScratch counts = device.scratch(op, (long) DIGITS * blocks * Integer.BYTES);
-        device.launch(kernels.indexing("scatter_keys<" + Kernels.type(index.dtype()) + ">"), device.grid(n, THREADS), index, keys[0], entries[0], n,
-                k.size, k.inner, k.length, k.none, indexSpace.argument(op));
+        device.launch(kernels.indexing("scatter_keys<" + Kernels.type(index.dtype()) + ">"), device.grid(n, THREADS), index, keys[0],
+                entries[0], n, k.size, k.inner, k.length, k.none, indexSpace.argument(op));
         int from = 0;
         for (int shift = 0; shift < Long.SIZE - Long.numberOfLeadingZeros(k.none); shift += DIGIT_BITS) {
             device.launch(kernels.indexing("digit_counts"), sorting, keys[from], counts, n, share, shift);
             device.launch(kernels.indexing("digit_offsets"), Grid.of(1, DIGITS), counts, (long) DIGITS * blocks);
-            device.launch(kernels.indexing("digit_scatter"), sorting, keys[from], entries[from], keys[1 - from], entries[1 - from], counts, n, share, shift);
+            device.launch(kernels.indexing("digit_scatter"), sorting, keys[from], entries[from], keys[1 - from], entries[1 - from], counts,
+                    n, share, shift);
             from = 1 - from;
         }
-        device.launch(kernels.indexing("scatter_runs<" + Kernels.type(y.dtype()) + ">"), device.grid(n * width, THREADS), y, keys[from], entries[from],
-                source, n, width, k.none, rows.argument(op), column);
+        device.launch(kernels.indexing("scatter_runs<" + Kernels.type(y.dtype()) + ">"), device.grid(n * width, THREADS), y, keys[from],
+                entries[from], source, n, width, k.none, rows.argument(op), column);
         Arrays.stream(keys).forEach(CudaScratch::close);
         Arrays.stream(entries).forEach(CudaScratch::close);
         counts.close();

@@ -20,9 +20,11 @@ import java.util.function.Supplier;
 final class Kernels {
     private static final String STRIDED = "strided.cuh";
 
-    private static final List<String> ELEMENTWISE = List.of("unary", "unary_packed", "binary", "binary_packed", "scalar", "scalar_packed", "compare");
-    private static final List<String> REDUCTIONS = List.of("reduce_by_thread", "reduce_by_block", "reduce_by_thread_partly", "reduce_by_block_partly",
-            "reduce_by_thread_rest", "reduce_by_block_rest", "arg_reduce", "top_k", "scan_by_thread", "scan_by_block");
+    private static final List<String> ELEMENTWISE = List.of("unary", "unary_packed", "binary", "binary_packed", "scalar", "scalar_packed",
+            "compare");
+    private static final List<String> REDUCTIONS = List.of("reduce_by_thread", "reduce_by_block", "reduce_by_thread_partly",
+            "reduce_by_block_partly", "reduce_by_thread_rest", "reduce_by_block_rest", "arg_reduce", "top_k", "scan_by_thread",
+            "scan_by_block");
 
     private final CudaDevice device;
     private final Map<DType, Map<String, CudaFunction>> typed = new EnumMap<>(DType.class);
@@ -53,8 +55,10 @@ final class Kernels {
         for (String kernel : isReduction ? REDUCTIONS : ELEMENTWISE) {
             expressions.put(kernel, switch (kernel) {
                 case "reduce_by_thread", "reduce_by_block" -> kernel + "<" + type + ", " + type + ">";
-                case "reduce_by_thread_partly", "reduce_by_block_partly" -> kernel.replace("_partly", "") + "<" + type + ", " + accumulator(dtype) + ">";
-                case "reduce_by_thread_rest", "reduce_by_block_rest" -> kernel.replace("_rest", "") + "<" + accumulator(dtype) + ", " + type + ">";
+                case "reduce_by_thread_partly", "reduce_by_block_partly" -> kernel.replace("_partly", "") + "<" + type + ", "
+                        + accumulator(dtype) + ">";
+                case "reduce_by_thread_rest", "reduce_by_block_rest" -> kernel.replace("_rest", "") + "<" + accumulator(dtype) + ", "
+                        + type + ">";
                 default -> kernel + "<" + type + ">";
             });
         }
@@ -67,7 +71,8 @@ final class Kernels {
 
     /** All programs of the backend. */
     static List<Source> sources() {
-        List<Source> all = new ArrayList<>(List.of(source("movement", movingNames()), source("indexing", indexingNames()), source("product", productNames())));
+        List<Source> all = new ArrayList<>(List.of(source("movement", movingNames()), source("indexing", indexingNames()),
+                source("product", productNames())));
         for (DType dtype : DType.values()) {
             all.add(source(false, expressions(false, dtype)));
             all.add(source(true, expressions(true, dtype)));
@@ -129,7 +134,8 @@ final class Kernels {
     private CudaFunction general(String file, String name, Supplier<List<String>> functions) {
         CudaFunction present = moving.get(name);
         if (present == null) {
-            device.functions(source(file, functions.get())).forEach((expression, function) -> moving.put(expression, (CudaFunction) function));
+            device.functions(source(file, functions.get())).forEach((expression, function) ->
+                    moving.put(expression, (CudaFunction) function));
             present = moving.get(name);
         }
         return present;

@@ -24,7 +24,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
     private static final int STUB_LIBRARY = 34;
     private static final int NO_DEVICE = 100;
     private static final int DRIVER_MISMATCH = 803;
-    private static final String INSTALL = "install CUDA 12 or 13 (or NVIDIA's packages for Python) and name the folder of its libraries with -D"
+    private static final String INSTALL =
+            "install CUDA 12 or 13 (or NVIDIA's packages for Python) and name the folder of its libraries with -D"
             + CudaOptions.LIBRARIES_PROPERTY + "=FOLDER if it is not /usr/local/cuda/lib64";
 
     /** What does not work here, with what the user can do about it. */
@@ -53,10 +54,11 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
         try {
             Driver driver = driver(all);
             Nvrtc nvrtc = new Nvrtc(library(all, "the run-time compiler NVRTC", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"));
-            CublasLt blas = new CublasLt(library(all, "the matrix library cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"));
+            CublasLt blas = new CublasLt(library(all, "the matrix library cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12",
+                    "libcublasLt.so"));
             checkDevices(driver, nvrtc);
-            String versions = "driver for CUDA " + driver.version() / 1000 + "." + driver.version() % 1000 / 10 + ", NVRTC " + nvrtc.version()
-                    + ", cuBLASLt " + blas.version();
+            String versions = "driver for CUDA " + driver.version() / 1000 + "." + driver.version() % 1000 / 10 + ", NVRTC "
+                    + nvrtc.version() + ", cuBLASLt " + blas.version();
             return new Libraries(driver, nvrtc, blas, versions);
         } catch (IllegalArgumentException missing) {
             throw new Unavailable(Status.MISSING_SOFTWARE, missing.getMessage(), "update it: CUDA 12.0 or later is needed");
@@ -74,7 +76,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
             driver = new Driver(NativeLibrary.open(folders, "libcuda.so.1"));
         } catch (NativeLibrary.NotFound e) {
             throw new Unavailable(Status.MISSING_SOFTWARE, "no NVIDIA driver: " + e.getMessage(),
-                    "install the driver of an NVIDIA GPU, version 525 or later; in a container, start it with the NVIDIA runtime (--gpus all)");
+                    "install the driver of an NVIDIA GPU, version 525 or later; "
+                            + "in a container, start it with the NVIDIA runtime (--gpus all)");
         }
         try {
             driver.init();
@@ -82,7 +85,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
             throw switch (e.code()) {
                 case NO_DEVICE -> new Unavailable(Status.UNSUPPORTED_HARDWARE, "the driver finds no GPU: " + e.getMessage(),
                         "use the cpu backend, or see whether nvidia-smi lists a GPU and CUDA_VISIBLE_DEVICES hides it");
-                case STUB_LIBRARY -> new Unavailable(Status.MISCONFIGURED, "libcuda.so.1 is the toolkit's stub, not a driver: " + e.getMessage(),
+                case STUB_LIBRARY -> new Unavailable(Status.MISCONFIGURED,
+                        "libcuda.so.1 is the toolkit's stub, not a driver: " + e.getMessage(),
                         "take the folder of stubs out of the library path and install the driver");
                 case DRIVER_MISMATCH -> new Unavailable(Status.MISCONFIGURED, "driver and kernel module differ: " + e.getMessage(),
                         "restart the machine after the update of the driver");
@@ -90,8 +94,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
             };
         }
         if (driver.version() < MIN_DRIVER) {
-            throw new Unavailable(Status.MISSING_SOFTWARE, "the driver is for CUDA " + driver.version() / 1000 + "." + driver.version() % 1000 / 10,
-                    "update it to version 525 or later, which is for CUDA 12.0");
+            throw new Unavailable(Status.MISSING_SOFTWARE, "the driver is for CUDA " + driver.version() / 1000 + "."
+                    + driver.version() % 1000 / 10, "update it to version 525 or later, which is for CUDA 12.0");
         }
         return driver;
     }
@@ -100,7 +104,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
         try {
             return NativeLibrary.open(folders, names);
         } catch (NativeLibrary.NotFound e) {
-            throw new Unavailable(Status.MISSING_SOFTWARE, "there is a GPU driver, but " + what + " is missing: " + e.getMessage(), INSTALL);
+            throw new Unavailable(Status.MISSING_SOFTWARE, "there is a GPU driver, but " + what + " is missing: " + e.getMessage(),
+                    INSTALL);
         }
     }
 
@@ -112,7 +117,8 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
         }
         List<String> refused = IntStream.range(0, count).mapToObj(i -> refusal(driver, nvrtc, i)).filter(r -> r != null).toList();
         if (refused.size() == count) {
-            throw new Unavailable(Status.UNSUPPORTED_HARDWARE, String.join("; ", refused), "use a newer GPU, or CUDA 12, which knows older ones");
+            throw new Unavailable(Status.UNSUPPORTED_HARDWARE, String.join("; ", refused),
+                    "use a newer GPU, or CUDA 12, which knows older ones");
         }
     }
 
@@ -124,8 +130,9 @@ record Libraries(Driver driver, Nvrtc nvrtc, CublasLt blas, String versions) {
         if (capability >= Math.max(MIN_CAPABILITY, oldest)) {
             return null;
         }
-        return "GPU " + index + " (" + driver.deviceName(device) + ") has compute capability " + capability / 10 + "." + capability % 10 + ", and "
-                + (capability < MIN_CAPABILITY ? "7.0 is needed" : "NVRTC " + nvrtc.version() + " begins with " + oldest / 10 + "." + oldest % 10);
+        return "GPU " + index + " (" + driver.deviceName(device) + ") has compute capability " + capability / 10 + "." + capability % 10
+                + ", and " + (capability < MIN_CAPABILITY ? "7.0 is needed"
+                : "NVRTC " + nvrtc.version() + " begins with " + oldest / 10 + "." + oldest % 10);
     }
 
     /** Ten times the compute capability. */

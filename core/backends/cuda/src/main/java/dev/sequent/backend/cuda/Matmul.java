@@ -11,8 +11,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 
 /**
- * Matrix products on one device: floats by cuBLASLt, one plan per size, layout and alignment; integers, and what cuBLASLt has no algorithm for, by
- * a kernel of our own. Transposed views and evenly spaced batches are multiplied where they lie. Called with the device's lock.
+ * Matrix products on one device: floats by cuBLASLt, one plan per size, layout and alignment; integers, and what cuBLASLt has no algorithm
+ * for, by a kernel of our own. Transposed views and evenly spaced batches are multiplied where they lie. Called with the device's lock.
  */
 final class Matmul {
     private static final long WORKSPACE = 32L << 20;
@@ -78,12 +78,13 @@ final class Matmul {
         long rows = y.shape().dim(-2);
         long columns = y.shape().dim(-1);
         Matrix c = new Matrix(rows, columns, columns, batch > 1 ? rows * columns : 0, MAX_ALIGNMENT);
-        Plan plan = plan(new Problem(a.dtype(), tf32 && a.dtype() == DType.F32, batch, left.matrix(batch > 1), left.transposed, right.matrix(batch > 1),
-                right.transposed, c));
+        Plan plan = plan(new Problem(a.dtype(), tf32 && a.dtype() == DType.F32, batch, left.matrix(batch > 1), left.transposed,
+                right.matrix(batch > 1), right.transposed, c));
         if (plan.found()) {
             long bytes = plan.workspace();
             CudaScratch workspace = bytes > 0 ? device.scratch("matmul", bytes) : null;
-            plan.run(handle, left.x.address(), right.x.address(), y.address(), workspace == null ? 0 : workspace.address("matmul"), bytes, device.stream());
+            plan.run(handle, left.x.address(), right.x.address(), y.address(), workspace == null ? 0 : workspace.address("matmul"), bytes,
+                    device.stream());
             if (workspace != null) {
                 workspace.close();
             }
@@ -140,7 +141,8 @@ final class Matmul {
         CudaHandle left = movement.contiguous("matmul", a);
         CudaHandle right = movement.contiguous("matmul", b);
         long batch = y.size() / (m * n);
-        Grid grid = Grid.of(1, 1).threads(TILE, TILE, 1).blocks(blocks(m, Integer.MAX_VALUE), blocks(n, MAX_GRID_YZ), (int) Math.min(batch, MAX_GRID_YZ));
+        Grid grid = Grid.of(1, 1).threads(TILE, TILE, 1).blocks(blocks(m, Integer.MAX_VALUE), blocks(n, MAX_GRID_YZ),
+                (int) Math.min(batch, MAX_GRID_YZ));
         device.launch(kernels.product("product<" + Kernels.type(y.dtype()) + ">"), grid, left, right, y, batch, m, n, k, transposeA ? 1 : 0,
                 transposeB ? 1 : 0);
         left.release();

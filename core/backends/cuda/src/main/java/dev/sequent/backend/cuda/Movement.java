@@ -71,8 +71,8 @@ final class Movement {
         } else if (isTransposition(space)) {
             transpose(Kernels.word(x.dtype()), source, target, space);
         } else {
-            device.launch(kernels.moving("copy<" + Kernels.word(x.dtype()) + ">"), device.grid(n, THREADS), new Address(source), new Address(target), n,
-                    space.argument(op));
+            device.launch(kernels.moving("copy<" + Kernels.word(x.dtype()) + ">"), device.grid(n, THREADS), new Address(source),
+                    new Address(target), n, space.argument(op));
         }
     }
 
@@ -86,8 +86,9 @@ final class Movement {
         long columns = s.dims()[rank - 1];
         long[] from = s.strides()[0];
         long[] to = s.strides()[1];
-        return from[rank - 2] == 1 && from[rank - 1] > 1 && to[rank - 1] == 1 && to[rank - 2] == columns && rows >= TILE_ROWS && columns >= TILE_ROWS
-                && rows <= MAX_GRID_YZ * TILE && (rank == 2 || s.dims()[0] <= MAX_GRID_YZ && to[0] == rows * columns);
+        return from[rank - 2] == 1 && from[rank - 1] > 1 && to[rank - 1] == 1 && to[rank - 2] == columns && rows >= TILE_ROWS
+                && columns >= TILE_ROWS && rows <= MAX_GRID_YZ * TILE
+                && (rank == 2 || s.dims()[0] <= MAX_GRID_YZ && to[0] == rows * columns);
     }
 
     private void transpose(String word, long source, long target, Space s) {
@@ -95,7 +96,8 @@ final class Movement {
         long rows = s.dims()[rank - 2];
         long columns = s.dims()[rank - 1];
         int batch = rank == 3 ? (int) s.dims()[0] : 1;
-        Grid grid = Grid.of(1, 1).threads(TILE, TILE_ROWS, 1).blocks((int) ((columns + TILE - 1) / TILE), (int) ((rows + TILE - 1) / TILE), batch);
+        Grid grid = Grid.of(1, 1).threads(TILE, TILE_ROWS, 1).blocks((int) ((columns + TILE - 1) / TILE), (int) ((rows + TILE - 1) / TILE),
+                batch);
         device.launch(kernels.moving("transpose<" + word + ">"), grid, new Address(source), new Address(target), rows, columns,
                 s.strides()[0][rank - 1], rank == 3 ? s.strides()[0][0] : 0L);
     }

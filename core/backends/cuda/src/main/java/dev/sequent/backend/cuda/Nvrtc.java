@@ -136,7 +136,8 @@ final class Nvrtc {
         }
         int status = (int) compile.invokeExact(program, options.size(), list);
         if (status != 0) {
-            check("compile " + source.name() + ".cu", status, new String(bytes(arena, program, logSize, log), StandardCharsets.UTF_8).replace("\0", "").strip());
+            check("compile " + source.name() + ".cu", status, new String(bytes(arena, program, logSize, log), StandardCharsets.UTF_8)
+                    .replace("\0", "").strip());
         }
         byte[] image = machineCode ? bytes(arena, program, cubinSize, cubin) : bytes(arena, program, ptxSize, ptx);
         Map<String, String> names = new LinkedHashMap<>();

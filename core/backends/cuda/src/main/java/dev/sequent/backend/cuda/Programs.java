@@ -101,7 +101,8 @@ final class Programs {
         modules.add(module);
         Map<String, Function> functions = new LinkedHashMap<>();
         for (String expression : source.functions()) {
-            functions.put(expression, new CudaFunction(device, expression, device.driver().function(module, image.names().get(expression))));
+            functions.put(expression, new CudaFunction(device, expression,
+                    device.driver().function(module, image.names().get(expression))));
         }
         return Map.copyOf(functions);
     }

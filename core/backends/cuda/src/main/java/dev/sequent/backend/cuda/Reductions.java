@@ -9,8 +9,8 @@ import dev.sequent.type.ShapeException;
 import java.util.Arrays;
 
 /**
- * Reductions, positions of extremes and cumulative reductions on one device. How the work is split depends on shapes, layouts and the device alone, so
- * the same operands give the same bits. Called with the device's lock.
+ * Reductions, positions of extremes and cumulative reductions on one device. How the work is split depends on shapes, layouts and the
+ * device alone, so the same operands give the same bits. Called with the device's lock.
  */
 final class Reductions {
     private static final int THREADS = 256;
@@ -52,7 +52,8 @@ final class Reductions {
         long outputs = y.size();
         boolean besides = outputs >= WARP && kept.strides()[0][kept.rank() - 1] == 1 && inner.strides()[0][inner.rank() - 1] != 1;
         boolean byThread = length <= SHORT || besides;
-        long busy = (long) device.limits().multiprocessors() * (byThread ? THREADS_PER_MULTIPROCESSOR : THREADS_PER_MULTIPROCESSOR / THREADS);
+        long busy = (long) device.limits().multiprocessors() * (byThread ? THREADS_PER_MULTIPROCESSOR
+                : THREADS_PER_MULTIPROCESSOR / THREADS);
         long least = byThread ? PER_THREAD : PER_BLOCK;
         long parts = Math.max(1, Math.min((busy + outputs - 1) / outputs, length / least));
         long chunk = Math.max(1, (length + parts - 1) / parts);
@@ -64,12 +65,12 @@ final class Reductions {
             return;
         }
         try (CudaScratch partial = device.scratch(op.name(), outputs * parts * Kernels.accumulatorBytes(x.dtype()))) {
-            device.launch(kernels.of(kernel + "_partly", x.dtype()), grid(outputs * parts, byThread), op.ordinal(), x, partial, outputs, length, chunk,
-                    axes);
+            device.launch(kernels.of(kernel + "_partly", x.dtype()), grid(outputs * parts, byThread), op.ordinal(), x, partial, outputs,
+                    length, chunk, axes);
             boolean restByThread = outputs >= WARP;
             long[] rest = axes(op, Space.of(new long[] {outputs}, new long[] {1}), Space.of(new long[] {parts}, new long[] {outputs}));
-            device.launch(kernels.of(restByThread ? "reduce_by_thread_rest" : "reduce_by_block_rest", x.dtype()), grid(outputs, restByThread),
-                    op.ordinal(), partial, y, outputs, parts, parts, rest);
+            device.launch(kernels.of(restByThread ? "reduce_by_thread_rest" : "reduce_by_block_rest", x.dtype()),
+                    grid(outputs, restByThread), op.ordinal(), partial, y, outputs, parts, parts, rest);
         }
     }
 
@@ -114,8 +115,8 @@ final class Reductions {
         long lines = length == 0 ? 0 : x.size() / length;
         long inner = y.shape().strides()[axis];
         boolean byThread = inner >= WARP || length <= WARP;
-        device.launch(kernels.of(byThread ? "scan_by_thread" : "scan_by_block", x.dtype()), grid(lines, byThread), op.ordinal(), x, y, lines, length,
-                x.strides()[axis], inner, reverse ? 1 : 0, lines(x, axis).argument("scan"));
+        device.launch(kernels.of(byThread ? "scan_by_thread" : "scan_by_block", x.dtype()), grid(lines, byThread), op.ordinal(), x, y,
+                lines, length, x.strides()[axis], inner, reverse ? 1 : 0, lines(x, axis).argument("scan"));
         return y;
     }
 

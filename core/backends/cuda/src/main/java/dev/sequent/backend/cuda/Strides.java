@@ -91,7 +91,10 @@ final class Strides {
         return Arrays.copyOf(result, n);
     }
 
-    /** Sizes and, per operand, strides, with axes of size 1 dropped and neighbours joined along which every operand moves evenly. At least one axis. */
+    /**
+     * Sizes and, per operand, strides, with axes of size 1 dropped and neighbours joined along which every operand moves evenly. At least
+     * one axis.
+     */
     record Space(long[] dims, long[][] strides) {
         static Space of(long[] dims, long[]... strides) {
             long[] d = new long[Math.max(1, dims.length)];
@@ -152,7 +155,8 @@ final class Strides {
         /** The struct Space of strided.cuh. */
         long[] argument(String op) {
             if (dims.length > MAX_RANK) {
-                throw new BackendException(op, "operands whose layout has at most " + MAX_RANK + " separate axes on a GPU", dims.length + " axes");
+                throw new BackendException(op, "operands whose layout has at most " + MAX_RANK + " separate axes on a GPU",
+                        dims.length + " axes");
             }
             long[] words = new long[1 + MAX_RANK * (1 + strides.length)];
             words[0] = dims.length;

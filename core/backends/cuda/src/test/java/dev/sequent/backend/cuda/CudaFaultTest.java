@@ -49,7 +49,8 @@ class CudaFaultTest {
             assertThatThrownBy(() -> megabytes(backend, 40)).isInstanceOf(OutOfDeviceMemoryException.class)
                     .hasMessageContaining("[full]").hasMessageContaining(Long.toString(40 * MIB)).hasMessageContaining("by 1 tensors");
             w.keep(megabytes(backend, 8));
-            w.expect(HostTensor.vector(DType.F32, Math.E), w.backend().unary(UnaryOp.EXP, w.keep(w.backend().slice(x, new long[1], new long[] {1}))));
+            w.expect(HostTensor.vector(DType.F32, Math.E), w.backend()
+                    .unary(UnaryOp.EXP, w.keep(w.backend().slice(x, new long[1], new long[] {1}))));
         }
     }
 
@@ -106,7 +107,10 @@ class CudaFaultTest {
         assertThat(cuda.count("streams")).isEqualTo(streams);
     }
 
-    /** A crash inside a kernel is not forgotten: the call that finds it says so, and so does every later one; releasing and closing still work. */
+    /**
+     * A crash inside a kernel is not forgotten: the call that finds it says so, and so does every later one; releasing and closing still
+     * work.
+     */
     @Test
     void aLostDeviceSaysSo() {
         CudaBackend backend = EmulatedDevice.backend();
@@ -118,7 +122,8 @@ class CudaFaultTest {
             assertThat(e.isSticky()).isTrue();
             assertThat(e.code()).isEqualTo(700);
             assertThat(e.error()).isEqualTo("CUDA_ERROR_ILLEGAL_ADDRESS");
-            assertThat(e).hasMessageContaining("[cu").hasMessageContaining("illegal memory access").hasMessageContaining("stays with the process");
+            assertThat(e).hasMessageContaining("[cu").hasMessageContaining("illegal memory access")
+                    .hasMessageContaining("stays with the process");
         });
         assertThatThrownBy(() -> backend.unary(UnaryOp.EXP, x)).isInstanceOf(BackendException.class).hasMessageContaining("[EXP]")
                 .hasMessageContaining("made unusable").hasMessageContaining("CUDA_ERROR_ILLEGAL_ADDRESS");

@@ -117,7 +117,8 @@ class CudaGraphTest {
     @Test
     void whatCannotBeRecordedIsRefusedAndTheDeviceGoesOn() {
         TensorHandle x = upload(input(1));
-        assertThatThrownBy(() -> backend.capture(0, () -> HostTensor.download(backend, x))).isInstanceOf(BackendException.class).hasMessageContaining("[download]");
+        assertThatThrownBy(() -> backend.capture(0, () -> HostTensor.download(backend, x))).isInstanceOf(BackendException.class)
+                .hasMessageContaining("[download]");
         assertThatThrownBy(() -> backend.capture(0, () -> backend.synchronize(0))).hasMessageContaining("[synchronize]");
         assertThatThrownBy(() -> backend.capture(0, () -> backend.capture(0, () -> {}))).hasMessageContaining("[capture]");
         assertThatThrownBy(() -> backend.capture(0, () -> {

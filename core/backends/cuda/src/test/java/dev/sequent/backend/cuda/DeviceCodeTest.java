@@ -30,7 +30,8 @@ import org.junit.jupiter.api.io.TempDir;
 class DeviceCodeTest {
     private static final Source AXPY = Source.of("axpy", """
             #include "sequent.cuh"
-            template <class T> __global__ void axpy(const T* x, T* y, i64 n, float a, double b, i32 c, Values<i64, 3> d, Values<const T*, 2> more) {
+            template <class T> __global__ void axpy(const T* x, T* y, i64 n, float a, double b, i32 c, Values<i64, 3> d,
+                    Values<const T*, 2> more) {
                 for (i64 i = grid_thread(); i < n; i += grid_threads()) {
                     float sum = a * to_float(x[i]) + (float) b + c + d.at[0] + d.at[1] + d.at[2];
                     if (more.at[0]) sum += to_float(more.at[0][i]);
@@ -65,7 +66,8 @@ class DeviceCodeTest {
                 HostTensor x = HostTensor.floats(Shape.of(1001), dtype, i -> i % 16);
                 TensorHandle given = w.upload(x);
                 TensorHandle y = w.keep(code.allocate(x.shape(), dtype, 0));
-                code.launch(axpy, Grid.covering(1001, 128), given, y, 1001L, 2f, 0.5, 4, new long[] {1, 2, 3}, new TensorHandle[] {given, null});
+                code.launch(axpy, Grid.covering(1001, 128), given, y, 1001L, 2f, 0.5, 4, new long[] {1, 2, 3},
+                        new TensorHandle[] {given, null});
                 w.expect(HostTensor.floats(x.shape(), dtype, i -> 3 * x.number(i) + 10.5), w.backend().share(y));
             }
             assertThat(code.limits(0).isAtLeast(8, 0)).isTrue();
@@ -80,20 +82,26 @@ class DeviceCodeTest {
             TensorHandle x = w.upload(HostTensor.vector(DType.F32, 1, 2, 3));
             TensorHandle[] none = new TensorHandle[2];
             Object[] good = {x, x, 3L, 2f, 0.5, 4, new long[3], none};
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x)).isInstanceOf(BackendException.class).hasMessageContaining("8 arguments");
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3, 2f, 0.5, 4, new long[3], none)).hasMessageContaining("argument 2 of 8 bytes");
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3L, 2f, 0.5, 4, new long[4], none)).hasMessageContaining("argument 6 of 24 bytes");
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3L, 2f, 0.5, 4, "text", none)).hasMessageContaining("java.lang.String");
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x)).isInstanceOf(BackendException.class)
+                    .hasMessageContaining("8 arguments");
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3, 2f, 0.5, 4, new long[3], none))
+                    .hasMessageContaining("argument 2 of 8 bytes");
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3L, 2f, 0.5, 4, new long[4], none))
+                    .hasMessageContaining("argument 6 of 24 bytes");
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), x, x, 3L, 2f, 0.5, 4, "text", none))
+                    .hasMessageContaining("java.lang.String");
             assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 2000), good)).hasMessageContaining("1024 threads");
             assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32).blocks(1, 70_000, 1), good)).hasMessageContaining("65535");
             assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32).shared(1 << 20), good)).hasMessageContaining("shared");
             TensorHandle gone = code.full(Shape.of(3), DType.F32, 0, 0);
             code.release(gone);
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), gone, x, 3L, 2f, 0.5, 4, new long[3], none)).isInstanceOf(ReleasedTensorException.class);
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), gone, x, 3L, 2f, 0.5, 4, new long[3], none))
+                    .isInstanceOf(ReleasedTensorException.class);
             Scratch scratch = code.scratch(100, 0);
             scratch.close();
             scratch.close();
-            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), scratch, x, 3L, 2f, 0.5, 4, new long[3], none)).isInstanceOf(ReleasedTensorException.class);
+            assertThatThrownBy(() -> code.launch(axpy, Grid.of(1, 32), scratch, x, 3L, 2f, 0.5, 4, new long[3], none))
+                    .isInstanceOf(ReleasedTensorException.class);
             code.launch(axpy, Grid.of(0, 32), good);
             w.expect(HostTensor.vector(DType.F32, 1, 2, 3), code.share(x));
         }

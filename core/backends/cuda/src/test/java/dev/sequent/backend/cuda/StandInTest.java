@@ -105,7 +105,8 @@ class StandInTest {
         for (int order = 0; order < ORDERS; order++) {
             int given = order;
             cuda.reset();
-            assertThatThrownBy(() -> run(stuck, "stuck", given, 1, 64)).isInstanceOf(CudaException.class).hasMessageContaining("CUDA_ERROR_LAUNCH_FAILED");
+            assertThatThrownBy(() -> run(stuck, "stuck", given, 1, 64)).isInstanceOf(CudaException.class)
+                    .hasMessageContaining("CUDA_ERROR_LAUNCH_FAILED");
         }
     }
 
@@ -121,7 +122,8 @@ class StandInTest {
 
     @Test
     void aWriteBehindTheEndIsReported() {
-        Source wild = Source.of("wild", "__global__ void wild(const float* x, float* y) { y[768 + threadIdx.x] = x[threadIdx.x]; }", "wild");
+        Source wild = Source.of("wild", "__global__ void wild(const float* x, float* y) { y[768 + threadIdx.x] = x[threadIdx.x]; }",
+                "wild");
         try (CudaBackend code = EmulatedDevice.backend("reuse", "false")) {
             TensorHandle x = code.full(Shape.of(768), DType.F32, 1, 0);
             TensorHandle y = code.full(Shape.of(768), DType.F32, 0, 0);

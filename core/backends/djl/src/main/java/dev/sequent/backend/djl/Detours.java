@@ -24,8 +24,10 @@ final class Detours {
 
     static List<Detour> all() {
         List<Detour> all = new ArrayList<>();
-        all.add(new Detour("every operation", Set.of(DType.BF16), REFUSED, "DJL cannot name the type, and trying to convert to it ends the process"));
-        all.add(new Detour("randomUniform", Types.SUPPORTED, HOST, "PyTorch's generator is another one than ours, and DJL has no bit operations"));
+        all.add(new Detour("every operation", Set.of(DType.BF16), REFUSED,
+                "DJL cannot name the type, and trying to convert to it ends the process"));
+        all.add(new Detour("randomUniform", Types.SUPPORTED, HOST,
+                "PyTorch's generator is another one than ours, and DJL has no bit operations"));
         all.add(unary(UnaryOp.SIGN, FLOATS, COMPOSED, "PyTorch's sign of NaN is 0: a choice by x == x"));
         all.add(unary(UnaryOp.SQRT, SINGLE, COMPOSED, "MKL's F32 root is not always the nearest number: the root in F64, rounded"));
         all.add(unary(UnaryOp.SQRT, DOUBLE, HOST, "MKL's F64 root is not always the nearest number"));
@@ -38,11 +40,13 @@ final class Detours {
         all.add(unary(UnaryOp.SILU, FLOATS, COMPOSED, "missing: x sigmoid(x)"));
         all.add(unary(UnaryOp.GELU, FLOATS, COMPOSED, "PyTorch's F32 function of infinity is NaN: x (1 + erf(x / sqrt 2)) / 2"));
         all.add(unary(UnaryOp.GELU_TANH, FLOATS, COMPOSED, "missing: its formula"));
-        all.add(new Detour("binary " + BinaryOp.MOD, FLOATS, COMPOSED, "PyTorch's remainder by an infinity is not NaN: a - b floor(a / b)"));
+        all.add(new Detour("binary " + BinaryOp.MOD, FLOATS, COMPOSED,
+                "PyTorch's remainder by an infinity is not NaN: a - b floor(a / b)"));
         all.add(new Detour("binary " + BinaryOp.DIV, INTEGERS, HOST, "PyTorch divides integers as floats"));
         all.add(new Detour("binary " + BinaryOp.MOD, INTEGERS, HOST, "PyTorch fails for a divisor of 0"));
         all.add(new Detour("binary " + BinaryOp.POW, INTEGERS, HOST, "PyTorch fails for negative exponents"));
-        all.add(new Detour("reduce " + ReduceOp.SUM, FLOATS, COMPOSED, "of a whole tensor only: in runs of fixed length, so that the number of threads changes no bit"));
+        all.add(new Detour("reduce " + ReduceOp.SUM, FLOATS, COMPOSED,
+                "of a whole tensor only: in runs of fixed length, so that the number of threads changes no bit"));
         for (ReduceOp op : new ReduceOp[] {ReduceOp.PROD, ReduceOp.MAX, ReduceOp.MIN}) {
             all.add(new Detour("reduce " + op, Types.SUPPORTED, COMPOSED, "along several axes: one axis after the other"));
         }

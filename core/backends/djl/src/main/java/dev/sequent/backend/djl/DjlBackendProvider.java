@@ -11,8 +11,8 @@ import java.util.Map;
  *
  * <p>Options:
  * <ul>
- * <li>{@code threads}: threads of one operation. PyTorch has one number for the whole process: the last backend to be opened with this option
- *     decides, and threads that have worked with PyTorch before may keep theirs. By default it is left alone
+ * <li>{@code threads}: threads of one operation. PyTorch has one number for the whole process: the last backend to be opened with this
+ * option decides, and threads that have worked with PyTorch before may keep theirs. By default it is left alone
  * <li>{@code memoryLimit}: most bytes that tensors may take on each device; nine tenths of the machine's or container's memory by default
  * <li>{@code download}: {@code true} lets DJL fetch native libraries that are not on the class path; {@code false} by default, so that
  *     nothing is fetched behind the caller's back, unless the environment variable {@code DJL_OFFLINE} is {@code false}
@@ -25,9 +25,10 @@ public final class DjlBackendProvider implements BackendProvider {
     public static final String NAME = "djl";
 
     /** What to do when natives are missing or broken. */
-    static final String REMEDY = "put ai.djl.pytorch:pytorch-jni:2.7.1-0.35.1 and ai.djl.pytorch:pytorch-native-cpu:2.7.1 with the classifier of this "
-            + "platform (linux-x86_64, linux-aarch64, osx-aarch64, win-x86_64) on the class path, and see that the folder of ENGINE_CACHE_DIR "
-            + "(default ~/.djl.ai) can be written and holds no half-unpacked files";
+    static final String REMEDY =
+            "put ai.djl.pytorch:pytorch-jni:2.7.1-0.35.1 and ai.djl.pytorch:pytorch-native-cpu:2.7.1 with the classifier of this "
+            + "platform (linux-x86_64, linux-aarch64, osx-aarch64, win-x86_64) on the class path, and see that the folder of "
+            + "ENGINE_CACHE_DIR (default ~/.djl.ai) can be written and holds no half-unpacked files";
 
     private static final int PRIORITY = 20;
     private static final String ENGINE = "pytorch-engine.properties";

@@ -23,7 +23,9 @@ final class Elementwise {
         return dtype == DType.F16 ? DType.F32 : dtype;
     }
 
-    /** Whether DJL's function is less accurate than the contract wants and nothing that it has would repair it: MKL's root and erf in F64. */
+    /**
+     * Whether DJL's function is less accurate than the contract wants and nothing that it has would repair it: MKL's root and erf in F64.
+     */
     static boolean isInaccurate(UnaryOp op, DType dtype) {
         return dtype == DType.F64 && (op == UnaryOp.SQRT || op == UnaryOp.ERF);
     }

@@ -71,10 +71,12 @@ final class HostLoops {
     }
 
     /** Integer {@code op(a, b)}; an operand of one element stands for a scalar. */
-    static void integers(BinaryOp op, DType dtype, MemorySegment a, boolean scalarA, MemorySegment b, boolean scalarB, MemorySegment y, long n) {
+    static void integers(BinaryOp op, DType dtype, MemorySegment a, boolean scalarA, MemorySegment b, boolean scalarB, MemorySegment y,
+            long n) {
         for (long i = 0; i < n; i++) {
             if (dtype == DType.I64) {
-                y.set(LONG, i * Long.BYTES, op.applyInteger(a.get(LONG, scalarA ? 0 : i * Long.BYTES), b.get(LONG, scalarB ? 0 : i * Long.BYTES)));
+                y.set(LONG, i * Long.BYTES, op.applyInteger(a.get(LONG, scalarA ? 0 : i * Long.BYTES),
+                        b.get(LONG, scalarB ? 0 : i * Long.BYTES)));
             } else {
                 long left = a.get(INT, scalarA ? 0 : i * Integer.BYTES);
                 y.set(INT, i * Integer.BYTES, (int) op.applyInteger(left, b.get(INT, scalarB ? 0 : i * Integer.BYTES)));
@@ -88,7 +90,8 @@ final class HostLoops {
      *
      * @param each whether the index has an element for every element of source, or one for every k
      */
-    static void add(Call c, DType dtype, MemorySegment y, long rows, MemorySegment index, boolean each, MemorySegment source, long[] sizes) {
+    static void add(Call c, DType dtype, MemorySegment y, long rows, MemorySegment index, boolean each, MemorySegment source,
+            long[] sizes) {
         long outer = sizes[0];
         long length = sizes[1];
         long inner = sizes[2];

@@ -25,7 +25,8 @@ final class Reductions {
     static PtNDArray reduce(Call c, ReduceOp op, PtNDArray x, Shape shape, int[] axes) {
         if (op == ReduceOp.SUM) {
             boolean isWhole = IntStream.range(0, shape.rank()).allMatch(a -> shape.dim(a) == 1 || IntStream.of(axes).anyMatch(i -> i == a));
-            return isWhole && shape.size() > 2 * RUN ? sumOfAll(c, x, shape) : JniUtils.sum(x, IntStream.of(axes).asLongStream().toArray(), true);
+            return isWhole && shape.size() > 2 * RUN ? sumOfAll(c, x, shape)
+                    : JniUtils.sum(x, IntStream.of(axes).asLongStream().toArray(), true);
         }
         PtNDArray y = x;
         for (int i = axes.length - 1; i >= 0; i--) {

@@ -19,8 +19,8 @@ final class Strides {
     }
 
     /**
-     * Strides of the view that PyTorch's {@code reshape} makes, or null when it copies. Axes of the old shape are joined to chunks of evenly
-     * spaced elements; every chunk has to consist of whole axes of the new shape.
+     * Strides of the view that PyTorch's {@code reshape} makes, or null when it copies. Axes of the old shape are joined to chunks of
+     * evenly spaced elements; every chunk has to consist of whole axes of the new shape.
      */
     static long[] reshape(Shape from, long[] strides, Shape to) {
         if (from.size() <= 1 || isDense(from, strides)) {

@@ -1,8 +1,8 @@
 package dev.sequent.backend.djl;
 
 /**
- * The k best of n keys: greatest first, equal ones by ascending index. A heap keeps the best so far with the worst of them on top. Used by one
- * thread.
+ * The k best of n keys: greatest first, equal ones by ascending index. A heap keeps the best so far with the worst of them on top. Used by
+ * one thread.
  */
 final class TopRows {
     private final long[] keys;

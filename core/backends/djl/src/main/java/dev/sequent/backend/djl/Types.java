@@ -24,7 +24,8 @@ final class Types {
             case I64 -> DataType.INT64;
             case I32 -> DataType.INT32;
             case BOOL -> DataType.BOOLEAN;
-            case BF16 -> throw new DTypeException(op, "an element type among " + SUPPORTED + " (DJL's PyTorch engine has no BF16)", dtype.toString());
+            case BF16 -> throw new DTypeException(op, "an element type among " + SUPPORTED + " (DJL's PyTorch engine has no BF16)",
+                    dtype.toString());
         };
     }
 

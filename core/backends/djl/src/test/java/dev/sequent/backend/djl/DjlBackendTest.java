@@ -169,8 +169,10 @@ class DjlBackendTest {
             TensorHandle x = b.full(Shape.of(2, 3), DType.F32, 1, 0);
             TensorHandle index = b.full(Shape.of(1, 3), DType.I32, 7, 0);
             TensorHandle one = b.full(Shape.of(4), DType.F32, 7, 0);
-            Map<String, Consumer<Backend>> uses = Map.of("gather", it -> it.gather(x, 0, index), "ADD", it -> it.binary(BinaryOp.ADD, x, one));
-            uses.forEach((name, use) -> assertThatThrownBy(() -> use.accept(b)).isInstanceOf(BackendException.class).hasMessageContaining("[" + name));
+            Map<String, Consumer<Backend>> uses = Map.of("gather", it -> it.gather(x, 0, index), "ADD",
+                    it -> it.binary(BinaryOp.ADD, x, one));
+            uses.forEach((name, use) -> assertThatThrownBy(() -> use.accept(b)).isInstanceOf(BackendException.class)
+                    .hasMessageContaining("[" + name));
             assertThat(b.memory(0).liveHandles()).isEqualTo(3);
             assertThat(b.memory(0).liveBytes()).isEqualTo(24 + 12 + 16);
         }

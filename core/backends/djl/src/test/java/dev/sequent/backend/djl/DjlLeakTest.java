@@ -31,8 +31,8 @@ class DjlLeakTest {
     private static final int STEPS = 200;
     /**
      * How much the process may grow from step 60 to step 200: room for the compiler's and the garbage collector's own memory. A step makes
-     * thousands of arrays of 32 KiB and more; one that no manager knows of, left behind by an operation that runs ten times a step, would be
-     * 44 MiB. Arrays that a manager knows of are counted one by one.
+     * thousands of arrays of 32 KiB and more; one that no manager knows of, left behind by an operation that runs ten times a step, would
+     * be 44 MiB. Arrays that a manager knows of are counted one by one.
      */
     private static final long TOLERANCE = 32L << 20;
 

@@ -8,7 +8,10 @@ import dev.sequent.type.DType;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Ten training steps of a hybrid on the CUDA backend, whose kernels run on the CPU here, give the reference's losses; see {@link EmulatedCuda}. */
+/**
+ * Ten training steps of a hybrid on the CUDA backend, whose kernels run on the CPU here, give the reference's losses; see
+ * {@link EmulatedCuda}.
+ */
 class CudaLossesTest {
     /** Largest difference of a loss in F32, in percent: rounding, which AdamW may amplify by a few times. */
     private static final double PERCENT = 1e-3;

@@ -23,7 +23,10 @@ import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.Example;
 
-/** State-space and attention mixers obey the laws of mixers on the CUDA backend, whose kernels run on the CPU here; see {@link EmulatedCuda}. */
+/**
+ * State-space and attention mixers obey the laws of mixers on the CUDA backend, whose kernels run on the CPU here; see
+ * {@link EmulatedCuda}.
+ */
 class CudaMixerLawsTest extends MixerGradientLaws {
     private static final int FIRST = 70;
     private static final int SECOND = 131;
@@ -31,7 +34,8 @@ class CudaMixerLawsTest extends MixerGradientLaws {
     @Override
     protected List<Subject> subjects() {
         AttentionConfig attention = new AttentionConfig(4, 2, 6, 500, 0.67, true, true, 1e-6, 5, 0, 0.3);
-        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3, false), new Subject("mamba", MambaConfig.defaults().withStates(4), 5),
+        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3, false),
+                new Subject("mamba", MambaConfig.defaults().withStates(4), 5),
                 new Subject("mamba2", Mamba2Config.defaults().withStates(4).withHeads(5, 1), 5), new Subject("attention", attention, 5));
     }
 

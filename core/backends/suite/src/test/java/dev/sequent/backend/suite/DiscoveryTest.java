@@ -23,14 +23,16 @@ class DiscoveryTest {
     void explainHasAColumnForEach() {
         String table = Backends.explain();
         assertThat(table).containsPattern("cpu:0 .*djl:0 .*nd4j:0 .*reference:0").containsPattern("(?m)^  BF16 .* refused ")
-                .contains("every operation of BF16, refused").containsPattern("SelectiveScan +selective-scan/\\w+ +decomposition +decomposition +decomposition")
+                .contains("every operation of BF16, refused")
+                .containsPattern("SelectiveScan +selective-scan/\\w+ +decomposition +decomposition +decomposition")
                 .doesNotContain("could not be opened").doesNotContain("a part of this table failed");
         System.out.println(table);
     }
 
     @Test
     void anUnknownNameListsTheKnownOnesWithWhatTheyFound() {
-        assertThatThrownBy(() -> Backends.openBackend("pytorch")).isInstanceOf(BackendException.class).hasMessageContaining("cpu: AVAILABLE")
+        assertThatThrownBy(() -> Backends.openBackend("pytorch")).isInstanceOf(BackendException.class)
+                .hasMessageContaining("cpu: AVAILABLE")
                 .hasMessageContaining("djl: AVAILABLE").hasMessageContaining("nd4j: AVAILABLE").hasMessageContaining("\"pytorch\"");
     }
 }

@@ -27,20 +27,25 @@ class EnginesArchitectureTest {
     @ArchTest
     static void backendsSeeNothingAboveThem(JavaClasses classes) {
         classes().that().resideInAnyPackage(ROOT + "backend.djl", ROOT + "backend.nd4j").should().onlyDependOnClassesThat()
-                .resideInAnyPackage("java..", "com.sun.management..", "ai.djl..", "org.nd4j..", "org.bytedeco..", ROOT + "type", ROOT + "op", ROOT + "spi",
+                .resideInAnyPackage("java..", "com.sun.management..", "ai.djl..", "org.nd4j..", "org.bytedeco..", ROOT + "type",
+                ROOT + "op", ROOT + "spi",
                         ROOT + "backend.djl", ROOT + "backend.nd4j").check(classes);
-        noClasses().that().resideInAPackage(ROOT + "backend.djl").should().dependOnClassesThat().resideInAPackage(ROOT + "backend.nd4j").check(classes);
-        noClasses().that().resideInAPackage(ROOT + "backend.nd4j").should().dependOnClassesThat().resideInAPackage(ROOT + "backend.djl").check(classes);
+        noClasses().that().resideInAPackage(ROOT + "backend.djl").should().dependOnClassesThat().resideInAPackage(ROOT + "backend.nd4j")
+                .check(classes);
+        noClasses().that().resideInAPackage(ROOT + "backend.nd4j").should().dependOnClassesThat().resideInAPackage(ROOT + "backend.djl")
+                .check(classes);
     }
 
     @ArchTest
     static void thereIsNoMutableStateOfTheProcess(JavaClasses classes) {
-        fields().that().areDeclaredInClassesThat().resideInAPackage(ROOT + "backend..").and().areStatic().should(haveModifier(FINAL)).check(classes);
+        fields().that().areDeclaredInClassesThat().resideInAPackage(ROOT + "backend..").and().areStatic().should(haveModifier(FINAL))
+                .check(classes);
     }
 
     @ArchTest
     static void backendsDoNotPrint(JavaClasses classes) {
-        noClasses().that().resideInAPackage(ROOT + "backend..").should().accessField(System.class, "out").orShould().accessField(System.class, "err")
+        noClasses().that().resideInAPackage(ROOT + "backend..").should().accessField(System.class, "out").orShould()
+                .accessField(System.class, "err")
                 .check(classes);
     }
 }

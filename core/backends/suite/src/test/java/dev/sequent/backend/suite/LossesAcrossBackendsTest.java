@@ -47,8 +47,8 @@ class LossesAcrossBackendsTest {
     /** Backends without which the comparison would be worth nothing. */
     private static final Set<String> REQUIRED = Set.of("reference", "cpu", "nd4j", "djl");
     /**
-     * Largest relative difference of a loss from the reference backend's. Rounding (2^-24 in F32, 2^-53 in F64) grows by the length of sums, and
-     * by the steps of AdamW, which divide gradients by their own size.
+     * Largest relative difference of a loss from the reference backend's. Rounding (2^-24 in F32, 2^-53 in F64) grows by the length of
+     * sums, and by the steps of AdamW, which divide gradients by their own size.
      */
     private static final Map<DType, Double> TOLERANCE = Map.of(DType.F32, 5e-6, DType.F64, 1e-13);
 
@@ -107,9 +107,11 @@ class LossesAcrossBackendsTest {
 
     @Test
     void tenStepsGiveTheSameLosses() {
-        StringBuilder table = new StringBuilder("| model | dtype | backend | step 1 | step 2 | step 5 | step 10 | largest difference |\n|---|---|---|---|---|---|---|---|\n");
+        StringBuilder table = new StringBuilder("| model | dtype | backend | step 1 | step 2 | step 5 | step 10 | largest difference |\n"
+                + "|---|---|---|---|---|---|---|---|\n");
         for (DType dtype : List.of(DType.F32, DType.F64)) {
-            List<String> backends = Backends.providers().stream().filter(p -> takesPart(p, dtype)).map(BackendProvider::name).sorted().toList();
+            List<String> backends = Backends.providers().stream().filter(p -> takesPart(p, dtype)).map(BackendProvider::name).sorted()
+                    .toList();
             assertThat(backends).containsAll(REQUIRED);
             families().forEach((family, pattern) -> {
                 List<Double> expected = losses("reference", dtype, pattern);
@@ -131,7 +133,7 @@ class LossesAcrossBackendsTest {
     }
 
     private static String row(String family, DType dtype, String backend, List<Double> losses, double worst) {
-        return String.format(Locale.ROOT, "| %s | %s | %s | %.7f | %.7f | %.7f | %.7f | %.1e |%n", family, dtype, backend, losses.get(0), losses.get(1), losses.get(4),
-                losses.get(STEPS - 1), worst);
+        return String.format(Locale.ROOT, "| %s | %s | %s | %.7f | %.7f | %.7f | %.7f | %.1e |%n", family, dtype, backend, losses.get(0),
+                losses.get(1), losses.get(4), losses.get(STEPS - 1), worst);
     }
 }

@@ -30,8 +30,9 @@ class ProgramsOnBackendsTest {
     void aModelIsTrainedAndContinuesAText(String backend) throws IOException {
         Path text = Files.writeString(directory.resolve("text.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(40));
         Path out = directory.resolve("runs");
-        run(new Train(), "--backend", backend, "--model", "hybrid", "--text", text.toString(), "--out", out.toString(), "--width", "16", "--layers", "3",
-                "--heads", "2", "--state-size", "4", "--context", "16", "--batch", "2", "--steps", "4", "--eval-every", "2", "--sample-tokens", "4");
+        run(new Train(), "--backend", backend, "--model", "hybrid", "--text", text.toString(), "--out", out.toString(), "--width", "16",
+                "--layers", "3", "--heads", "2", "--state-size", "4", "--context", "16", "--batch", "2", "--steps", "4", "--eval-every",
+                "2", "--sample-tokens", "4");
         assertThat(out.resolve("comparison.md")).content().contains("hybrid");
         run(new Generate(), "--backend", backend, "--model", out.resolve("hybrid").toString(), "--prompt", "the ", "--tokens", "5");
     }

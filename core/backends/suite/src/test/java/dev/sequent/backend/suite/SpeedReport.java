@@ -31,9 +31,9 @@ import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 
 /**
- * The two tables of speed in {@code docs/backends.md}: what an operation on next to no data costs, and how fast models train. It checks nothing and its
- * name keeps it out of the build: {@code mvn -pl core/backends/suite -am test -Dtest=SpeedReport}, with {@code -DargLine=-Dsequent.report=mamba,djl}
- * for some of it.
+ * The two tables of speed in {@code docs/backends.md}: what an operation on next to no data costs, and how fast models train. It checks
+ * nothing and its name keeps it out of the build: {@code mvn -pl core/backends/suite -am test -Dtest=SpeedReport}, with
+ * {@code -DargLine=-Dsequent.report=mamba,djl} for some of it.
  */
 class SpeedReport {
     private static final List<String> BACKENDS = List.of("cpu", "djl", "nd4j");
@@ -98,7 +98,8 @@ class SpeedReport {
     void trainingSpeed() {
         System.out.println("training tokens per second: width 128, 4 layers, 4 x 256 tokens a step, F32");
         MlpConfig mlp = MlpConfig.gated(WIDTH * 8 / 3);
-        Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(MambaConfig.defaults()), 'A', new LayerSpec(AttentionConfig.of(4), mlp));
+        Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(MambaConfig.defaults()), 'A',
+                new LayerSpec(AttentionConfig.of(4), mlp));
         Map<String, String> models = new LinkedHashMap<>();
         models.put("transformer", "AAAA");
         models.put("mamba", "MMMM");

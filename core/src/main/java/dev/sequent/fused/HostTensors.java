@@ -2,6 +2,7 @@ package dev.sequent.fused;
 
 import dev.sequent.spi.HostMemory;
 import dev.sequent.spi.HostMemory.View;
+import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Parallel;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
@@ -40,6 +41,16 @@ public final class HostTensors {
     /** The backend's thread pool. */
     public Parallel parallel() {
         return memory.parallel();
+    }
+
+    /** To what the operands of F32 matrix products inside kernels may be rounded, F32 or BF16: {@link HostMemory#products()}. */
+    public DType products() {
+        return memory.products();
+    }
+
+    /** The provider of matrix products, to be called from tasks of {@link #parallel()} too; empty where there is none. */
+    public Optional<MatmulProvider.Matmul> matmulProvider() {
+        return memory.matmulProvider();
     }
 
     /** Why a kernel for rows of F32 cannot work on a tensor; empty when it can. */

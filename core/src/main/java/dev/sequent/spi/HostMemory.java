@@ -3,6 +3,7 @@ package dev.sequent.spi;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 
 /**
  * Capability of a backend whose tensors lie in this process's native memory: what a fused CPU kernel needs. Thread-safe.
@@ -10,6 +11,22 @@ import java.lang.foreign.MemorySegment;
 public interface HostMemory {
     /** The backend's thread pool. */
     Parallel parallel();
+
+    /**
+     * To what the operands of F32 matrix products may be rounded: F32, so that they are not, or BF16, with F32 sums. Kernels that contain
+     * matrix products follow it.
+     */
+    default DType products() {
+        return DType.F32;
+    }
+
+    /**
+     * The opened provider of matrix products, empty where the backend uses its own. Kernels may call it from tasks of {@link #parallel()};
+     * it is closed with the backend.
+     */
+    default Optional<MatmulProvider.Matmul> matmulProvider() {
+        return Optional.empty();
+    }
 
     /**
      * The memory of a handle's elements with its layout. Valid until the handle is released.

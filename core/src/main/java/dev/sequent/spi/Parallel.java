@@ -10,6 +10,11 @@ public interface Parallel {
     /** Number of threads that a loop can use, the caller included. */
     int threads();
 
+    /** Whether the calling thread is inside a task of this pool, so that a loop which it starts runs in this thread alone. */
+    default boolean insideTask() {
+        return false;
+    }
+
     /**
      * Runs {@code body} for every task in {@code [0, tasks)} and returns when all are done. Tasks are handed out dynamically, in
      * ascending order. An exception thrown by a task is rethrown here after the other running tasks have ended.

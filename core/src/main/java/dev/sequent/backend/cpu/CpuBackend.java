@@ -35,6 +35,8 @@ final class CpuBackend implements Backend, HostMemory {
     private static final Elementwise.Mode COMPARISON = new Elementwise.Mode(true, false);
     private static final Elementwise.Mode RAW = new Elementwise.Mode(false, false);
     private static final long CLOSE_POLL_NANOS = 50_000;
+    /** Rows, columns and depth of a product that is worth any special instruction. */
+    private static final long LARGE = 1_024;
 
     private final CpuOptions options;
     private final Allocator allocator;
@@ -66,9 +68,22 @@ final class CpuBackend implements Backend, HostMemory {
         random = new Random(machine);
         provider = matmulProvider == null ? null : matmulProvider.open(machine.pool());
         Gemm gemm = kernels.vectorised() ? new JavaGemm(machine.pool()) : new ScalarGemm(machine.pool());
-        matmul = new Matmul(machine, copies, casts, gemm, provider);
+        matmul = new Matmul(machine, copies, casts, gemm, provider, options.products() == DType.BF16);
         description = System.getProperty("os.arch") + ", " + options.threads() + (options.threads() == 1 ? " thread, " : " threads, ")
-                + kernels.description() + ", matrix products by " + (matmulProvider == null ? CpuOptions.BUILTIN : matmulProvider.name());
+                + kernels.description() + ", matrix products by " + (matmulProvider == null ? CpuOptions.BUILTIN : matmulProvider.name())
+                + bf16Remark();
+    }
+
+    private String bf16Remark() {
+        if (!hasBf16Products()) {
+            return "";
+        }
+        return options.products() == DType.BF16 ? ", large ones of F32 operands rounded to BF16" : " (BF16 with option products=bf16)";
+    }
+
+    /** Whether large products can be computed in BF16 instructions. */
+    boolean hasBf16Products() {
+        return provider != null && provider.accepts(LARGE, LARGE, LARGE, DType.BF16.bytes());
     }
 
     // identity
@@ -131,6 +146,16 @@ final class CpuBackend implements Backend, HostMemory {
     @Override
     public Parallel parallel() {
         return machine.pool();
+    }
+
+    @Override
+    public DType products() {
+        return options.products();
+    }
+
+    @Override
+    public Optional<MatmulProvider.Matmul> matmulProvider() {
+        return Optional.ofNullable(provider);
     }
 
     @Override

@@ -6,6 +6,8 @@ import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Probe;
 import dev.sequent.type.BackendException;
+import dev.sequent.type.ConfigException;
+import dev.sequent.type.DType;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +26,9 @@ import java.util.ServiceLoader;
  * <li>{@code vector}: {@code auto} uses the Vector API where it is present, {@code off} does not
  * <li>{@code matmul}: {@code auto} takes the best {@link MatmulProvider} that works here, {@code builtin} none, any other value the
  *     provider of that name
+ * <li>{@code products}: {@code bf16} lets products of F32 matrices round their operands to BF16 (8 significant bits) and accumulate in F32,
+ *     several times faster on processors with BF16 tiles; tensors stay F32. Needs a provider with BF16 instructions: without one opening
+ *     fails, instead of training silently in another precision. {@code f32} by default
  * </ul>
  */
 public final class CpuBackendProvider implements BackendProvider {
@@ -66,6 +71,12 @@ public final class CpuBackendProvider implements BackendProvider {
         Kernels kernels = kernels(settings, log);
         MatmulProvider provider = matmulProvider(settings.matmul(), log);
         CpuBackend backend = new CpuBackend(settings, kernels, provider);
+        if (settings.products() == DType.BF16 && !backend.hasBf16Products()) {
+            String given = backend.capabilities(0).description();
+            backend.close();
+            throw new ConfigException("open cpu", "for products=bf16 a provider of matrix products (sequent-onednn) and a processor with "
+                    + "BF16 instructions", given);
+        }
         log.log(System.Logger.Level.INFO, () -> "CPU backend: " + backend.capabilities(0).description());
         return backend;
     }

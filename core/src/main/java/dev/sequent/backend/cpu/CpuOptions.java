@@ -2,6 +2,7 @@ package dev.sequent.backend.cpu;
 
 import com.sun.management.OperatingSystemMXBean;
 import dev.sequent.type.ConfigException;
+import dev.sequent.type.DType;
 import java.lang.management.ManagementFactory;
 import java.util.Map;
 import java.util.TreeMap;
@@ -14,8 +15,9 @@ import java.util.TreeMap;
  * @param poison whether fresh memory is filled with NaN
  * @param vector whether vector kernels may be used
  * @param matmul {@code auto}, {@code builtin} or the name of a {@link dev.sequent.spi.MatmulProvider}
+ * @param products F32, or BF16 where products of F32 matrices may round their operands to it
  */
-record CpuOptions(int threads, long memoryLimit, boolean poison, boolean vector, String matmul) {
+record CpuOptions(int threads, long memoryLimit, boolean poison, boolean vector, String matmul, DType products) {
     static final String AUTO = "auto";
     static final String BUILTIN = "builtin";
     private static final int MAX_THREADS = 1024;
@@ -28,15 +30,18 @@ record CpuOptions(int threads, long memoryLimit, boolean poison, boolean vector,
         String poison = left.remove("poison");
         String vector = left.remove("vector");
         String matmul = left.remove("matmul");
+        String products = left.remove("products");
         if (!left.isEmpty()) {
-            throw new ConfigException("open cpu", "options among threads, memoryLimit, poison, vector, matmul", left.keySet().toString());
+            throw new ConfigException("open cpu", "options among threads, memoryLimit, poison, vector, matmul, products",
+                    left.keySet().toString());
         }
         return new CpuOptions(
                 threads == null ? Runtime.getRuntime().availableProcessors() : (int) number("threads", threads, MAX_THREADS),
                 memoryLimit == null ? defaultLimit() : number("memoryLimit", memoryLimit, Long.MAX_VALUE),
                 poison != null && choice("poison", poison, "true", "false").equals("true"),
                 vector == null || choice("vector", vector, AUTO, "off").equals(AUTO),
-                matmul == null ? AUTO : matmul);
+                matmul == null ? AUTO : matmul,
+                products == null || choice("products", products, "f32", "bf16").equals("f32") ? DType.F32 : DType.BF16);
     }
 
     private static long number(String name, String value, long largest) {

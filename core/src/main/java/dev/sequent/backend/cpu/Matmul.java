@@ -8,7 +8,8 @@ import java.util.Arrays;
 
 /**
  * Batched matrix products. Operands whose rows or columns are dense are read where they lie, transposed views included; the batch is
- * folded into the rows of A where B is the same for all of it. Thread-safe.
+ * folded into the rows of A where B is the same for all of it. On request, products of F32 operands that a provider takes in F32 and in
+ * BF16, so neither tiny nor of few rows or columns, round their operands to BF16. Thread-safe.
  */
 final class Matmul {
     /** Products with fewer multiplications are spread over threads by matrix, larger ones inside each matrix. */
@@ -21,14 +22,20 @@ final class Matmul {
     private final Casts casts;
     private final Gemm gemm;
     private final MatmulProvider.Matmul provider;
+    private final boolean rounding;
 
-    /** Products by {@code gemm}, or by {@code provider} (null for none) where that accepts them. */
-    Matmul(Machine machine, Copies copies, Casts casts, Gemm gemm, MatmulProvider.Matmul provider) {
+    /**
+     * Products by {@code gemm}, or by {@code provider} (null for none) where that accepts them.
+     *
+     * @param rounding whether F32 operands may be rounded to BF16
+     */
+    Matmul(Machine machine, Copies copies, Casts casts, Gemm gemm, MatmulProvider.Matmul provider, boolean rounding) {
         this.machine = machine;
         this.copies = copies;
         this.casts = casts;
         this.gemm = gemm;
         this.provider = provider;
+        this.rounding = rounding;
     }
 
     /** Sizes of one product. */
@@ -142,6 +149,7 @@ final class Matmul {
         }
         int bytes = a.x.dtype().bytes();
         boolean given = provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, bytes);
+        boolean rounded = given && rounding && bytes == Float.BYTES && provider.accepts(sizes.m, sizes.n, sizes.k, DType.BF16.bytes());
         boolean byMatrix = sizes.work() < SMALL_PRODUCT || count >= (long) MATRICES_PER_THREAD * machine.pool().threads();
         long perTask = byMatrix ? Math.max(1, SMALL_PRODUCT / 8 / sizes.work()) : count;
         machine.range(count, perTask, (from, to) -> {
@@ -152,6 +160,8 @@ final class Matmul {
                 MemorySegment r = y.memory().asSlice(y.offset() + cursor.at(2) * 4);
                 if (!given) {
                     gemm.gemm(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
+                } else if (rounded) {
+                    provider.gemmRounded(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
                 } else if (bytes == 2) {
                     provider.gemmBf16(a.transposed, b.transposed, sizes.m, sizes.n, sizes.k, p, a.ld, q, b.ld, 0, r, sizes.n);
                 } else {

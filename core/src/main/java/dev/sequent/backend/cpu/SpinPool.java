@@ -45,7 +45,7 @@ final class SpinPool implements Parallel, AutoCloseable {
         if (closed) {
             throw new BackendException("forEach", "an open backend", "a closed one");
         }
-        if (Thread.currentThread() instanceof Worker worker && worker.pool == this || loopOwner == Thread.currentThread()) {
+        if (insideTask()) {
             runInline(tasks, body);
             return;
         }
@@ -59,6 +59,11 @@ final class SpinPool implements Parallel, AutoCloseable {
         } finally {
             flush.exit();
         }
+    }
+
+    @Override
+    public boolean insideTask() {
+        return Thread.currentThread() instanceof Worker worker && worker.pool == this || loopOwner == Thread.currentThread();
     }
 
     private static void runInline(int tasks, Task body) {

@@ -54,6 +54,7 @@ class CpuBackendTest {
                 .hasMessageContaining("thread").hasMessageContaining("memoryLimit");
         assertThatThrownBy(() -> open("threads", "0")).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> open("threads", "two")).isInstanceOf(ConfigException.class).hasMessageContaining("two");
+        assertThatThrownBy(() -> open("products", "f16")).isInstanceOf(ConfigException.class).hasMessageContaining("f32 or bf16");
         assertThatThrownBy(() -> open("vector", "maybe")).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> open("matmul", "no-such-provider")).isInstanceOf(BackendException.class)
                 .hasMessageContaining("no-such-provider");

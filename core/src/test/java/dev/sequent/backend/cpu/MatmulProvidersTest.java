@@ -1,6 +1,7 @@
 package dev.sequent.backend.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.sequent.service.ServiceFile;
 import dev.sequent.service.Warnings;
@@ -8,6 +9,7 @@ import dev.sequent.spi.Backend;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Parallel;
 import dev.sequent.spi.Probe;
+import dev.sequent.type.ConfigException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.net.URLClassLoader;
@@ -79,7 +81,25 @@ class MatmulProvidersTest {
         }
 
         @Override
+        public void gemmRounded(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+                float beta, MemorySegment c, long ldc) {
+            throw new AssertionError("not accepted");
+        }
+
+        @Override
         public void close() {}
+    }
+
+    @Test
+    void bf16ProductsWithoutTheirInstructionsAreAnError() throws IOException {
+        try (URLClassLoader loader = ServiceFile.loader(directory, MatmulProvider.class, Sound.class.getName())) {
+            Thread.currentThread().setContextClassLoader(loader);
+            for (String choice : new String[] {"builtin", "auto", "sound"}) {
+                assertThatThrownBy(() -> new CpuBackendProvider().open(Map.of("matmul", choice, "products", "bf16")))
+                        .isInstanceOf(ConfigException.class).hasMessageContaining("products=bf16").hasMessageContaining("sequent-onednn")
+                        .hasMessageContaining(choice.equals("auto") ? "sound" : choice);
+            }
+        }
     }
 
     private String description(String choice, String... names) throws IOException {

@@ -86,6 +86,14 @@ class SpinPoolTest {
     }
 
     @Test
+    void threadsKnowWhetherTheyAreInsideATask() {
+        AtomicInteger inside = new AtomicInteger();
+        pool.forEach(50, task -> inside.addAndGet(pool.insideTask() ? 1 : 0));
+        assertThat(inside).hasValue(50);
+        assertThat(pool.insideTask()).isFalse();
+    }
+
+    @Test
     void nestedLoopsRunOnTheThreadThatStartsThem() {
         Set<String> strangers = ConcurrentHashMap.newKeySet();
         AtomicInteger runs = new AtomicInteger();

@@ -26,6 +26,7 @@ final class Dnnl {
     private static final int CPU = 1;
     private static final int IN_ORDER = 1;
     private static final int SCRATCHPAD_USER = 1;
+    private static final int MATH_BF16 = 1;
     private static final int QUERY_SCRATCHPAD = 136;
     private static final int ISA_BF16 = 0x80;
     private static final int ISA_AMX = 0xe00;
@@ -50,6 +51,7 @@ final class Dnnl {
     private final Function attrCreate;
     private final Function attrDestroy;
     private final Function attrScratchpad;
+    private final Function attrMath;
     private final Function attrPostOps;
     private final Function postOpsCreate;
     private final Function postOpsDestroy;
@@ -92,6 +94,7 @@ final class Dnnl {
         attrCreate = function(library, "dnnl_primitive_attr_create", ADDRESS);
         attrDestroy = function(library, "dnnl_primitive_attr_destroy", ADDRESS);
         attrScratchpad = function(library, "dnnl_primitive_attr_set_scratchpad_mode", ADDRESS, JAVA_INT);
+        attrMath = function(library, "dnnl_primitive_attr_set_fpmath_mode", ADDRESS, JAVA_INT);
         attrPostOps = function(library, "dnnl_primitive_attr_set_post_ops", ADDRESS, ADDRESS);
         postOpsCreate = function(library, "dnnl_post_ops_create", ADDRESS);
         postOpsDestroy = function(library, "dnnl_post_ops_destroy", ADDRESS);
@@ -197,10 +200,16 @@ final class Dnnl {
         call(memoryDestroy, memory);
     }
 
-    /** Attributes of a product: scratch memory from the caller, and addition to C where {@code add}. */
-    MemorySegment attributes(boolean add) {
+    /**
+     * Attributes of a product: scratch memory from the caller, addition to C where {@code add}, and operands rounded to BF16 on their way
+     * into the processor's tiles where {@code rounded}.
+     */
+    MemorySegment attributes(boolean add, boolean rounded) {
         MemorySegment attributes = created(out -> (int) attrCreate.handle.invokeExact(out), attrCreate);
         check(attrScratchpad, () -> (int) attrScratchpad.handle.invokeExact(attributes, SCRATCHPAD_USER));
+        if (rounded) {
+            check(attrMath, () -> (int) attrMath.handle.invokeExact(attributes, MATH_BF16));
+        }
         if (add) {
             MemorySegment operations = created(out -> (int) postOpsCreate.handle.invokeExact(out), postOpsCreate);
             check(postOpsSum, () -> (int) postOpsSum.handle.invokeExact(operations, 1f, 0, 0));

@@ -26,9 +26,10 @@ final class MatmulPrimitive {
      * Everything that oneDNN compiles into a product.
      *
      * @param type type of A and B, as oneDNN numbers it
+     * @param rounded whether F32 operands are rounded to BF16
      * @param add whether the product is added to C
      */
-    record Form(int type, boolean ta, boolean tb, int m, int n, int k, long lda, long ldb, long ldc, boolean add) {}
+    record Form(int type, boolean rounded, boolean ta, boolean tb, int m, int n, int k, long lda, long ldb, long ldc, boolean add) {}
 
     private final Dnnl dnnl;
     private final MemorySegment engine;
@@ -50,7 +51,7 @@ final class MatmulPrimitive {
             undo.add(() -> dnnl.destroyDescriptor(b));
             MemorySegment c = dnnl.matrix(form.m, form.n, Dnnl.F32, form.ldc, 1);
             undo.add(() -> dnnl.destroyDescriptor(c));
-            MemorySegment attributes = dnnl.attributes(form.add);
+            MemorySegment attributes = dnnl.attributes(form.add, form.rounded);
             try {
                 descriptor = dnnl.matmulDescriptor(engine, a, b, c, attributes);
             } finally {

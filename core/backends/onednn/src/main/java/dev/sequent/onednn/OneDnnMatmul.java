@@ -110,18 +110,24 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
     @Override
     public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
             float beta, MemorySegment c, long ldc) {
-        gemm(new Product("gemmF32", Dnnl.F32, Float.BYTES, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
+        gemm(new Product("gemmF32", Dnnl.F32, Float.BYTES, false, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
     }
 
     @Override
     public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
             float beta, MemorySegment c, long ldc) {
-        gemm(new Product("gemmBf16", Dnnl.BF16, Short.BYTES, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
+        gemm(new Product("gemmBf16", Dnnl.BF16, Short.BYTES, false, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
+    }
+
+    @Override
+    public void gemmRounded(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
+        gemm(new Product("gemmRounded", Dnnl.F32, Float.BYTES, true, transA, transB, m, n, k, a, lda, b, ldb, beta != 0f, c, ldc));
     }
 
     /** The operands of a product. */
-    private record Product(String op, int type, int bytes, boolean ta, boolean tb, int m, int n, int k, MemorySegment a, long lda,
-            MemorySegment b, long ldb, boolean add, MemorySegment c, long ldc) {
+    private record Product(String op, int type, int bytes, boolean rounded, boolean ta, boolean tb, int m, int n, int k, MemorySegment a,
+            long lda, MemorySegment b, long ldb, boolean add, MemorySegment c, long ldc) {
         void check() {
             if (m < 0 || n < 0 || k < 0) {
                 throw new BackendException(op, "sizes of at least 0", "m " + m + ", n " + n + ", k " + k);
@@ -169,7 +175,7 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
             clear(p);
             return;
         }
-        Blocks blocks = Blocks.of(p.m, p.n, p.k, pool.threads());
+        Blocks blocks = Blocks.of(p.m, p.n, p.k, pool.insideTask() ? 1 : pool.threads());
         pool.forEach(blocks.count(), task -> block(p, blocks, task));
     }
 
@@ -222,8 +228,9 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
         // where a NaN would spread from, or the memory behind the matrix.
         boolean padded = p.type == Dnnl.BF16 && !p.ta && p.k % BF16_UNIT != 0;
         long lda = padded ? Math.ceilDiv(p.k, BF16_UNIT) * (long) BF16_UNIT : p.lda;
-        MatmulPrimitive primitive = primitive(new Form(p.type, p.ta, p.tb, rows, Math.min(blocks.columns, p.n - column), p.k, lda, p.ldb,
-                p.ldc, p.add));
+        int columns = Math.min(blocks.columns, p.n - column);
+        MatmulPrimitive primitive = primitive(
+                new Form(p.type, p.rounded, p.ta, p.tb, rows, columns, p.k, lda, p.ldb, p.ldc, p.add));
         try {
             Worker own = worker.get();
             MemorySegment a = padded ? own.paddedRows(p, row, rows, lda) : p.blockOfA(row);

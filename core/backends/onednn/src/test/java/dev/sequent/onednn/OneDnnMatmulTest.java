@@ -78,8 +78,22 @@ final class OneDnnMatmulTest {
         return provider.open(new Pool(threads, size));
     }
 
+    /** How operands are stored and multiplied. */
+    private enum Kind {
+        F32, BF16, ROUNDED;
+
+        /** Whether operands are numbers of BF16, which rounding leaves alone. */
+        boolean short16() {
+            return this != F32;
+        }
+
+        static Kind[] of(MatmulProvider.Matmul matmul) {
+            return matmul.accepts(1024, 1024, 1024, 2) ? values() : new Kind[] {F32};
+        }
+    }
+
     /** One case; rows of stored matrices are {@code pad} elements longer than needed, and the padding is NaN. */
-    private record Case(boolean bf16, boolean ta, boolean tb, int m, int n, int k, int pad, float beta) {
+    private record Case(Kind kind, boolean ta, boolean tb, int m, int n, int k, int pad, float beta) {
         int lda() {
             return (ta ? m : k) + pad;
         }
@@ -113,23 +127,27 @@ final class OneDnnMatmulTest {
             return copy;
         }
 
+        void run(MatmulProvider.Matmul matmul, MemorySegment a, MemorySegment b, MemorySegment c) {
+            switch (kind) {
+                case F32 -> matmul.gemmF32(ta, tb, m, n, k, a, lda(), b, ldb(), beta, c, ldc());
+                case BF16 -> matmul.gemmBf16(ta, tb, m, n, k, a, lda(), b, ldb(), beta, c, ldc());
+                case ROUNDED -> matmul.gemmRounded(ta, tb, m, n, k, a, lda(), b, ldb(), beta, c, ldc());
+            }
+        }
+
         void check(MatmulProvider.Matmul matmul) {
-            Random random = new Random(hashCode());
-            float[] a = matrix(random, ta ? k : m, ta ? m : k, lda(), bf16);
-            float[] b = matrix(random, tb ? n : k, tb ? k : n, ldb(), bf16);
+            Random random = new Random(Arrays.hashCode(new int[] {kind.ordinal(), m, n, k, pad}));
+            float[] a = matrix(random, ta ? k : m, ta ? m : k, lda(), kind.short16());
+            float[] b = matrix(random, tb ? n : k, tb ? k : n, ldb(), kind.short16());
             float[] c = matrix(random, m, n, ldc(), false);
             if (beta == 0f) {
                 Arrays.fill(c, Float.NaN);
             }
             try (Arena arena = Arena.ofShared()) {
                 MemorySegment result = segment(arena, c, false);
-                MemorySegment left = segment(arena, a, bf16);
-                MemorySegment right = segment(arena, b, bf16);
-                if (bf16) {
-                    matmul.gemmBf16(ta, tb, m, n, k, left, lda(), right, ldb(), beta, result, ldc());
-                } else {
-                    matmul.gemmF32(ta, tb, m, n, k, left, lda(), right, ldb(), beta, result, ldc());
-                }
+                MemorySegment left = segment(arena, a, kind == Kind.BF16);
+                MemorySegment right = segment(arena, b, kind == Kind.BF16);
+                run(matmul, left, right, result);
                 compare(a, b, c, result.toArray(ValueLayout.JAVA_FLOAT));
             }
         }
@@ -158,10 +176,11 @@ final class OneDnnMatmulTest {
     }
 
     private void checkAllForms(MatmulProvider.Matmul matmul, int m, int n, int k) {
-        boolean bf16 = matmul.accepts(1024, 1024, 1024, 2);
-        for (int form = 0; form < (bf16 ? 32 : 16); form++) {
-            int pad = (form & 4) != 0 ? 3 : 0;
-            new Case(form >= 16, (form & 1) != 0, (form & 2) != 0, m, n, k, pad, (form & 8) != 0 ? 1f : 0f).check(matmul);
+        for (Kind kind : Kind.of(matmul)) {
+            for (int form = 0; form < 16; form++) {
+                int pad = (form & 4) != 0 ? 3 : 0;
+                new Case(kind, (form & 1) != 0, (form & 2) != 0, m, n, k, pad, (form & 8) != 0 ? 1f : 0f).check(matmul);
+            }
         }
     }
 
@@ -183,11 +202,12 @@ final class OneDnnMatmulTest {
     @Test
     void nanOfOneRowStaysThere() {
         try (MatmulProvider.Matmul matmul = open(1)) {
-            boolean bf16 = matmul.accepts(1024, 1024, 1024, 2);
             for (int k : new int[] {1, 2, 3, 15, 31, 32, 33, 63, 64, 65, 100, 127}) {
-                for (int form = 0; form < (bf16 ? 8 : 4); form++) {
-                    for (int m : new int[] {2, 17, 40}) {
-                        nanStays(matmul, new Case(form >= 4, (form & 1) != 0, (form & 2) != 0, m, 50, k, 0, 0f));
+                for (Kind kind : Kind.of(matmul)) {
+                    for (int form = 0; form < 4; form++) {
+                        for (int m : new int[] {2, 17, 40}) {
+                            nanStays(matmul, new Case(kind, (form & 1) != 0, (form & 2) != 0, m, 50, k, 0, 0f));
+                        }
                     }
                 }
             }
@@ -197,8 +217,8 @@ final class OneDnnMatmulTest {
     /** Every other row of A and column of B is NaN, from first to last element. */
     private static void nanStays(MatmulProvider.Matmul matmul, Case s) {
         Random random = new Random(5);
-        float[] a = s.matrix(random, s.ta ? s.k : s.m, s.ta ? s.m : s.k, s.lda(), s.bf16);
-        float[] b = s.matrix(random, s.tb ? s.n : s.k, s.tb ? s.k : s.n, s.ldb(), s.bf16);
+        float[] a = s.matrix(random, s.ta ? s.k : s.m, s.ta ? s.m : s.k, s.lda(), s.kind.short16());
+        float[] b = s.matrix(random, s.tb ? s.n : s.k, s.tb ? s.k : s.n, s.ldb(), s.kind.short16());
         for (int i = 0; i < a.length; i++) {
             a[i] = (s.ta ? i % s.m : i / s.k) % 2 == 1 ? Float.NaN : a[i];
         }
@@ -209,18 +229,45 @@ final class OneDnnMatmulTest {
         Arrays.fill(c, Float.NaN);
         try (Arena arena = Arena.ofShared()) {
             MemorySegment result = s.segment(arena, c, false);
-            MemorySegment left = s.segment(arena, a, s.bf16);
-            MemorySegment right = s.segment(arena, b, s.bf16);
-            if (s.bf16) {
-                matmul.gemmBf16(s.ta, s.tb, s.m, s.n, s.k, left, s.lda(), right, s.ldb(), 0f, result, s.n);
-            } else {
-                matmul.gemmF32(s.ta, s.tb, s.m, s.n, s.k, left, s.lda(), right, s.ldb(), 0f, result, s.n);
-            }
+            MemorySegment left = s.segment(arena, a, s.kind == Kind.BF16);
+            MemorySegment right = s.segment(arena, b, s.kind == Kind.BF16);
+            s.run(matmul, left, right, result);
             for (int i = 0; i < s.m * s.n; i++) {
                 boolean nan = i / s.n % 2 == 1 || i % s.n % 2 == 1;
                 assertEquals(nan, Float.isNaN(result.getAtIndex(ValueLayout.JAVA_FLOAT, i)), s + " at (" + i / s.n + ", " + i % s.n + ")");
             }
         }
+    }
+
+    /** Operands with more digits than BF16 has are rounded to the nearest, ties to even, whatever the form and the cut into blocks. */
+    @Test
+    void roundedProductIsTheProductOfRoundedOperands() {
+        Random random = new Random(7);
+        for (int size : new int[] {1, 2}) {
+            try (MatmulProvider.Matmul matmul = open(size); Arena arena = Arena.ofShared()) {
+                if (!matmul.accepts(1024, 1024, 1024, 2)) {
+                    System.out.println("rounded products skipped: no BF16 instructions");
+                    return;
+                }
+                for (int form = 0; form < 4; form++) {
+                    Case s = new Case(Kind.ROUNDED, (form & 1) != 0, (form & 2) != 0, 130, 100, 70 + 32 * form, 0, 0f);
+                    float[] a = s.matrix(random, s.ta ? s.k : s.m, s.ta ? s.m : s.k, s.lda(), false);
+                    float[] b = s.matrix(random, s.tb ? s.n : s.k, s.tb ? s.k : s.n, s.ldb(), false);
+                    MemorySegment c = arena.allocate(4L * s.m * s.n, 64);
+                    s.run(matmul, s.segment(arena, a, false), s.segment(arena, b, false), c);
+                    s.compare(nearest(a), nearest(b), new float[s.m * s.n], c.toArray(ValueLayout.JAVA_FLOAT));
+                }
+            }
+        }
+    }
+
+    private static float[] nearest(float[] x) {
+        float[] y = new float[x.length];
+        for (int i = 0; i < x.length; i++) {
+            int bits = Float.floatToRawIntBits(x[i]);
+            y[i] = Float.intBitsToFloat(bits + 0x7fff + (bits >>> 16 & 1) & 0xffff0000);
+        }
+        return y;
     }
 
     @Test
@@ -236,7 +283,7 @@ final class OneDnnMatmulTest {
     void survivesMoreShapesThanItKeeps() {
         try (MatmulProvider.Matmul matmul = open(3)) {
             for (int k = 1; k < 700; k++) {
-                new Case(false, false, true, 2, 3, k, 0, 0f).check(matmul);
+                new Case(Kind.F32, false, true, 2, 3, k, 0, 0f).check(matmul);
             }
         }
     }
@@ -246,7 +293,7 @@ final class OneDnnMatmulTest {
         try (MatmulProvider.Matmul matmul = open(2)) {
             CompletableFuture<?>[] all = IntStream.range(0, 8).mapToObj(i -> CompletableFuture.runAsync(() -> {
                 for (int repeat = 0; repeat < 20; repeat++) {
-                    new Case(false, i % 2 == 0, i % 4 < 2, 33, 40, 50 + i % 3, 0, 1f).check(matmul);
+                    new Case(Kind.F32, i % 2 == 0, i % 4 < 2, 33, 40, 50 + i % 3, 0, 1f).check(matmul);
                 }
             }, threads)).toArray(CompletableFuture<?>[]::new);
             CompletableFuture.allOf(all).join();

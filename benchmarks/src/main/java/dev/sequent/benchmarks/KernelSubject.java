@@ -9,8 +9,10 @@ import dev.sequent.fused.loss.CrossEntropy;
 import dev.sequent.fused.norm.Normalize;
 import dev.sequent.fused.softmax.Softmax;
 import dev.sequent.ssm.scan.SelectiveScan;
+import dev.sequent.ssm.scan.StateSpaceDual;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Rng;
+import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.transformer.attention.Attention;
 import dev.sequent.transformer.attention.AttentionMask;
@@ -23,34 +25,62 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * An operation at a size: inputs, the function, and the work that its forward pass needs.
+ * An operation at a size: inputs, the function, and the work that its forward pass needs. Its tensors belong to the scope in which it was made.
  *
  * @param inputs what the gradient is taken of
  * @param body the operation
  * @param flops floating-point operations of the forward pass; an exponential counts one
  * @param bytes bytes of inputs and outputs
  */
-record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> body, double flops, double bytes) {
+public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> body, double flops, double bytes) {
     /** Names of the operations. */
-    static final List<String> NAMES = List.of("selective_scan", "gated_selective_scan", "attention", "grouped_attention", "windowed_attention", "causal_conv",
-            "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");
+    public static final List<String> NAMES = List.of("selective_scan", "gated_selective_scan", "state_space_dual", "state_space_dual_128", "attention",
+            "attention_bf16", "grouped_attention", "windowed_attention", "causal_conv", "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax",
+            "matmul", "add", "silu");
 
     private static final int INNER = 1536;
     private static final int STATES = 16;
     private static final int HEADS = 8;
     private static final int HEAD_WIDTH = 64;
+    private static final int DUAL_HEADS = 24;
+    private static final int DUAL_CHUNK = 64;
     private static final int WINDOW = 512;
     private static final int WIDTH = 768;
     private static final int VOCABULARY = 8192;
     private static final int TAPS = 4;
+    private static final double TOLERANCE = 2e-4;
+    /** Results and gradients that are rounded to 8 bits, computed from probabilities that may be. */
+    private static final double NARROW_TOLERANCE = 2e-2;
 
     /** The operation's results. */
-    List<Tensor> forward() {
+    public List<Tensor> forward() {
         return body.apply(inputs);
     }
 
-    /** Results and gradients of all inputs, for cotangents of ones. */
-    List<Tensor> gradient(List<Tensor> cotangents) {
+    /** Ones of the shapes of the results, which belong to the scope around the call. */
+    public List<Tensor> cotangents() {
+        try (Scope scope = Scope.open()) {
+            List<Tensor> outputs = Autograd.noGrad(this::forward);
+            return outputs.stream().map(y -> scope.keep(Tensor.ones(y.device(), y.dtype(), y.shape().toArray()))).toList();
+        }
+    }
+
+    /**
+     * Fails unless results and gradients on {@code device} are those of the reference backend, over {@code time} tokens.
+     *
+     * @throws IllegalStateException when they differ
+     */
+    public static void check(String name, Device device, Device reference, int time) {
+        try (Scope _ = Scope.open()) {
+            KernelSubject given = of(name, device, time);
+            KernelSubject expected = of(name, reference, time);
+            Check.close(name, given.gradient(given.cotangents()), expected.gradient(expected.cotangents()),
+                    name.equals("attention_bf16") ? NARROW_TOLERANCE : TOLERANCE);
+        }
+    }
+
+    /** Results and gradients of all inputs. */
+    public List<Tensor> gradient(List<Tensor> cotangents) {
         List<Variable> variables = inputs.stream().map(Variable::of).toList();
         Autograd.Pullback pullback = Autograd.vjp(variables, this::forward, cotangents);
         List<Tensor> all = new ArrayList<>(pullback.outputs());
@@ -58,14 +88,17 @@ record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> b
         return all;
     }
 
-    /** Makes an operation over {@code time} tokens in one row; numbers do not depend on the device. */
-    static KernelSubject of(String name, Device device, int time) {
-        Numbers n = new Numbers(device, device.supports(DType.F32) && !device.backend().name().equals("reference") ? DType.F32 : DType.F64);
+    /** Makes an operation over {@code time} tokens in one row; numbers do not depend on the device, and are F64 on the reference backend. */
+    public static KernelSubject of(String name, Device device, int time) {
+        DType dtype = name.equals("attention_bf16") ? DType.BF16 : DType.F32;
+        Numbers n = new Numbers(device, dtype, device.backend().name().equals("reference") ? DType.F64 : dtype);
         double t = time;
         return switch (name) {
             case "selective_scan" -> scan(n, time, false);
             case "gated_selective_scan" -> scan(n, time, true);
-            case "attention" -> attention(n, time, HEADS, AttentionMask.CAUSAL, t * (t + 1) / 2);
+            case "state_space_dual" -> dual(n, time, 64);
+            case "state_space_dual_128" -> dual(n, time, 128);
+            case "attention", "attention_bf16" -> attention(n, time, HEADS, AttentionMask.CAUSAL, t * (t + 1) / 2);
             case "grouped_attention" -> attention(n, time, 2, AttentionMask.CAUSAL, t * (t + 1) / 2);
             case "windowed_attention" -> attention(n, time, HEADS, AttentionMask.CAUSAL.withWindow(WINDOW), pairs(time));
             case "causal_conv" -> n.subject(x -> List.of(CausalConv.apply(x.get(0), x.get(1), x.get(2), true, null, null).y()), t * INNER * (2.0 * TAPS + 3), t * INNER,
@@ -118,6 +151,18 @@ record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> b
                 : new Tensor[] {u, delta, a, n.draw(1, time, STATES), n.draw(1, time, STATES), n.draw(INNER)});
     }
 
+    private static KernelSubject dual(Numbers n, int time, int states) {
+        double channels = DUAL_HEADS * HEAD_WIDTH;
+        Tensor dt = n.draw(1, time, DUAL_HEADS).add(1.01).mul(0.05);
+        Tensor a = n.draw(DUAL_HEADS).add(1.01).mul(-4);
+        // the recurrence; per state: two for h, one for its decay, two for y
+        return n.subject(x -> {
+            StateSpaceDual.Operands o = new StateSpaceDual.Operands(x.get(0), x.get(1), x.get(2), x.get(3), x.get(4), x.get(5), null);
+            return List.of(StateSpaceDual.apply(o, DUAL_CHUNK, null).y());
+        }, time * channels * (5.0 * states + 3), time * channels, n.draw(1, time, DUAL_HEADS, HEAD_WIDTH), dt, a, n.draw(1, time, 1, states),
+                n.draw(1, time, 1, states), n.draw(DUAL_HEADS));
+    }
+
     private static KernelSubject attention(Numbers n, int time, int groups, AttentionMask mask, double pairs) {
         return n.subject(x -> List.of(Attention.apply(x.get(0), x.get(1), x.get(2), mask, 0.125)), 4.0 * HEADS * HEAD_WIDTH * pairs,
                 (double) time * HEADS * HEAD_WIDTH, n.draw(1, time, HEADS, HEAD_WIDTH), n.draw(1, time, groups, HEAD_WIDTH),
@@ -127,17 +172,20 @@ record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> b
     /** Draws inputs in a fixed order. */
     private static final class Numbers {
         private final Device device;
+        private final DType rounded;
         private final DType dtype;
         private final Rng rng = new Rng(20);
 
-        Numbers(Device device, DType dtype) {
+        /** Numbers as {@code rounded} holds them, in tensors of {@code dtype}. */
+        Numbers(Device device, DType rounded, DType dtype) {
             this.device = device;
+            this.rounded = rounded;
             this.dtype = dtype;
         }
 
         /** Uniform in [-1, 1). */
         Tensor draw(long... shape) {
-            return rng.uniform(device, DType.F32, -1.0, 1.0, shape).cast(dtype);
+            return rng.uniform(device, DType.F32, -1.0, 1.0, shape).cast(rounded).cast(dtype);
         }
 
         Tensor ids(int time, int vocabulary) {

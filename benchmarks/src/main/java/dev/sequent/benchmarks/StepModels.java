@@ -23,13 +23,16 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /** The models and layers that are measured: width 256, vocabulary 256, F32, the same as in {@code benchmarks/peers}. */
-final class StepModels {
+public final class StepModels {
     /** Kinds of models. */
-    static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "s4d", "hybrid");
+    public static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "s4d", "hybrid");
     /** Kinds of mixers. */
-    static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    public static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
     /** D: the width of all of them. */
-    static final int WIDTH = 256;
+    public static final int WIDTH = 256;
+
+    /** Tokens of a training step, in rows of T. */
+    public static final int TOKENS = 4096;
 
     private static final int LAYERS = 6;
     private static final int VOCABULARY = 256;
@@ -38,7 +41,7 @@ final class StepModels {
     private StepModels() {}
 
     /** A model by name, one of {@link #MODELS}, of {@value #LAYERS} layers; the hybrid has two Mamba layers, then an attention layer, twice. */
-    static LanguageModel create(String name, Device device) {
+    public static LanguageModel create(String name, Device device) {
         List<LayerSpec> layers = switch (name) {
             case "transformer" -> LayerPattern.repeat(LAYERS, transformerLayer());
             case "hybrid" -> LayerPattern.periodic(LAYERS, 3, 2, transformerLayer(), LayerSpec.of(Mixers.parse("mamba", Map.of())));
@@ -49,7 +52,7 @@ final class StepModels {
     }
 
     /** A mixer by name, one of {@link #MIXERS}. */
-    static SequenceMixer<?> mixer(String name, Device device, DType dtype) {
+    public static SequenceMixer<?> mixer(String name, Device device, DType dtype) {
         if (!MIXERS.contains(name)) {
             throw new IllegalArgumentException("expected one of " + MIXERS + ", given " + name);
         }
@@ -71,7 +74,7 @@ final class StepModels {
     }
 
     /** A batch of random tokens. */
-    static TokenBatch batch(int batch, int time) {
+    public static TokenBatch batch(int batch, int time) {
         return batches(batch, time).batch(0);
     }
 
@@ -81,7 +84,7 @@ final class StepModels {
     }
 
     /** A training run on random tokens that lasts as long as one likes. */
-    static Trainer trainer(LanguageModel model, AdamW optimizer, int batch, int time) {
+    public static Trainer trainer(LanguageModel model, AdamW optimizer, int batch, int time) {
         return new Trainer(model, optimizer, LrSchedule.constant(1e-3), batches(batch, time), Trainer.Settings.of(Long.MAX_VALUE, 1));
     }
 }

@@ -10,8 +10,6 @@ import org.openjdk.jmh.annotations.Param;
 
 /** One training step (forward, backward, AdamW) of 4096 tokens in all, in rows of {@link #time}. */
 public class TrainingStepBenchmark extends ModelBenchmark {
-    private static final int TOKENS = 4096;
-
     /** T: tokens of a row. */
     @Param("1024")
     public int time;
@@ -24,7 +22,7 @@ public class TrainingStepBenchmark extends ModelBenchmark {
 
     @Override
     void prepare() {
-        int batch = Math.max(1, TOKENS / time);
+        int batch = Math.max(1, StepModels.TOKENS / time);
         optimizer = new AdamW(network().namedParameters(), AdamW.Settings.defaults());
         trainer = StepModels.trainer(network(), optimizer, batch, time);
         Work forward = network().work(Workload.forward(batch, time, DType.F32));

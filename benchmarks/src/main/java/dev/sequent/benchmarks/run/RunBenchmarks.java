@@ -89,7 +89,7 @@ public final class RunBenchmarks implements Callable<Integer> {
             return cases.isEmpty() ? 1 : 0;
         }
         create(out);
-        AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset, backend, threads, notes).writePretty());
+        AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backend, threads, notes).writePretty());
         return run(preset, cases) == 0 ? 0 : 1;
     }
 

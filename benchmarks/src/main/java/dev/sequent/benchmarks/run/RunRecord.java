@@ -16,14 +16,14 @@ import java.util.concurrent.TimeUnit;
 /**
  * Under what conditions results were obtained: machine, JDK, flags, backend with its measured peaks, version of the code.
  */
-final class RunRecord {
+public final class RunRecord {
     private RunRecord() {}
 
-    /** The record of a run that begins now. */
-    static Json of(Preset preset, String backend, int threads, String notes) {
+    /** The record of a run that begins now; measures the peaks of the backend, which takes seconds. {@code threads} is 0 for the backend's choice. */
+    public static Json of(String preset, String backend, int threads, String notes) {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("started", Instant.now().toString());
-        m.put("preset", preset.name().toLowerCase(java.util.Locale.ROOT));
+        m.put("preset", preset);
         m.put("notes", notes);
         m.put("commit", firstLine("git", "rev-parse", "HEAD"));
         m.put("changed_files", lines("git", "status", "--porcelain", "--untracked-files=no").size());

@@ -1,0 +1,175 @@
+package dev.sequent.benchmarks.peers;
+
+import dev.sequent.benchmarks.StepModels;
+import dev.sequent.benchmarks.run.RunBenchmarks;
+import dev.sequent.benchmarks.run.RunRecord;
+import dev.sequent.io.AtomicFiles;
+import dev.sequent.io.Json;
+import dev.sequent.tensor.Device;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+import picocli.CommandLine;
+
+/**
+ * Compares our operations, training steps and decoding with PyTorch's, block by block in turn, and writes the results of both sides as the report reads
+ * them: {@code results.json} and {@code run.json}.
+ */
+@CommandLine.Command(name = "compare", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "Runs the same shapes here and in a Python with torch, in alternating blocks.")
+public final class Compare implements Callable<Integer> {
+    private static final Duration PATIENCE = Duration.ofMinutes(10);
+
+    @CommandLine.Option(names = "--only", paramLabel = "REGEX", description = "only comparisons whose description, as --list shows it, contains a match")
+    private String only = "";
+
+    @CommandLine.Option(names = "--time", split = ",", paramLabel = "T", description = "lengths (default: what is usual for each kind)")
+    private List<Integer> times = List.of();
+
+    @CommandLine.Option(names = "--threads", description = "threads of both sides (default: all processors)")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @CommandLine.Option(names = "--rounds", description = "blocks of each side (default: ${DEFAULT-VALUE})")
+    private int rounds = 7;
+
+    @CommandLine.Option(names = "--seconds", description = "length of a block (default: ${DEFAULT-VALUE})")
+    private double seconds = 0.5;
+
+    @CommandLine.Option(names = "--warmup", description = "seconds that each side runs before (default: ${DEFAULT-VALUE})")
+    private double warmup = 3;
+
+    @CommandLine.Option(names = "--python", description = "a Python with torch (default: ${DEFAULT-VALUE})")
+    private String python = "python3";
+
+    @CommandLine.Option(names = "--script", description = "what it runs (default: ${DEFAULT-VALUE})")
+    private Path script = Path.of("benchmarks", "peers", "serve.py");
+
+    @CommandLine.Option(names = "--out", description = "where results go (default: ${DEFAULT-VALUE})")
+    private Path out = Path.of("runs", "compare");
+
+    @CommandLine.Option(names = "--list", description = "lists the comparisons and does not run them")
+    private boolean list;
+
+    private final PrintStream console;
+
+    /** Prints to standard output. */
+    public Compare() {
+        this(System.out);
+    }
+
+    Compare(PrintStream console) {
+        this.console = console;
+    }
+
+    /** See the class. */
+    public static void main(String[] args) {
+        System.exit(new CommandLine(new Compare()).execute(args));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        try (Peer peer = Peer.start(List.of(python, script.toString()), PATIENCE)) {
+            return call(peer);
+        } catch (PeerException e) {
+            console.println(e.getMessage());
+            return e.absent() ? 2 : 1;
+        }
+    }
+
+    private int call(Peer peer) throws IOException {
+        peer.missing().forEach((file, reason) -> console.printf("without %s: %s%n", file, reason));
+        List<Contest> contests = contests(peer.cases()).stream().filter(c -> Pattern.compile(only).matcher(c.toString()).find()).toList();
+        if (list || contests.isEmpty()) {
+            contests.forEach(console::println);
+            console.printf("%d comparisons with %s%n", contests.size(), peer.name());
+            return contests.isEmpty() ? 1 : 0;
+        }
+        Files.createDirectories(out);
+        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", "cpu", threads, rounds + " alternating blocks of " + seconds + " s").writePretty());
+        try (Device device = Device.open("cpu", Map.of("threads", threads + ""))) {
+            return run(peer, device, contests);
+        }
+    }
+
+    private List<Contest> contests(List<String> cases) {
+        List<Contest> all = new ArrayList<>();
+        for (String name : cases) {
+            if (!name.contains("/")) {
+                continue;
+            }
+            switch (name.substring(0, name.indexOf('/'))) {
+                case "kernel" -> {
+                    for (int time : lengths(512, 1024, 2048, 4096)) {
+                        for (String pass : List.of("forward", "gradient")) {
+                            all.add(new Contest(name, Map.of("time", time, "pass", pass, "threads", threads)));
+                        }
+                    }
+                }
+                case "step" -> {
+                    for (int time : lengths(256, 1024, 4096)) {
+                        all.add(new Contest(name, Map.of("time", time, "batch", Math.max(1, StepModels.TOKENS / time), "threads", threads)));
+                    }
+                }
+                default -> all.add(new Contest(name, Map.of("threads", threads)));
+            }
+        }
+        return all.stream().filter(Subjects::known).toList();
+    }
+
+    private int[] lengths(int... usual) {
+        return times.isEmpty() ? usual : times.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    private int run(Peer peer, Device device, List<Contest> contests) {
+        ResultRows rows = new ResultRows(peer.name(), threads);
+        Duel duel = new Duel(rounds, seconds, warmup);
+        long start = System.nanoTime();
+        int failures = 0;
+        console.println(ResultRows.HEADER);
+        for (int i = 0; i < contests.size(); i++) {
+            Contest c = contests.get(i);
+            String line;
+            Optional<String> unsupported = peer.load(c.name(), c.parameters());
+            if (unsupported.isPresent()) {
+                line = "not in the peer: " + unsupported.get();
+            } else {
+                try (Subject subject = Subjects.of(c, device)) {
+                    Duel.Outcome outcome = duel.run(n -> timed(subject.call(), n), peer::run, Compare::processorTime,
+                            () -> peer.processorTime().map(t -> t.toNanos() * 1e-9).orElse(Double.NaN));
+                    line = rows.add(c, subject, outcome);
+                    AtomicFiles.write(out.resolve(RunBenchmarks.RESULTS), Json.ofJava(rows.all()).writePretty());
+                } catch (IllegalStateException e) {
+                    failures++;
+                    line = "wrong result: " + e.getMessage();
+                }
+            }
+            Duration left = Duration.ofNanos((System.nanoTime() - start) / (i + 1) * (contests.size() - i - 1));
+            console.printf(Locale.ROOT, "%-55s %s  (%d:%02d left)%n", c, line, left.toMinutes(), left.toSecondsPart());
+        }
+        console.printf("results in %s%n", out.resolve(RunBenchmarks.RESULTS));
+        return failures == 0 ? 0 : 1;
+    }
+
+    private static double[] timed(Runnable call, int calls) {
+        return IntStream.range(0, calls).mapToDouble(_ -> {
+            long start = System.nanoTime();
+            call.run();
+            return (System.nanoTime() - start) * 1e-9;
+        }).toArray();
+    }
+
+    private static double processorTime() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os ? os.getProcessCpuTime() * 1e-9 : Double.NaN;
+    }
+}

@@ -1,0 +1,89 @@
+package dev.sequent.benchmarks.peers;
+
+import dev.sequent.autograd.Autograd;
+import dev.sequent.benchmarks.KernelSubject;
+import dev.sequent.benchmarks.StepModels;
+import dev.sequent.cost.Work;
+import dev.sequent.cost.Workload;
+import dev.sequent.model.LanguageModel;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.train.AdamW;
+import dev.sequent.train.Trainer;
+import dev.sequent.type.DType;
+import java.util.List;
+import java.util.Map;
+
+/** Our side of each kind of comparison. */
+final class Subjects {
+    private static final int CHECKED = 70;
+
+    private Subjects() {}
+
+    /** Whether we can run it. */
+    static boolean known(Contest c) {
+        return switch (c.area()) {
+            case "kernel" -> KernelSubject.NAMES.contains(c.subject());
+            case "step" -> StepModels.MODELS.contains(c.subject());
+            default -> false;
+        };
+    }
+
+    /**
+     * Makes our side.
+     *
+     * @throws IllegalStateException when its results are not those of the reference backend
+     */
+    static Subject of(Contest c, Device device) {
+        return switch (c.area()) {
+            case "kernel" -> kernel(c, device);
+            case "step" -> step(c, device);
+            default -> throw new IllegalArgumentException("expected a kernel or step, given " + c);
+        };
+    }
+
+    private static Subject kernel(Contest c, Device device) {
+        int time = c.number("time");
+        try (Device reference = Device.open("reference")) {
+            KernelSubject.check(c.subject(), device, reference, Math.min(time, CHECKED));
+        }
+        boolean gradient = c.parameters().get("pass").equals("gradient");
+        Scope scope = Scope.open();
+        KernelSubject subject = KernelSubject.of(c.subject(), device, time);
+        List<Tensor> cotangents = subject.cotangents();
+        Runnable forward = () -> Autograd.noGrad(() -> {
+            try (Scope _ = Scope.open()) {
+                subject.forward();
+                device.synchronize();
+            }
+            return null;
+        });
+        Runnable both = () -> {
+            try (Scope _ = Scope.open()) {
+                subject.gradient(cotangents);
+                device.synchronize();
+            }
+        };
+        return new Subject("KernelBenchmark." + (gradient ? "gradient" : "forward"), Map.of("kernel", c.subject(), "time", time + ""),
+                Map.of("tokens", (double) time, "flops", subject.flops(), "bytes", subject.bytes()), gradient ? both : forward, scope::close);
+    }
+
+    private static Subject step(Contest c, Device device) {
+        int batch = c.number("batch");
+        int time = c.number("time");
+        LanguageModel model = StepModels.create(c.subject(), device);
+        AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults());
+        Trainer trainer = StepModels.trainer(model, optimizer, batch, time);
+        Work forward = model.work(Workload.forward(batch, time, DType.F32));
+        Work backward = model.work(Workload.backward(batch, time, DType.F32));
+        Runnable release = () -> {
+            optimizer.close();
+            model.close();
+        };
+        return new Subject("TrainingStepBenchmark.step", Map.of("model", c.subject(), "time", time + ""),
+                Map.of("tokens", (double) batch * time, "flops", forward.flops(), "bytes", forward.bytes(), "backward.flops", backward.flops(), "backward.bytes",
+                        backward.bytes()),
+                () -> trainer.runUntil(trainer.position().step() + 1), release);
+    }
+}

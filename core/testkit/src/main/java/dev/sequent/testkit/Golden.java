@@ -24,12 +24,11 @@ import java.util.Set;
  * lengths.
  *
  * <p>{@code core/testkit/goldens/make_goldens.py} and {@code make_variants.py} made the files with Hugging Face transformers; the metadata
- * of
- * {@code golden.safetensors} names the versions and the seed. The former leaves transformers as it is, which computes parts of some models
- * in F32 even where the rest is F64; the latter makes it compute all in F64. Opening unpacks {@code config.json}, {@code model.safetensors}
- * and
- * {@code golden.safetensors} from the class path into a temporary {@link #directory}, which is a checkpoint like any other, where the
- * weights of a configuration follow from a rule and are not stored; closing deletes it. {@link GoldenCheck} compares a model with it.
+ * of {@code golden.safetensors} names the versions and the seed. The former leaves transformers as it is, which computes parts of some
+ * models in F32 even where the rest is F64; the latter makes it compute all in F64. Opening unpacks {@code config.json},
+ * {@code model.safetensors} and {@code golden.safetensors} from the class path into a temporary {@link #directory}, which is a checkpoint
+ * like any other, where the weights of a configuration follow from a rule and are not stored; closing deletes it. {@link GoldenCheck}
+ * compares a model with it.
  *
  * <pre>{@code
  * try (Golden golden = Golden.open("llama")) {

@@ -15,8 +15,7 @@ import java.util.Map;
 /**
  * Weights by a rule instead of a file: element i of the tensor called NAME is the F32 number nearest to a + b v, v in [-1, 1) being made of
  * the upper 24 bits of SplitMix64's mixing function of FNV-1a(NAME) + (i + 1) 0x9E3779B97F4A7C15, and a and b depending on name and shape.
- * The same rule in Python is in
- * {@code core/testkit/goldens/make_variants.py}.
+ * The same rule in Python is in {@code core/testkit/goldens/make_variants.py}.
  */
 final class GoldenWeights {
     private static final long STEP = 0x9E3779B97F4A7C15L;

@@ -5,9 +5,9 @@
  *
  * <p>Start with {@link dev.sequent.backend.cuda.CudaBackendProvider} (options, and a probe that says what is missing). Inside,
  * {@code CudaBackend} does the bookkeeping of handles, {@code CudaDevice} is the gate to one GPU (lock, context, lost devices),
- * {@code DeviceMemory} its memory,
- * {@code Programs} and {@code KernelCache} its compiled code, {@code Elementwise}, {@code Movement}, {@code Reductions}, {@code Indexing}
- * and {@code Matmul} the operations; {@code Driver}, {@code Nvrtc} and {@code CublasLt} are nothing but bindings.
+ * {@code DeviceMemory} its memory, {@code Programs} and {@code KernelCache} its compiled code, {@code Elementwise}, {@code Movement},
+ * {@code Reductions}, {@code Indexing} and {@code Matmul} the operations; {@code Driver}, {@code Nvrtc} and {@code CublasLt} are nothing
+ * but bindings.
  *
  * <p>Invariants: all work of a device runs in one stream, in the order of submission, so memory is handed out again as soon as it is freed;
  * the order of summation depends on shapes and device alone; errors are typed and name the call; after a fault inside a kernel every call

@@ -1,5 +1,6 @@
 package dev.sequent.backend.cpu;
 
+import dev.sequent.spi.Layout;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -7,6 +7,7 @@ import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.HostMemory;
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.Parallel;

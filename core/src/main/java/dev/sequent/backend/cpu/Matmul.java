@@ -1,5 +1,6 @@
 package dev.sequent.backend.cpu;
 
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;

@@ -2,6 +2,7 @@ package dev.sequent.backend.cpu;
 
 import dev.sequent.op.BinaryOp;
 import dev.sequent.op.ReduceOp;
+import dev.sequent.spi.Layout;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;

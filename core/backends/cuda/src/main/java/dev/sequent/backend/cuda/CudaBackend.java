@@ -8,6 +8,7 @@ import dev.sequent.spi.Backend;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.DeviceCode;
 import dev.sequent.spi.GraphCapture;
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.TensorHandle;
 import dev.sequent.type.BackendException;
@@ -257,15 +258,15 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
             if (a.contiguous()) {
                 return a.view(0, shape, shape.strides());
             }
-            long[] strides = Strides.reshape(a.shape(), a.strides(), shape);
+            long[] strides = Layout.reshape(a.shape(), a.strides(), shape);
             return strides != null ? a.view(0, shape, strides) : unit.movement.dense("reshape", a).reshaped(shape);
         });
     }
 
     @Override
     public TensorHandle permute(TensorHandle x, int[] order) {
-        return with("permute", x, (_, a) -> a.view(0, Shape.of(Strides.permute(a.shape().toArray(), order)),
-                Strides.permute(a.strides(), order)));
+        return with("permute", x, (_, a) -> a.view(0, Shape.of(Layout.permute(a.shape().toArray(), order)),
+                Layout.permute(a.strides(), order)));
     }
 
     @Override

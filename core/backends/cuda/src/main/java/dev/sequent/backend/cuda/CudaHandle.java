@@ -1,5 +1,6 @@
 package dev.sequent.backend.cuda;
 
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.TensorHandle;
 import dev.sequent.type.DType;
 import dev.sequent.type.ReleasedTensorException;
@@ -25,7 +26,7 @@ final class CudaHandle implements TensorHandle {
         this.shape = shape;
         this.dtype = dtype;
         this.strides = strides;
-        this.contiguous = Strides.isContiguous(shape, strides);
+        this.contiguous = Layout.isContiguous(shape, strides);
         storage.device().memory().handles(1);
     }
 

@@ -1,10 +1,11 @@
 package dev.sequent.backend.cuda;
 
-import dev.sequent.backend.cuda.Strides.Space;
 import dev.sequent.op.BinaryOp;
 import dev.sequent.op.CompareOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.DeviceCode.Grid;
+import dev.sequent.spi.Layout;
+import dev.sequent.spi.Layout.Space;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
@@ -145,11 +146,11 @@ final class Elementwise {
         if (!y.contiguous()) {
             // the result lies like its operand: both are walked through from one end of the memory to the other
             int[] order = Strides.order(y.strides());
-            dims = Strides.permute(dims, order);
+            dims = Layout.permute(dims, order);
             for (int k = 0; k < strides.length; k++) {
-                strides[k] = Strides.permute(strides[k], order);
+                strides[k] = Layout.permute(strides[k], order);
             }
         }
-        return Space.of(dims, strides).argument(op);
+        return Strides.argument(op, Layout.collapse(dims, strides));
     }
 }

@@ -1,7 +1,8 @@
 package dev.sequent.backend.cuda;
 
-import dev.sequent.backend.cuda.Strides.Space;
 import dev.sequent.spi.DeviceCode.Grid;
+import dev.sequent.spi.Layout;
+import dev.sequent.spi.Layout.Space;
 import dev.sequent.type.BackendException;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
@@ -52,7 +53,7 @@ final class Indexing {
         from[axis] = 0;
         String name = "gather<" + Kernels.word(x.dtype()) + ", " + Kernels.type(index.dtype()) + ">";
         device.launch(kernels.indexing(name), device.grid(y.size(), THREADS), x, index, y, y.size(), x.shape().dim(axis), x.strides()[axis],
-                Space.of(shape.toArray(), from, indexStrides).argument(op));
+                Strides.argument(op, Layout.collapse(shape.toArray(), from, indexStrides)));
         return y;
     }
 
@@ -67,9 +68,9 @@ final class Indexing {
         }
         long[] dims = source.shape().toArray();
         long inner = y.shape().strides()[axis];
-        Space keys = Space.of(dims, index.strides());
+        Space keys = Layout.collapse(dims, index.strides());
         addSorted("scatterAdd", y, index, keys, new Keys(source.size(), x.shape().dim(axis), inner, dims[axis], x.size()), source,
-                Space.of(dims, source.strides()), 1, 0);
+                Layout.collapse(dims, source.strides()), 1, 0);
         return y;
     }
 
@@ -87,8 +88,8 @@ final class Indexing {
         long width = y.shape().strides()[axis];
         long size = x.shape().dim(axis);
         long length = index.size();
-        addSorted("indexAdd", y, index, Space.of(new long[] {length}, index.strides()), new Keys(length, size, 1, length, size), rows,
-                Space.of(new long[] {length}, new long[] {width}), width, 1);
+        addSorted("indexAdd", y, index, Layout.collapse(new long[] {length}, index.strides()), new Keys(length, size, 1, length, size),
+                rows, Layout.collapse(new long[] {length}, new long[] {width}), width, 1);
         rows.release();
         return y;
     }
@@ -106,11 +107,11 @@ final class Indexing {
         chosen[axis] = true;
         long length = source.shape().dim(axis);
         long lines = source.size() / length;
-        Space space = Space.of(Strides.select(source.shape().toArray(), chosen, false), Strides.select(source.strides(), chosen, false),
-                Strides.select(indexStrides, chosen, false));
+        Space space = Layout.collapse(Strides.select(source.shape().toArray(), chosen, false),
+                Strides.select(source.strides(), chosen, false), Strides.select(indexStrides, chosen, false));
         String name = "scatter_lines<" + Kernels.type(y.dtype()) + ", " + Kernels.type(index.dtype()) + ">";
         device.launch(kernels.indexing(name), device.grid(lines, THREADS), y, index, source, lines, length, y.shape().dim(axis),
-                y.shape().strides()[axis], source.strides()[axis], indexStrides[axis], space.argument(op));
+                y.shape().strides()[axis], source.strides()[axis], indexStrides[axis], Strides.argument(op, space));
     }
 
     /**
@@ -132,7 +133,7 @@ final class Indexing {
         CudaScratch[] entries = {device.scratch(op, n * Integer.BYTES), device.scratch(op, n * Integer.BYTES)};
         CudaScratch counts = device.scratch(op, (long) DIGITS * blocks * Integer.BYTES);
         device.launch(kernels.indexing("scatter_keys<" + Kernels.type(index.dtype()) + ">"), device.grid(n, THREADS), index, keys[0],
-                entries[0], n, k.size, k.inner, k.length, k.none, indexSpace.argument(op));
+                entries[0], n, k.size, k.inner, k.length, k.none, Strides.argument(op, indexSpace));
         int from = 0;
         for (int shift = 0; shift < Long.SIZE - Long.numberOfLeadingZeros(k.none); shift += DIGIT_BITS) {
             device.launch(kernels.indexing("digit_counts"), sorting, keys[from], counts, n, share, shift);
@@ -142,7 +143,7 @@ final class Indexing {
             from = 1 - from;
         }
         device.launch(kernels.indexing("scatter_runs<" + Kernels.type(y.dtype()) + ">"), device.grid(n * width, THREADS), y, keys[from],
-                entries[from], source, n, width, k.none, rows.argument(op), column);
+                entries[from], source, n, width, k.none, Strides.argument(op, rows), column);
         Arrays.stream(keys).forEach(CudaScratch::close);
         Arrays.stream(entries).forEach(CudaScratch::close);
         counts.close();

@@ -3,8 +3,9 @@ package dev.sequent.backend.cuda;
 import dev.sequent.backend.cuda.CublasLt.Matrix;
 import dev.sequent.backend.cuda.CublasLt.Plan;
 import dev.sequent.backend.cuda.CublasLt.Problem;
-import dev.sequent.backend.cuda.Strides.Space;
 import dev.sequent.spi.DeviceCode.Grid;
+import dev.sequent.spi.Layout;
+import dev.sequent.spi.Layout.Space;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
@@ -123,7 +124,7 @@ final class Matmul {
         long columns = x.shape().dim(-1);
         long down = x.strides()[rank - 2];
         long along = x.strides()[rank - 1];
-        Space batch = Space.of(Arrays.copyOf(x.shape().toArray(), rank - 2), Arrays.copyOf(x.strides(), rank - 2));
+        Space batch = Layout.collapse(Arrays.copyOf(x.shape().toArray(), rank - 2), Arrays.copyOf(x.strides(), rank - 2));
         if (batch.rank() > 1) {
             return null;
         }

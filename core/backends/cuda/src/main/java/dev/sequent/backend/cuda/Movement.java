@@ -1,8 +1,9 @@
 package dev.sequent.backend.cuda;
 
 import dev.sequent.backend.cuda.Arguments.Address;
-import dev.sequent.backend.cuda.Strides.Space;
 import dev.sequent.spi.DeviceCode.Grid;
+import dev.sequent.spi.Layout;
+import dev.sequent.spi.Layout.Space;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
 
@@ -65,14 +66,14 @@ final class Movement {
         int bytes = x.dtype().bytes();
         long source = x.address() + from * bytes;
         long target = y.address() + to * bytes;
-        Space space = Space.of(dims, fromStrides, toStrides);
-        if (space.isFlat()) {
+        Space space = Layout.collapse(dims, fromStrides, toStrides);
+        if (Strides.isFlat(space)) {
             device.driver().copyOnDevice(target, source, n * bytes, device.stream());
         } else if (isTransposition(space)) {
             transpose(Kernels.word(x.dtype()), source, target, space);
         } else {
             device.launch(kernels.moving("copy<" + Kernels.word(x.dtype()) + ">"), device.grid(n, THREADS), new Address(source),
-                    new Address(target), n, space.argument(op));
+                    new Address(target), n, Strides.argument(op, space));
         }
     }
 

@@ -1,8 +1,9 @@
 package dev.sequent.backend.cuda;
 
-import dev.sequent.backend.cuda.Strides.Space;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.spi.DeviceCode.Grid;
+import dev.sequent.spi.Layout;
+import dev.sequent.spi.Layout.Space;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
@@ -39,8 +40,8 @@ final class Reductions {
         }
         CudaHandle y = device.allocate(op.name(), shape, x.dtype());
         long[] dims = x.shape().toArray();
-        Space kept = Space.of(Strides.select(dims, reduced, false), Strides.select(x.strides(), reduced, false));
-        Space inner = Space.of(Strides.select(dims, reduced, true), Strides.select(x.strides(), reduced, true));
+        Space kept = Layout.collapse(Strides.select(dims, reduced, false), Strides.select(x.strides(), reduced, false));
+        Space inner = Layout.collapse(Strides.select(dims, reduced, true), Strides.select(x.strides(), reduced, true));
         long length = Arrays.stream(inner.dims()).reduce(1, (a, b) -> a * b);
         if (y.size() > 0) {
             run(op, x, y, kept, inner, length);
@@ -68,7 +69,8 @@ final class Reductions {
             device.launch(kernels.of(kernel + "_partly", x.dtype()), grid(outputs * parts, byThread), op.ordinal(), x, partial, outputs,
                     length, chunk, axes);
             boolean restByThread = outputs >= WARP;
-            long[] rest = axes(op, Space.of(new long[] {outputs}, new long[] {1}), Space.of(new long[] {parts}, new long[] {outputs}));
+            long[] rest = axes(op, Layout.collapse(new long[] {outputs}, new long[] {1}),
+                    Layout.collapse(new long[] {parts}, new long[] {outputs}));
             device.launch(kernels.of(restByThread ? "reduce_by_thread_rest" : "reduce_by_block_rest", x.dtype()),
                     grid(outputs, restByThread), op.ordinal(), partial, y, outputs, parts, parts, rest);
         }
@@ -80,8 +82,8 @@ final class Reductions {
 
     /** The struct Axes of reduce.cu. */
     private static long[] axes(ReduceOp op, Space kept, Space inner) {
-        long[] first = kept.argument(op.name());
-        long[] second = inner.argument(op.name());
+        long[] first = Strides.argument(op.name(), kept);
+        long[] second = Strides.argument(op.name(), inner);
         long[] both = Arrays.copyOf(first, first.length + second.length);
         System.arraycopy(second, 0, both, first.length, second.length);
         return both;
@@ -94,7 +96,7 @@ final class Reductions {
         }
         CudaHandle y = device.allocate("argReduce", x.shape().with(axis, 1), DType.I64);
         device.launch(kernels.of("arg_reduce", x.dtype()), grid(y.size(), false), op.ordinal(), x, y, y.size(), length, x.strides()[axis],
-                lines(x, axis).argument("argReduce"));
+                Strides.argument("argReduce", lines(x, axis)));
         return y;
     }
 
@@ -116,7 +118,7 @@ final class Reductions {
         long inner = y.shape().strides()[axis];
         boolean byThread = inner >= WARP || length <= WARP;
         device.launch(kernels.of(byThread ? "scan_by_thread" : "scan_by_block", x.dtype()), grid(lines, byThread), op.ordinal(), x, y,
-                lines, length, x.strides()[axis], inner, reverse ? 1 : 0, lines(x, axis).argument("scan"));
+                lines, length, x.strides()[axis], inner, reverse ? 1 : 0, Strides.argument("scan", lines(x, axis)));
         return y;
     }
 
@@ -124,6 +126,6 @@ final class Reductions {
     private static Space lines(CudaHandle x, int axis) {
         boolean[] chosen = new boolean[x.shape().rank()];
         chosen[axis] = true;
-        return Space.of(Strides.select(x.shape().toArray(), chosen, false), Strides.select(x.strides(), chosen, false));
+        return Layout.collapse(Strides.select(x.shape().toArray(), chosen, false), Strides.select(x.strides(), chosen, false));
     }
 }

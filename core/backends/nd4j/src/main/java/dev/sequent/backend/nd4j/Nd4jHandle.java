@@ -1,5 +1,6 @@
 package dev.sequent.backend.nd4j;
 
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.TensorHandle;
 import dev.sequent.type.DType;
 import dev.sequent.type.ReleasedTensorException;
@@ -24,7 +25,7 @@ final class Nd4jHandle implements TensorHandle {
         this.offset = offset;
         this.shape = shape;
         this.strides = strides;
-        this.contiguous = Strides.areContiguous(shape, strides);
+        this.contiguous = Layout.isContiguous(shape, strides);
         storage.memory().handles(1);
     }
 

@@ -1,5 +1,6 @@
 package dev.sequent.backend.nd4j;
 
+import dev.sequent.spi.Layout;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -14,22 +15,6 @@ final class Strides {
     private static final int BULK_BYTES = 96;
 
     private Strides() {}
-
-    /** Whether {@code strides} are those of a row-major tensor without gaps; axes of size 1 do not count. */
-    static boolean areContiguous(Shape shape, long[] strides) {
-        if (shape.size() == 0) {
-            return true;
-        }
-        long expected = 1;
-        for (int axis = strides.length - 1; axis >= 0; axis--) {
-            long n = shape.dim(axis);
-            if (n != 1 && strides[axis] != expected) {
-                return false;
-            }
-            expected *= n;
-        }
-        return true;
-    }
 
     /** Distance in elements from the origin to a coordinate. */
     static long position(long[] coordinate, long[] strides) {
@@ -66,17 +51,14 @@ final class Strides {
         if (shape.size() == 0) {
             return;
         }
-        int rank = shape.rank();
-        long[] dims = new long[rank];
-        long[] from = new long[rank];
-        long[] to = new long[rank];
-        int axes = collapse(shape, source.strides, target.strides, dims, from, to);
-        int inner = axes - 1;
-        long n = axes == 0 ? 1 : dims[inner];
-        long stepFrom = axes == 0 ? 1 : from[inner];
-        long stepTo = axes == 0 ? 1 : to[inner];
-        Row row = row(bytes, source.memory, target.memory, n, stepFrom, stepTo);
-        long[] index = new long[rank];
+        Layout.Space space = Layout.collapse(shape.toArray(), source.strides, target.strides);
+        long[] dims = space.dims();
+        long[] from = space.strides()[0];
+        long[] to = space.strides()[1];
+        int inner = space.rank() - 1;
+        long n = dims[inner];
+        Row row = row(bytes, source.memory, target.memory, n, from[inner], to[inner]);
+        long[] index = new long[space.rank()];
         long at = source.offset;
         long there = target.offset;
         for (long rows = shape.size() / n; rows > 0; rows--) {
@@ -93,27 +75,6 @@ final class Strides {
                 index[axis] = 0;
             }
         }
-    }
-
-    /** Drops axes of size 1, joins axes along which both operands move evenly, and returns how many are left. */
-    private static int collapse(Shape shape, long[] source, long[] target, long[] dims, long[] from, long[] to) {
-        int axes = 0;
-        for (int axis = 0; axis < shape.rank(); axis++) {
-            long n = shape.dim(axis);
-            if (n == 1) {
-                continue;
-            }
-            if (axes > 0 && from[axes - 1] == source[axis] * n && to[axes - 1] == target[axis] * n) {
-                axes--;
-                dims[axes] *= n;
-            } else {
-                dims[axes] = n;
-            }
-            from[axes] = source[axis];
-            to[axes] = target[axis];
-            axes++;
-        }
-        return axes;
     }
 
     /** Copies elements between two positions. */

@@ -1,14 +1,16 @@
-package dev.sequent.backend.cpu;
+package dev.sequent.spi;
 
 import dev.sequent.type.Shape;
 import java.util.Arrays;
 
-/** Arithmetic on strides. */
-final class Layout {
+/**
+ * Arithmetic on strides, which count elements: what backends that keep views of one memory need to read, reshape and copy them. Stateless.
+ */
+public final class Layout {
     private Layout() {}
 
     /** Whether {@code strides} are those of a row-major tensor without gaps; axes of size 1 do not count. */
-    static boolean isContiguous(Shape shape, long[] strides) {
+    public static boolean isContiguous(Shape shape, long[] strides) {
         if (shape.size() == 0) {
             return true;
         }
@@ -24,8 +26,8 @@ final class Layout {
     }
 
     /** Strides under which the same memory reads as {@code to}, a shape of equal size above 0, or null when no strides do. */
-    static long[] reshape(Shape from, long[] strides, Shape to) {
-        Space source = collapse(from.toArray(), new long[][] {strides});
+    public static long[] reshape(Shape from, long[] strides, Shape to) {
+        Space source = collapse(from.toArray(), strides);
         long[] result = new long[to.rank()];
         Arrays.fill(result, 1);
         int t = to.rank() - 1;
@@ -52,7 +54,7 @@ final class Layout {
      * @param dims sizes
      * @param strides strides per operand and axis
      */
-    static Space collapse(long[] dims, long[][] strides) {
+    public static Space collapse(long[] dims, long[]... strides) {
         int rank = dims.length;
         long[] d = new long[Math.max(1, rank)];
         long[][] s = new long[strides.length][d.length];
@@ -95,10 +97,15 @@ final class Layout {
         return true;
     }
 
-    /** Sizes and, per operand, strides. */
-    record Space(long[] dims, long[][] strides) {
+    /**
+     * A loop over operands that move together.
+     *
+     * @param dims sizes
+     * @param strides strides per operand and axis
+     */
+    public record Space(long[] dims, long[][] strides) {
         /** One axis along which every operand is dense. */
-        static Space flat(long size, int operands) {
+        public static Space flat(long size, int operands) {
             long[][] strides = new long[operands][];
             for (int k = 0; k < operands; k++) {
                 strides[k] = new long[] {1};
@@ -106,11 +113,13 @@ final class Layout {
             return new Space(new long[] {size}, strides);
         }
 
-        int rank() {
+        /** Number of axes. */
+        public int rank() {
             return dims.length;
         }
 
-        long size() {
+        /** Number of iterations. */
+        public long size() {
             long n = 1;
             for (long d : dims) {
                 n *= d;
@@ -119,7 +128,7 @@ final class Layout {
         }
 
         /** Product of all sizes but the last one's. */
-        long rows() {
+        public long rows() {
             long n = 1;
             for (int i = 0; i < dims.length - 1; i++) {
                 n *= dims[i];
@@ -127,12 +136,13 @@ final class Layout {
             return n;
         }
 
-        long inner() {
+        /** Size of the last axis. */
+        public long inner() {
             return dims[dims.length - 1];
         }
 
         /** Whether operand {@code k} is laid out like a row-major tensor of these sizes. */
-        boolean dense(int k) {
+        public boolean dense(int k) {
             long expected = 1;
             for (int i = dims.length - 1; i >= 0; i--) {
                 if (dims[i] != 1 && strides[k][i] != expected) {
@@ -145,7 +155,7 @@ final class Layout {
     }
 
     /** Row-major strides for {@code dims}. */
-    static long[] dense(long[] dims) {
+    public static long[] dense(long[] dims) {
         long[] s = new long[dims.length];
         long n = 1;
         for (int i = dims.length - 1; i >= 0; i--) {
@@ -156,7 +166,7 @@ final class Layout {
     }
 
     /** Strides for {@code dims} when the axes lie in memory in the given order, outermost first. */
-    static long[] dense(long[] dims, int[] order) {
+    public static long[] dense(long[] dims, int[] order) {
         long[] inOrder = dense(permute(dims, order));
         long[] strides = new long[order.length];
         for (int i = 0; i < order.length; i++) {
@@ -169,7 +179,7 @@ final class Layout {
      * Axes from the outermost to the innermost in the memory of the operands: an elementwise result takes this order, so that
      * permuted views are read and written in one sweep.
      */
-    static int[] order(long[] dims, long[][] strides) {
+    public static int[] order(long[] dims, long[][] strides) {
         int[] order = new int[dims.length];
         int n = 0;
         for (int axis = 0; axis < dims.length; axis++) {
@@ -201,7 +211,7 @@ final class Layout {
     }
 
     /** {@code values} in another order. */
-    static long[] permute(long[] values, int[] order) {
+    public static long[] permute(long[] values, int[] order) {
         long[] result = new long[order.length];
         for (int i = 0; i < order.length; i++) {
             result[i] = values[order[i]];

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """One training step of a small language model in PyTorch: the peer of `TrainStep` in this module.
 
-Needs: torch (CPU is enough). Run: python3 train_step.py --model transformer|mamba [--batch 4 --time 1024 --threads 2 --steps 5]
-Prints one line per measured step: seconds and tokens per second. Forward, backward and AdamW; float32, eager.
+Needs: torch (CPU is enough), and transformers for --model mamba2.
+Run: python3 train_step.py --model transformer|mamba|mamba2 [--batch 4 --time 1024 --threads 2 --steps 5 --precision f32|bf16 --compile]
+Prints one line per measured step: seconds and tokens per second. Forward, backward and AdamW; eager unless --compile is given.
+--precision bf16 is autocast: F32 master weights, gradients and optimizer, matrix products and attention in BF16.
+CASES offers the same steps to serve.py.
 
 transformer: 6 blocks of RMSNorm, causal attention (scaled_dot_product_attention, 4 heads, rotary embedding with --rope), RMSNorm,
 SwiGLU of inner width 682. mamba: 6 Mamba-1 blocks (expand 2, state 16, conv 4, dt_rank 16) with a work-efficient parallel scan over time in
-tensor operations (Blelloch 1990), and the same scan in reverse for the gradient. Width 256, vocabulary 256, tied head.
+tensor operations (Blelloch 1990), and the same scan in reverse for the gradient. mamba2: transformers' Mamba2Model in its chunked form
+(8 heads of 64, state 64, chunk 128), which tensor operations compute where there is no GPU. Width 256, vocabulary 256, tied head.
 """
 import argparse
 import math
@@ -143,6 +147,7 @@ class Model(nn.Module):
     def __init__(self, args):
         super().__init__()
         self.embeddings = nn.Embedding(args.vocabulary, args.width)
+        nn.init.normal_(self.embeddings.weight, std=0.02)
         self.blocks = nn.ModuleList(Block(args) for _ in range(args.layers))
         self.norm = RmsNorm(args.width)
 
@@ -153,29 +158,79 @@ class Model(nn.Module):
         return self.norm(x) @ self.embeddings.weight.T
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--model", choices=("transformer", "mamba"), required=True)
-    for name, value in dict(batch=4, time=1024, width=256, layers=6, heads=4, vocabulary=256, threads=2, warmup=1, steps=3).items():
-        p.add_argument("--" + name, type=int, default=value)
-    p.add_argument("--rope", action="store_true")
-    args = p.parse_args()
+class Mamba2(nn.Module):
+    def __init__(self, args):
+        super().__init__()
+        from transformers import Mamba2Config, Mamba2ForCausalLM
+        self.model = Mamba2ForCausalLM(Mamba2Config(
+            vocab_size=args.vocabulary, hidden_size=args.width, num_hidden_layers=args.layers, num_heads=8, head_dim=64, state_size=64, expand=2,
+            n_groups=1, chunk_size=128, use_cache=False, tie_word_embeddings=True, pad_token_id=0, bos_token_id=0, eos_token_id=0))
+
+    def forward(self, ids):
+        return self.model(ids, use_cache=False).logits
+
+
+DEFAULTS = dict(batch=4, time=1024, width=256, layers=6, heads=4, vocabulary=256, threads=2)
+
+
+def training_step(args):
+    """A function that trains one step on one batch of random tokens and returns the loss."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    model = Model(args)
+    model = Mamba2(args) if args.model == "mamba2" else Model(args)
+    model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95))
     ids = torch.randint(args.vocabulary, (args.batch, args.time + 1))
-    for step in range(args.warmup + args.steps):
-        start = time.perf_counter()
-        logits = model(ids[:, :-1])
-        loss = F.cross_entropy(logits.reshape(-1, args.vocabulary), ids[:, 1:].reshape(-1))
+
+    def loss_of(inputs, targets):
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
+            return F.cross_entropy(model(inputs).reshape(-1, args.vocabulary), targets.reshape(-1))
+
+    loss_of = torch.compile(loss_of) if args.compile else loss_of
+
+    def step():
+        loss = loss_of(ids[:, :-1], ids[:, 1:])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        loss.item()
+        return loss.item()
+
+    return step
+
+
+def case(model):
+    """Makes steps of a kind of model from params: batch, time, threads, precision ("f32" or "bf16"), compile, rope; all may be missing."""
+    def make(params):
+        sizes = {name: int(params.get(name, value)) for name, value in DEFAULTS.items()}
+        return training_step(argparse.Namespace(model=model, precision=params.get("precision", "f32"), compile=flag(params, "compile"),
+                                                rope=flag(params, "rope"), **sizes))
+    return make
+
+
+def flag(params, name):
+    return str(params.get(name, False)).lower() == "true"
+
+
+CASES = {"step/" + model: case(model) for model in ("transformer", "mamba", "mamba2")}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--model", choices=("transformer", "mamba", "mamba2"), required=True)
+    for name, value in dict(DEFAULTS, warmup=1, steps=3).items():
+        p.add_argument("--" + name, type=int, default=value)
+    p.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    p.add_argument("--compile", action="store_true")
+    p.add_argument("--rope", action="store_true")
+    args = p.parse_args()
+    step = training_step(args)
+    for n in range(args.warmup + args.steps):
+        start = time.perf_counter()
+        step()
         seconds = time.perf_counter() - start
-        if step >= args.warmup:
-            print(f"torch {args.model} B={args.batch} T={args.time} {seconds:.4f} s {args.batch * args.time / seconds:.0f} tokens/s", flush=True)
+        if n >= args.warmup:
+            print(f"torch {args.model} {args.precision} B={args.batch} T={args.time} {seconds:.4f} s {args.batch * args.time / seconds:.0f} tokens/s",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 package dev.sequent.backend.cuda;
 
-import dev.sequent.type.ConfigException;
+import dev.sequent.spi.OptionReader;
 import java.io.File;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Settings of the CUDA backend; {@link CudaBackendProvider} describes them.
@@ -27,19 +26,13 @@ record CudaOptions(List<Path> libraries, Path cache, long memoryLimit, boolean t
 
     /** Reads options by name; what is missing has a default. */
     static CudaOptions of(Map<String, String> options) {
-        Map<String, String> left = new TreeMap<>(options);
-        String libraries = left.remove("libraries");
-        String cache = left.remove("cache");
-        String memoryLimit = left.remove("memoryLimit");
-        boolean tf32 = flag("tf32", left.remove("tf32"), false);
-        boolean poison = flag("poison", left.remove("poison"), false);
-        boolean reuse = flag("reuse", left.remove("reuse"), true);
-        if (!left.isEmpty()) {
-            throw new ConfigException("open cuda", "options among libraries, cache, memoryLimit, tf32, poison, reuse",
-                    left.keySet().toString());
-        }
-        return new CudaOptions(folders(libraries == null ? System.getProperty(LIBRARIES_PROPERTY, "") : libraries),
-                cache(cache == null ? System.getProperty(CACHE_PROPERTY) : cache), limit(memoryLimit), tf32, poison, reuse);
+        OptionReader r = new OptionReader("cuda", options);
+        CudaOptions result = new CudaOptions(folders(r.text("libraries").orElseGet(() -> System.getProperty(LIBRARIES_PROPERTY, ""))),
+                cache(r.text("cache").orElseGet(() -> System.getProperty(CACHE_PROPERTY))),
+                r.number("memoryLimit", 1, Long.MAX_VALUE, Long.MAX_VALUE), r.flag("tf32", false), r.flag("poison", false),
+                r.flag("reuse", true));
+        r.done();
+        return result;
     }
 
     private static List<Path> folders(String text) {
@@ -53,24 +46,5 @@ record CudaOptions(List<Path> libraries, Path cache, long memoryLimit, boolean t
         String base = System.getenv("XDG_CACHE_HOME");
         Path root = base != null && !base.isBlank() ? Path.of(base) : Path.of(System.getProperty("user.home"), ".cache");
         return root.resolve("sequent").resolve("cuda");
-    }
-
-    private static long limit(String value) {
-        try {
-            long bytes = value == null ? Long.MAX_VALUE : Long.parseLong(value);
-            if (bytes >= 1) {
-                return bytes;
-            }
-        } catch (NumberFormatException e) {
-            throw new ConfigException("[open cuda] expected a number of bytes for option memoryLimit, given " + value, e);
-        }
-        throw new ConfigException("open cuda", "memoryLimit of at least 1 byte", value);
-    }
-
-    private static boolean flag(String name, String value, boolean otherwise) {
-        if (value != null && !value.equals("true") && !value.equals("false")) {
-            throw new ConfigException("open cuda", name + " to be true or false", value);
-        }
-        return value == null ? otherwise : Boolean.parseBoolean(value);
     }
 }

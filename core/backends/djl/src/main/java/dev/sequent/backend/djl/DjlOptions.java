@@ -1,10 +1,7 @@
 package dev.sequent.backend.djl;
 
-import com.sun.management.OperatingSystemMXBean;
-import dev.sequent.type.ConfigException;
-import java.lang.management.ManagementFactory;
+import dev.sequent.spi.OptionReader;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Settings of the DJL backend.
@@ -18,37 +15,9 @@ record DjlOptions(int threads, long memoryLimit, boolean download) {
 
     /** Reads options by name; what is missing has a default. */
     static DjlOptions of(Map<String, String> options) {
-        Map<String, String> left = new TreeMap<>(options);
-        String threads = left.remove("threads");
-        String memoryLimit = left.remove("memoryLimit");
-        String download = left.remove("download");
-        if (!left.isEmpty()) {
-            throw new ConfigException("open djl", "options among threads, memoryLimit, download", left.keySet().toString());
-        }
-        if (download != null && !download.equals("true") && !download.equals("false")) {
-            throw new ConfigException("open djl", "download to be true or false", download);
-        }
-        return new DjlOptions(
-                threads == null ? 0 : (int) number("threads", threads, MAX_THREADS),
-                memoryLimit == null ? defaultLimit() : number("memoryLimit", memoryLimit, Long.MAX_VALUE),
-                "true".equals(download));
-    }
-
-    private static long number(String name, String value, long largest) {
-        try {
-            long n = Long.parseLong(value);
-            if (n >= 1 && n <= largest) {
-                return n;
-            }
-        } catch (NumberFormatException e) {
-            throw new ConfigException("[open djl] expected a number for option " + name + ", given " + value, e);
-        }
-        throw new ConfigException("open djl", name + " in [1, " + largest + "]", value);
-    }
-
-    /** Nine tenths of the memory of the machine or container: an exception comes before the operating system kills the process. */
-    private static long defaultLimit() {
-        OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
-        return system == null ? Long.MAX_VALUE : system.getTotalMemorySize() / 10 * 9;
+        OptionReader r = new OptionReader("djl", options);
+        DjlOptions result = new DjlOptions((int) r.number("threads", 1, MAX_THREADS, 0), r.memoryLimit(), r.flag("download", false));
+        r.done();
+        return result;
     }
 }

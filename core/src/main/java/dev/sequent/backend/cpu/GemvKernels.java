@@ -20,13 +20,28 @@ final class GemvKernels {
 
     private GemvKernels() {}
 
-    /** Products of one row of A with rows of B stored as (n, k), four at a time; the output is written in fours. */
+    /** Rows of B whose products are summed over their lanes together. */
+    static final int GROUP = 16;
+
+    /** Bytes of B of a task: so few that threads end together, and so many that handing tasks out costs nothing. */
+    private static final int TASK_BYTES = 1 << 17;
+
+    /** Rows of B of a task, where one takes {@code bytes} bytes. */
+    static int taskRows(long bytes) {
+        return (int) Math.max(1, TASK_BYTES / bytes / GROUP) * GROUP;
+    }
+
+    /** Products of one row of A with rows of B stored as (n, k), four at a time. */
     static void dotOne(float[] a, MemorySegment b, long offset, long ld, int columns, int k, float[] out, float[] lanes) {
-        for (int j = 0; j < columns; j += 4) {
-            int last = columns - 1 - j;
-            long first = offset + j * ld;
-            dot1x4(a, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k, out, j,
-                    lanes);
+        for (int j = 0; j < columns; j += GROUP) {
+            int count = Math.min(GROUP, columns - j);
+            for (int g = 0; g < count; g += 4) {
+                int last = count - 1 - g;
+                long first = offset + (j + g) * ld;
+                dot1x4(a, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k,
+                        lanes, g * LANES);
+            }
+            sums(lanes, count, out, j);
         }
         addTail(a, 0, b, offset, ld, columns, k, out, 0);
     }
@@ -47,14 +62,12 @@ final class GemvKernels {
         }
     }
 
-    /** Sums one vector in pairs. {@code reduceLanes} would leave the order open, and so the result, to the compiler that is at work. */
-    private static float sumLanes(float[] lanes, int at) {
-        for (int half = LANES / 2; half > 0; half /= 2) {
-            for (int l = 0; l < half; l++) {
-                lanes[at + l] += lanes[at + l + half];
-            }
+    /** Writes the sums of the first {@code count} of 16 vectors. */
+    static void sums(float[] lanes, int count, float[] out, int to) {
+        sumVectors(lanes);
+        for (int j = 0; j < count; j++) {
+            out[to + j] = lanes[j / LANES * LANES * LANES + j % LANES];
         }
-        return lanes[at];
     }
 
     /** Adds the products of the last elements of k, which fill no vector. */
@@ -69,8 +82,13 @@ final class GemvKernels {
         }
     }
 
-    private static void dot1x4(float[] a, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] out, int to,
-            float[] lanes) {
+    private static void dot1x4(float[] a, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] lanes, int to) {
+        int full = S.loopBound(k);
+        // slices made here are indexed by small numbers: checks of bounds then cost nothing
+        MemorySegment b0 = b.asSlice(o0, 4L * full);
+        MemorySegment b1 = b.asSlice(o1, 4L * full);
+        MemorySegment b2 = b.asSlice(o2, 4L * full);
+        MemorySegment b3 = b.asSlice(o3, 4L * full);
         FloatVector u0 = FloatVector.zero(S);
         FloatVector u1 = FloatVector.zero(S);
         FloatVector u2 = FloatVector.zero(S);
@@ -80,35 +98,29 @@ final class GemvKernels {
         FloatVector v2 = FloatVector.zero(S);
         FloatVector v3 = FloatVector.zero(S);
         int p = 0;
-        for (; p + 2 * LANES <= k; p += 2 * LANES) {
+        for (; p + 2 * LANES <= full; p += 2 * LANES) {
             FloatVector x = FloatVector.fromArray(S, a, p);
             FloatVector y = FloatVector.fromArray(S, a, p + LANES);
-            long at = 4L * p;
-            long next = at + 4L * LANES;
-            u0 = x.fma(FloatVector.fromMemorySegment(S, b, o0 + at, LE), u0);
-            u1 = x.fma(FloatVector.fromMemorySegment(S, b, o1 + at, LE), u1);
-            u2 = x.fma(FloatVector.fromMemorySegment(S, b, o2 + at, LE), u2);
-            u3 = x.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE), u3);
-            v0 = y.fma(FloatVector.fromMemorySegment(S, b, o0 + next, LE), v0);
-            v1 = y.fma(FloatVector.fromMemorySegment(S, b, o1 + next, LE), v1);
-            v2 = y.fma(FloatVector.fromMemorySegment(S, b, o2 + next, LE), v2);
-            v3 = y.fma(FloatVector.fromMemorySegment(S, b, o3 + next, LE), v3);
+            u0 = x.fma(FloatVector.fromMemorySegment(S, b0, p * 4L, LE), u0);
+            u1 = x.fma(FloatVector.fromMemorySegment(S, b1, p * 4L, LE), u1);
+            u2 = x.fma(FloatVector.fromMemorySegment(S, b2, p * 4L, LE), u2);
+            u3 = x.fma(FloatVector.fromMemorySegment(S, b3, p * 4L, LE), u3);
+            v0 = y.fma(FloatVector.fromMemorySegment(S, b0, (p + LANES) * 4L, LE), v0);
+            v1 = y.fma(FloatVector.fromMemorySegment(S, b1, (p + LANES) * 4L, LE), v1);
+            v2 = y.fma(FloatVector.fromMemorySegment(S, b2, (p + LANES) * 4L, LE), v2);
+            v3 = y.fma(FloatVector.fromMemorySegment(S, b3, (p + LANES) * 4L, LE), v3);
         }
-        if (p + LANES <= k) {
+        if (p < full) {
             FloatVector x = FloatVector.fromArray(S, a, p);
-            long at = 4L * p;
-            u0 = x.fma(FloatVector.fromMemorySegment(S, b, o0 + at, LE), u0);
-            u1 = x.fma(FloatVector.fromMemorySegment(S, b, o1 + at, LE), u1);
-            u2 = x.fma(FloatVector.fromMemorySegment(S, b, o2 + at, LE), u2);
-            u3 = x.fma(FloatVector.fromMemorySegment(S, b, o3 + at, LE), u3);
+            u0 = x.fma(FloatVector.fromMemorySegment(S, b0, p * 4L, LE), u0);
+            u1 = x.fma(FloatVector.fromMemorySegment(S, b1, p * 4L, LE), u1);
+            u2 = x.fma(FloatVector.fromMemorySegment(S, b2, p * 4L, LE), u2);
+            u3 = x.fma(FloatVector.fromMemorySegment(S, b3, p * 4L, LE), u3);
         }
-        u0.add(v0).intoArray(lanes, 0);
-        u1.add(v1).intoArray(lanes, LANES);
-        u2.add(v2).intoArray(lanes, 2 * LANES);
-        u3.add(v3).intoArray(lanes, 3 * LANES);
-        for (int j = 0; j < 4; j++) {
-            out[to + j] = sumLanes(lanes, j * LANES);
-        }
+        u0.add(v0).intoArray(lanes, to);
+        u1.add(v1).intoArray(lanes, to + LANES);
+        u2.add(v2).intoArray(lanes, to + 2 * LANES);
+        u3.add(v3).intoArray(lanes, to + 3 * LANES);
     }
 
     /**
@@ -148,12 +160,15 @@ final class GemvKernels {
         FloatVector c32 = FloatVector.zero(S);
         FloatVector c33 = FloatVector.zero(S);
         int full = S.loopBound(k);
+        MemorySegment row0 = b.asSlice(o0, 4L * full);
+        MemorySegment row1 = b.asSlice(o1, 4L * full);
+        MemorySegment row2 = b.asSlice(o2, 4L * full);
+        MemorySegment row3 = b.asSlice(o3, 4L * full);
         for (int p = 0; p < full; p += LANES) {
-            long at = 4L * p;
-            FloatVector b0 = FloatVector.fromMemorySegment(S, b, o0 + at, LE);
-            FloatVector b1 = FloatVector.fromMemorySegment(S, b, o1 + at, LE);
-            FloatVector b2 = FloatVector.fromMemorySegment(S, b, o2 + at, LE);
-            FloatVector b3 = FloatVector.fromMemorySegment(S, b, o3 + at, LE);
+            FloatVector b0 = FloatVector.fromMemorySegment(S, row0, p * 4L, LE);
+            FloatVector b1 = FloatVector.fromMemorySegment(S, row1, p * 4L, LE);
+            FloatVector b2 = FloatVector.fromMemorySegment(S, row2, p * 4L, LE);
+            FloatVector b3 = FloatVector.fromMemorySegment(S, row3, p * 4L, LE);
             FloatVector x = FloatVector.fromArray(S, a, ao + p);
             c00 = x.fma(b0, c00);
             c01 = x.fma(b1, c01);

@@ -51,12 +51,14 @@ final class JavaGemm implements Gemm {
     private static final int DEEP_PARTIALS = 1 << 21;
 
     /** Most rows of a thin product. */
-    private static final int THIN_ROWS = 8;
+    static final int THIN_ROWS = 8;
     /** Thin products with fewer multiplications stay on the calling thread: they wait for memory, so little work takes long. */
-    private static final long THIN_WORK = 1 << 17;
+    private static final long THIN_WORK = 1 << 16;
     /** Columns of a task of a thin product: long enough pieces of stored rows, and a result that stays in the first cache. */
     private static final int THIN_COLUMNS = 256;
     private static final int MOST_THIN_COLUMNS = 1024;
+    /** Rows of a stored (n, k) B from which on there are enough tasks of them. */
+    private static final int THIN_ROWS_OF_B = 64;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private final Parallel parallel;
@@ -191,7 +193,7 @@ final class JavaGemm implements Gemm {
 
         private void plan() {
             int pieces = deepPieces();
-            if (m <= THIN_ROWS && (pieces == 1 || n >= THIN_COLUMNS)) {
+            if (m <= THIN_ROWS && (pieces == 1 || n >= (tb ? THIN_ROWS_OF_B : THIN_COLUMNS))) {
                 thin();
                 return;
             }
@@ -378,11 +380,13 @@ final class JavaGemm implements Gemm {
             aStride = roundUp(k, LANES);
             sharedA = scratch.get().a(roundUp(m, 4) * aStride);
             copyRowsOfA();
-            int unit = tb ? 4 : LANES;
-            int least = tb ? 16 : THIN_COLUMNS;
-            taskColumns = Math.max(least, roundUp(ceilDiv(n, 4 * parallel.threads()), unit));
-            if (m > 1) {
-                taskColumns = Math.min(taskColumns, MOST_THIN_COLUMNS);
+            if (tb) {
+                taskColumns = GemvKernels.taskRows(4L * k);
+            } else {
+                taskColumns = Math.max(THIN_COLUMNS, roundUp(ceilDiv(n, 4 * parallel.threads()), LANES));
+                if (m > 1) {
+                    taskColumns = Math.min(taskColumns, MOST_THIN_COLUMNS);
+                }
             }
             loop(Phase.THIN, ceilDiv(n, taskColumns));
         }

@@ -23,6 +23,7 @@ final class Matmul {
     private final Casts casts;
     private final Gemm gemm;
     private final MatmulProvider.Matmul provider;
+    private final HalfGemv half;
     private final boolean rounding;
 
     /**
@@ -36,6 +37,7 @@ final class Matmul {
         this.casts = casts;
         this.gemm = gemm;
         this.provider = provider;
+        this.half = gemm instanceof JavaGemm ? new HalfGemv(machine.pool()) : null;
         this.rounding = rounding;
     }
 
@@ -61,6 +63,9 @@ final class Matmul {
             CpuHandle y = machine.allocate("matmul", shape, a.dtype());
             return machine.produce(y, () -> casts.fill(y, 0));
         }
+        if (isThin(a, b, ta, tb, sizes)) {
+            return rounded(thin(a, b, tb, sizes, shape), a.dtype());
+        }
         return switch (a.dtype()) {
             case F32 -> product(a, b, ta, tb, sizes, shape);
             case BF16 -> {
@@ -70,6 +75,29 @@ final class Matmul {
             case F16 -> rounded(widened(a, b, ta, tb, sizes, shape), DType.F16);
             case F64, I64, I32, BOOL -> plain(a, b, ta, tb, sizes, shape);
         };
+    }
+
+    /** Whether a few rows are multiplied with a stored (n, k) matrix of 16-bit floats, as weights are in generation. */
+    private boolean isThin(CpuHandle a, CpuHandle b, boolean ta, boolean tb, Sizes sizes) {
+        return half != null && (a.dtype() == DType.BF16 || a.dtype() == DType.F16) && !ta && a.shape().rank() == 2
+                && b.shape().rank() == 2 && sizes.m <= JavaGemm.THIN_ROWS && b.strides()[tb ? 1 : 0] == 1;
+    }
+
+    private CpuHandle thin(CpuHandle a, CpuHandle b, boolean tb, Sizes sizes, Shape shape) {
+        CpuHandle wide = casts.cast(a, DType.F32);
+        try {
+            CpuHandle rows = copies.contiguous("matmul", wide);
+            try {
+                CpuHandle y = machine.allocate("matmul", shape, DType.F32);
+                MemorySegment q = b.memory().asSlice(b.offset());
+                return machine.produce(y, () -> half.multiply(b.dtype(), sizes.m, sizes.n, sizes.k, rows.memory().asSlice(rows.offset()), q,
+                        b.strides()[tb ? 0 : 1], y.memory().asSlice(y.offset())));
+            } finally {
+                rows.release();
+            }
+        } finally {
+            wide.release();
+        }
     }
 
     private CpuHandle rounded(CpuHandle y, DType dtype) {

@@ -1,0 +1,191 @@
+package dev.sequent.backend.cpu;
+
+import static dev.sequent.backend.cpu.GemmKernels.LANES;
+import static dev.sequent.backend.cpu.GemmKernels.S;
+
+import dev.sequent.spi.Parallel;
+import dev.sequent.type.DType;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Products of a few rows of F32 with a matrix of 16-bit floats stored as (n, k), as weights are in generation. The matrix is read once,
+ * where it lies, and widened in registers, so that it costs half of an F32 matrix' memory traffic.
+ *
+ * <p>A vector of ints holds two elements a lane: those of even positions in its lower halves, those of odd positions in its upper halves.
+ * Rows of A are therefore brought into the order even, odd for every two vectors of elements. Thread-safe; loads only when the vector
+ * module is present.
+ */
+final class HalfGemv {
+    private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
+    private static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LE);
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(LE);
+    /** Elements of a vector of 16-bit floats. */
+    private static final int PAIRS = 2 * LANES;
+    private static final int UPPER = 0xFFFF0000;
+
+    /** Exponent and mantissa of an F16 in the upper half of an int. */
+    private static final int F16_MAGNITUDE = 0x7FFF0000;
+    /** From the exponent of an F16, shifted into the place of that of an F32, to the same power of two. */
+    private static final int F16_BIAS = (127 - 15) << 23;
+    /** Infinities and NaN, in the same place, begin here. */
+    private static final int F16_INFINITY = 31 << 23;
+    private static final float F16_LEAST_NORMAL = 0x1p-14f;
+
+    private final Parallel parallel;
+    private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
+
+    HalfGemv(Parallel parallel) {
+        this.parallel = parallel;
+    }
+
+    private static final class Scratch {
+        final float[] lanes = new float[GemvKernels.GROUP * LANES];
+        float[] out = new float[0];
+        float[] rows = new float[0];
+    }
+
+    /**
+     * C = A B^T, everything row-major.
+     *
+     * @param dtype BF16 or F16, of B
+     * @param a F32 (m, k), dense
+     * @param b first element of B (n, k); {@code ldb} is the distance of its rows in elements
+     * @param c F32 (m, n), dense
+     */
+    void multiply(DType dtype, int m, int n, int k, MemorySegment a, MemorySegment b, long ldb, MemorySegment c) {
+        float[] rows = paired(a, m, k);
+        int columns = GemvKernels.taskRows(2L * k);
+        parallel.forEach(Math.ceilDiv(n, columns), task -> {
+            int from = task * columns;
+            task(dtype == DType.BF16, rows, m, k, b, from * ldb * Short.BYTES, ldb * Short.BYTES, Math.min(columns, n - from),
+                    c.asSlice(4L * from), n);
+        });
+    }
+
+    /** Rows of A with even and odd positions apart; the last elements, which fill no two vectors, stay as they are. */
+    private float[] paired(MemorySegment a, int m, int k) {
+        Scratch own = scratch.get();
+        if (own.rows.length < m * k) {
+            own.rows = new float[m * k];
+        }
+        int full = k - k % PAIRS;
+        for (int i = 0; i < m; i++) {
+            int row = i * k;
+            for (int p = 0; p < full; p += PAIRS) {
+                for (int l = 0; l < LANES; l++) {
+                    own.rows[row + p + l] = a.get(FLOAT, 4L * (row + p + 2 * l));
+                    own.rows[row + p + LANES + l] = a.get(FLOAT, 4L * (row + p + 2 * l + 1));
+                }
+            }
+            MemorySegment.copy(a, FLOAT, 4L * (row + full), own.rows, row + full, k - full);
+        }
+        return own.rows;
+    }
+
+    private void task(boolean bf16, float[] a, int m, int k, MemorySegment b, long offset, long ld, int columns, MemorySegment c, int ldc) {
+        Scratch own = scratch.get();
+        if (own.out.length < columns) {
+            own.out = new float[Math.ceilDiv(columns, LANES) * LANES];
+        }
+        for (int j = 0; j < columns; j += GemvKernels.GROUP) {
+            int count = Math.min(GemvKernels.GROUP, columns - j);
+            for (int i = 0; i < m; i++) {
+                if (bf16) {
+                    bf16Group(a, i * k, b, offset + j * ld, ld, count, k, own.lanes);
+                } else {
+                    for (int g = 0; g < count; g++) {
+                        f16Row(a, i * k, b, offset + (j + g) * ld, k, own.lanes, g * LANES);
+                    }
+                }
+                GemvKernels.sums(own.lanes, count, own.out, 0);
+                addTail(bf16, a, i * k, b, offset + j * ld, ld, count, k, own.out);
+                GemvKernels.store(own.out, 0, count, c, 4L * (i * (long) ldc + j), false);
+            }
+        }
+    }
+
+    private static void addTail(boolean bf16, float[] a, int ao, MemorySegment b, long offset, long ld, int count, int k, float[] out) {
+        for (int j = 0; k % PAIRS != 0 && j < count; j++) {
+            for (int p = k - k % PAIRS; p < k; p++) {
+                short bits = b.get(SHORT, offset + j * ld + 2L * p);
+                out[j] += a[ao + p] * (bf16 ? Float.intBitsToFloat(bits << 16) : Float.float16ToFloat(bits));
+            }
+        }
+    }
+
+    private static void bf16Group(float[] a, int ao, MemorySegment b, long offset, long ld, int count, int k, float[] lanes) {
+        for (int g = 0; g < count; g += 4) {
+            int last = count - 1 - g;
+            long first = offset + g * ld;
+            bf16Rows(a, ao, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k,
+                    lanes, g * LANES);
+        }
+    }
+
+    private static void bf16Rows(float[] a, int ao, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] lanes, int to) {
+        int full = k - k % PAIRS;
+        MemorySegment b0 = b.asSlice(o0, 2L * full);
+        MemorySegment b1 = b.asSlice(o1, 2L * full);
+        MemorySegment b2 = b.asSlice(o2, 2L * full);
+        MemorySegment b3 = b.asSlice(o3, 2L * full);
+        FloatVector u0 = FloatVector.zero(S);
+        FloatVector u1 = FloatVector.zero(S);
+        FloatVector u2 = FloatVector.zero(S);
+        FloatVector u3 = FloatVector.zero(S);
+        FloatVector v0 = FloatVector.zero(S);
+        FloatVector v1 = FloatVector.zero(S);
+        FloatVector v2 = FloatVector.zero(S);
+        FloatVector v3 = FloatVector.zero(S);
+        for (int p = 0; p < full; p += PAIRS) {
+            FloatVector even = FloatVector.fromArray(S, a, ao + p);
+            FloatVector odd = FloatVector.fromArray(S, a, ao + p + LANES);
+            IntVector w = IntVector.fromMemorySegment(I, b0, p * 2L, LE);
+            u0 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u0);
+            v0 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v0);
+            w = IntVector.fromMemorySegment(I, b1, p * 2L, LE);
+            u1 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u1);
+            v1 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v1);
+            w = IntVector.fromMemorySegment(I, b2, p * 2L, LE);
+            u2 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u2);
+            v2 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v2);
+            w = IntVector.fromMemorySegment(I, b3, p * 2L, LE);
+            u3 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u3);
+            v3 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v3);
+        }
+        u0.add(v0).intoArray(lanes, to);
+        u1.add(v1).intoArray(lanes, to + LANES);
+        u2.add(v2).intoArray(lanes, to + 2 * LANES);
+        u3.add(v3).intoArray(lanes, to + 3 * LANES);
+    }
+
+    private static void f16Row(float[] a, int ao, MemorySegment b, long offset, int k, float[] lanes, int to) {
+        int full = k - k % PAIRS;
+        MemorySegment row = b.asSlice(offset, 2L * full);
+        FloatVector u = FloatVector.zero(S);
+        FloatVector v = FloatVector.zero(S);
+        for (int p = 0; p < full; p += PAIRS) {
+            IntVector w = IntVector.fromMemorySegment(I, row, p * 2L, LE);
+            IntVector x = w.lanewise(VectorOperators.LSHL, 16);
+            IntVector m = x.and(F16_MAGNITUDE).lanewise(VectorOperators.LSHR, 3);
+            IntVector normal = m.add(F16_BIAS);
+            FloatVector small = m.add(F16_BIAS + (1 << 23)).reinterpretAsFloats().sub(F16_LEAST_NORMAL);
+            normal = normal.add(F16_BIAS, m.compare(VectorOperators.GE, F16_INFINITY));
+            normal = normal.blend(small.reinterpretAsInts(), m.compare(VectorOperators.LT, 1 << 23));
+            u = FloatVector.fromArray(S, a, ao + p).fma(normal.or(x.and(Integer.MIN_VALUE)).reinterpretAsFloats(), u);
+            m = w.and(F16_MAGNITUDE).lanewise(VectorOperators.LSHR, 3);
+            normal = m.add(F16_BIAS);
+            small = m.add(F16_BIAS + (1 << 23)).reinterpretAsFloats().sub(F16_LEAST_NORMAL);
+            normal = normal.add(F16_BIAS, m.compare(VectorOperators.GE, F16_INFINITY));
+            normal = normal.blend(small.reinterpretAsInts(), m.compare(VectorOperators.LT, 1 << 23));
+            v = FloatVector.fromArray(S, a, ao + p + LANES).fma(normal.or(w.and(Integer.MIN_VALUE)).reinterpretAsFloats(), v);
+        }
+        u.add(v).intoArray(lanes, to);
+    }
+}

@@ -20,7 +20,7 @@ class RawAttentionTest {
     private static final double TOLERANCE = 2e-5;
 
     /** A call with gradients, in memory of its own. */
-    private record Problem(AttentionCall call, AttentionGradients gradients) {
+    record Problem(AttentionCall call, AttentionGradients gradients) {
         void run(RawAttention attention) {
             attention.forward(call);
             attention.backward(call, gradients);
@@ -31,7 +31,7 @@ class RawAttentionTest {
         return List.of(new PanelAttention(threads(2)), new LoopAttention(threads(2)));
     }
 
-    private static Parallel threads(int count) {
+    static Parallel threads(int count) {
         return new Parallel() {
             @Override
             public int threads() {
@@ -72,7 +72,7 @@ class RawAttentionTest {
         return m;
     }
 
-    private static MemorySegment poisoned(Arena arena, long floats) {
+    static MemorySegment poisoned(Arena arena, long floats) {
         MemorySegment m = arena.allocate(floats * Float.BYTES, 4);
         for (long i = 0; i < floats; i++) {
             m.setAtIndex(FLOAT, i, Float.NaN);
@@ -85,7 +85,7 @@ class RawAttentionTest {
     }
 
     /** Queries are slices of wider rows, keys lie head by head in a cache with room to spare, values token by token. */
-    private static Problem problem(Arena arena, AttentionSizes n, AttentionMask mask, Random random, RawAttention attention) {
+    static Problem problem(Arena arena, AttentionSizes n, AttentionMask mask, Random random, long workspaceFloats) {
         int width = n.width();
         long token = (long) (n.heads() + 2) * width + 3;
         HeadsView q = new HeadsView(random(arena, n.batch() * n.queries() * token, random), n.queries() * token, token, width);
@@ -107,7 +107,7 @@ class RawAttentionTest {
         HeadsView dq = new HeadsView(poisoned(arena, n.batch() * n.queries() * token), n.queries() * token, token, width);
         AttentionGradients gradients = new AttentionGradients(dense(random(arena, queries, random), n.queries(), n.heads(), width), dq,
                 dense(poisoned(arena, keys), n.keys(), n.groups(), width), dense(poisoned(arena, keys), n.keys(), n.groups(), width),
-                poisoned(arena, attention.workspaceFloats(n)));
+                poisoned(arena, workspaceFloats));
         return new Problem(call, gradients);
     }
 
@@ -122,7 +122,7 @@ class RawAttentionTest {
 
     private static void check(RawAttention attention, AttentionSizes n, AttentionMask mask, Random random) {
         try (Arena arena = Arena.ofShared()) {
-            Problem p = problem(arena, n, mask, random, attention);
+            Problem p = problem(arena, n, mask, random, attention.workspaceFloats(n));
             p.run(attention);
             NaiveAttention expected = new NaiveAttention(p.call(), p.gradients().dout());
             String what = attention.flavour() + " " + n + " " + mask;
@@ -134,7 +134,7 @@ class RawAttentionTest {
         }
     }
 
-    private static float[] values(HeadsView view, int batch, int tokens, int heads, int width) {
+    static float[] values(HeadsView view, int batch, int tokens, int heads, int width) {
         float[] values = new float[batch * tokens * heads * width];
         int i = 0;
         for (int b = 0; b < batch; b++) {
@@ -220,7 +220,7 @@ class RawAttentionTest {
         }
     }
 
-    private static int[] documents(int batch, int time, Random random) {
+    static int[] documents(int batch, int time, Random random) {
         int[] documents = new int[batch * time];
         int document = 0;
         for (int i = 0; i < documents.length; i++) {
@@ -252,7 +252,7 @@ class RawAttentionTest {
     private static float[][] results(AttentionSizes n, int threads) {
         try (Arena arena = Arena.ofShared()) {
             RawAttention attention = new PanelAttention(threads(threads));
-            Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(8), attention);
+            Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(8), attention.workspaceFloats(n));
             p.run(attention);
             return new float[][] {values(p.call().out(), 2, n.queries(), n.heads(), n.width()), values(p.gradients().dq(), 2, n.queries(), n.heads(), n.width()),
                     values(p.gradients().dk(), 2, n.keys(), n.groups(), n.width()), values(p.gradients().dv(), 2, n.keys(), n.groups(), n.width())};
@@ -265,7 +265,7 @@ class RawAttentionTest {
         for (int queries : new int[] {4, 40}) {
             AttentionSizes n = new AttentionSizes(1, queries, 40, 1, 1, 8);
             try (Arena arena = Arena.ofShared()) {
-                Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(9), attention);
+                Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(9), attention.workspaceFloats(n));
                 p.call().q().memory().setAtIndex(FLOAT, p.call().q().index(0, 1, 0) + 3, Float.NaN);
                 p.run(attention);
                 assertThat(p.call().out().memory().getAtIndex(FLOAT, p.call().out().index(0, 1, 0))).isNaN();
@@ -280,7 +280,7 @@ class RawAttentionTest {
     void largeScoresDoNotOverflow(RawAttention attention) {
         AttentionSizes n = new AttentionSizes(1, 90, 200, 1, 1, 4);
         try (Arena arena = Arena.ofShared()) {
-            Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(10), attention);
+            Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(10), attention.workspaceFloats(n));
             for (int i = 0; i < n.queries(); i++) {
                 for (int d = 0; d < n.width(); d++) {
                     long at = p.call().q().index(0, i, 0) + d;

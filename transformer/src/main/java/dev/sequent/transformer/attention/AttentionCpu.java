@@ -22,9 +22,10 @@ final class AttentionCpu implements AttentionKernel {
 
     AttentionCpu(HostTensors host) {
         this.host = host;
-        this.attention = Simd.choose(host.vectorised(), () -> new PanelAttention(host.parallel()), () -> new LoopAttention(host.parallel()));
-        this.rounded = host.vectorised() ? host.matmulProvider().filter(AttentionCpu::hasBf16).map(p -> new RoundedAttention(host.parallel(), p)).orElse(null)
-                : null;
+        this.attention = Simd.choose(host.vectorised(), () -> new PanelAttention(host.parallel()),
+                () -> new LoopAttention(host.parallel()));
+        this.rounded = host.matmulProvider().filter(p -> host.vectorised() && hasBf16(p))
+                .map(p -> new RoundedAttention(host.parallel(), p)).orElse(null);
     }
 
     private static boolean hasBf16(MatmulProvider.Matmul provider) {
@@ -39,7 +40,8 @@ final class AttentionCpu implements AttentionKernel {
     @Override
     public Optional<String> refusal(Tensor q, Tensor k, Tensor v) {
         if (q.dtype() == DType.BF16 && k.dtype() == DType.BF16 && v.dtype() == DType.BF16) {
-            return rounded == null || !RoundedAttention.pays(AttentionSizes.of(q, k, v)) ? Optional.of("takes F32, given BF16") : tooWide(q);
+            return rounded == null || !RoundedAttention.pays(AttentionSizes.of(q, k, v)) ? Optional.of("takes F32, given BF16")
+                    : tooWide(q);
         }
         for (Tensor x : new Tensor[] {q, k, v}) {
             Optional<String> reason = HostTensors.refusal(x);
@@ -51,7 +53,8 @@ final class AttentionCpu implements AttentionKernel {
     }
 
     private static Optional<String> tooWide(Tensor q) {
-        return q.dim(3) > RawAttention.MOST_CHANNELS ? Optional.of("takes at most " + RawAttention.MOST_CHANNELS + " channels per head") : Optional.empty();
+        return q.dim(3) > RawAttention.MOST_CHANNELS ? Optional.of("takes at most " + RawAttention.MOST_CHANNELS + " channels per head")
+                : Optional.empty();
     }
 
     private boolean rounds(Tensor q, AttentionSizes sizes) {
@@ -89,7 +92,8 @@ final class AttentionCpu implements AttentionKernel {
     }
 
     private AttentionCall call(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, AttentionMask mask, double scale) {
-        return new AttentionCall(AttentionSizes.of(q, k, v), mask, (float) scale, heads(q), heads(k), heads(v), heads(out), host.readOrNull(lse));
+        return new AttentionCall(AttentionSizes.of(q, k, v), mask, (float) scale, heads(q), heads(k), heads(v), heads(out),
+                host.readOrNull(lse));
     }
 
     private HeadsView heads(Tensor x) {

@@ -54,9 +54,11 @@ final class RoundedAttention {
         RoundedSizes packed = new RoundedSizes(call.sizes());
         RoundedBackward pass = new RoundedBackward(call, gradients, provider);
         parallel.forEach(packed.groups() * pass.keyPieces(), task -> pass.packKeys(task / pass.keyPieces(), task % pass.keyPieces()));
-        parallel.forEach(packed.heads() * pass.queryPieces(), task -> pass.packQueries(task / pass.queryPieces(), task % pass.queryPieces()));
+        parallel.forEach(packed.heads() * pass.queryPieces(),
+                task -> pass.packQueries(task / pass.queryPieces(), task % pass.queryPieces()));
         int chunks = packed.chunks();
-        parallel.forEach(packed.groups() * chunks, task -> pass.chunk(task % packed.groups(), task / packed.groups(), scratch(packed.width())));
+        parallel.forEach(packed.groups() * chunks,
+                task -> pass.chunk(task % packed.groups(), task / packed.groups(), scratch(packed.width())));
         parallel.forEach(packed.heads() * pass.queryPieces(), task -> pass.collect(task / pass.queryPieces(), task % pass.queryPieces()));
     }
 
@@ -74,7 +76,9 @@ final class RoundedAttention {
         return (int) Math.signum(scale);
     }
 
-    /** What turns scores of queries with the sign of the scale into logarithms to base 2; positive, so that the largest stays the largest. */
+    /**
+     * What turns scores of queries with the sign of the scale into logarithms to base 2; positive, so that the largest stays the largest.
+     */
     static float factor(float scale) {
         return scale == 0 ? Softmax.LOG2_E : Math.abs(scale) * Softmax.LOG2_E;
     }

@@ -68,7 +68,7 @@ final class RoundedBackward {
         return workspace.asSlice(packed.queriesAndGradients() + copy * packed.queryBytes(), packed.queryBytes());
     }
 
-    /** A head's logarithmic sums (0) or deltas (1). */
+    /** What is added to the scores of a head's queries (0), or their deltas (1). */
     private MemorySegment numbers(int head, int which) {
         long bytes = (long) packed.queries() * Float.BYTES;
         return workspace.asSlice(packed.perQuery() + ((long) which * packed.heads() + head) * bytes, bytes);
@@ -88,7 +88,8 @@ final class RoundedBackward {
         int count = Math.min(BLOCK, packed.keys() - first);
         for (HeadsView view : new HeadsView[] {call.k(), call.v()}) {
             MemorySegment to = view == call.k() ? keys(group) : values(group);
-            new RoundedRows.Source(view, row, head, first, count, sizes.keys(), sizes.width(), 1).pack(Order.PLAIN, to, first, packed.width());
+            new RoundedRows.Source(view, row, head, first, count, sizes.keys(), sizes.width(), 1)
+                    .pack(Order.PLAIN, to, first, packed.width());
             if (call.mask().hasDocuments()) {
                 RoundedRows.clearPadding(call.mask(), sizes, row, first, count, Order.PLAIN, to, packed.width());
             }
@@ -108,19 +109,20 @@ final class RoundedBackward {
             new RoundedRows.Source(gradients.dout(), row, head, first, count, sizes.queries(), sizes.width(), 1)
                     .pack(order, rows(rowAndHead, 1, order), first, packed.width());
         }
-        MemorySegment sums = numbers(rowAndHead, 0);
+        MemorySegment shifts = numbers(rowAndHead, 0);
         MemorySegment deltas = numbers(rowAndHead, 1);
         for (int i = first; i < first + count; i++) {
             float lse = i < sizes.queries() ? call.lse().get(FLOAT, call.lseIndex(row, head, i) * Float.BYTES) : Float.NEGATIVE_INFINITY;
             // a query that sees nothing has no probability anywhere
-            sums.set(FLOAT, i * 4L, lse == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : lse * Softmax.LOG2_E);
+            shifts.set(FLOAT, i * 4L, lse == Float.NEGATIVE_INFINITY ? lse : -lse * Softmax.LOG2_E);
             deltas.set(FLOAT, i * 4L, i < sizes.queries() ? delta(row, head, i) : 0);
         }
     }
 
     private float delta(int row, int head, int i) {
         int width = call.sizes().width();
-        return RoundedRows.dot(call.out().vector(row, i, head, width), gradients.dout().vector(row, i, head, width), width, call.out().dtype());
+        MemorySegment out = call.out().vector(row, i, head, width);
+        return RoundedRows.dot(out, gradients.dout().vector(row, i, head, width), width, call.out().dtype());
     }
 
     /** A block of keys of one key-value head. */
@@ -163,9 +165,11 @@ final class RoundedBackward {
         for (int j = 0; j < b.count; j++) {
             long at = (long) j * packed.width() * Float.BYTES;
             int group = b.group % sizes.groups();
-            RoundedRows.store(s.firstSums, at, sizes.width(), Math.abs(call.scale()), gradients.dk().vector(b.row, b.k0 + j, group, sizes.width()),
-                    gradients.dk().dtype());
-            RoundedRows.store(s.secondSums, at, sizes.width(), 1, gradients.dv().vector(b.row, b.k0 + j, group, sizes.width()), gradients.dv().dtype());
+            int width = sizes.width();
+            MemorySegment dk = gradients.dk().vector(b.row, b.k0 + j, group, width);
+            RoundedRows.store(s.firstSums, at, width, Math.abs(call.scale()), dk, gradients.dk().dtype());
+            MemorySegment dv = gradients.dv().vector(b.row, b.k0 + j, group, width);
+            RoundedRows.store(s.secondSums, at, width, 1, dv, gradients.dv().dtype());
         }
     }
 
@@ -185,9 +189,11 @@ final class RoundedBackward {
         long key = (long) (b.k0 + from) * width * Short.BYTES;
         long query = (long) q0 * width * Short.BYTES;
         MemorySegment keys = keys(b.group).asSlice(key);
-        provider.gemmBf16(false, true, rows, columns, width, keys, width, rows(head, 0, Order.PLAIN).asSlice(query), width, 0, s.scores, BLOCK);
-        provider.gemmBf16(false, true, rows, columns, width, values(b.group).asSlice(key), width, rows(head, 1, Order.PLAIN).asSlice(query), width, 0,
-                s.products, BLOCK);
+        MemorySegment queryRows = rows(head, 0, Order.PLAIN).asSlice(query);
+        MemorySegment gradientRows = rows(head, 1, Order.PLAIN).asSlice(query);
+        provider.gemmBf16(false, true, rows, columns, width, keys, width, queryRows, width, 0, s.scores, BLOCK);
+        MemorySegment values = values(b.group).asSlice(key);
+        provider.gemmBf16(false, true, rows, columns, width, values, width, gradientRows, width, 0, s.products, BLOCK);
         for (int j = 0; j < to - from; j++) {
             row(b, head, b.k0 + from + j, j, q0, queries, columns, meeting, s);
         }

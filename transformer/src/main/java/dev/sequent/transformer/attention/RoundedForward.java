@@ -51,8 +51,10 @@ final class RoundedForward {
         int first = piece * BLOCK;
         int count = Math.min(BLOCK, packed.keys() - first);
         int width = packed.width();
-        new RoundedRows.Source(call.k(), row, head, first, count, sizes.keys(), sizes.width(), 1).pack(Order.PLAIN, keys(group), first, width);
-        new RoundedRows.Source(call.v(), row, head, first, count, sizes.keys(), sizes.width(), 1).pack(Order.INTERLEAVED, values(group), first, width);
+        new RoundedRows.Source(call.k(), row, head, first, count, sizes.keys(), sizes.width(), 1)
+                .pack(Order.PLAIN, keys(group), first, width);
+        new RoundedRows.Source(call.v(), row, head, first, count, sizes.keys(), sizes.width(), 1)
+                .pack(Order.INTERLEAVED, values(group), first, width);
         if (call.mask().hasDocuments()) {
             RoundedRows.clearPadding(call.mask(), sizes, row, first, count, Order.PLAIN, keys(group), width);
             RoundedRows.clearPadding(call.mask(), sizes, row, first, count, Order.INTERLEAVED, values(group), width);
@@ -118,8 +120,9 @@ final class RoundedForward {
         for (int i = to - from; i < rows; i++) {
             RoundedAttention.clear(s.weights, i * BLOCK, i * BLOCK + columns);
         }
-        provider.gemmBf16(false, false, rows, width, columns, s.weights, BLOCK, values(b.group).asSlice((long) k0 * width * Short.BYTES), width, 1,
-                s.firstSums.asSlice((long) from * width * Float.BYTES), width);
+        MemorySegment values = values(b.group).asSlice((long) k0 * width * Short.BYTES);
+        MemorySegment sums = s.firstSums.asSlice((long) from * width * Float.BYTES);
+        provider.gemmBf16(false, false, rows, width, columns, s.weights, BLOCK, values, width, 1, sums, width);
     }
 
     /** Turns the scores of query {@code i} of the block, in row {@code r} of the tile, into weights. */

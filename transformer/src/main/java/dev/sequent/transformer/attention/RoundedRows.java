@@ -73,7 +73,8 @@ final class RoundedRows {
     }
 
     /** Sets rows of keys that are padding to zero, so that whatever lies there cannot reach a result. */
-    static void clearPadding(AttentionMask mask, AttentionSizes sizes, int row, int first, int count, Order order, MemorySegment to, int padded) {
+    static void clearPadding(AttentionMask mask, AttentionSizes sizes, int row, int first, int count, Order order, MemorySegment to,
+            int padded) {
         for (int j = first; j < Math.min(first + count, sizes.keys()); j++) {
             if (mask.isPadding(sizes, row, j)) {
                 to.asSlice((long) order.at(j) * padded * Short.BYTES, (long) padded * Short.BYTES).fill((byte) 0);
@@ -110,7 +111,8 @@ final class RoundedRows {
             IntVector bits = f.reinterpretAsInts();
             IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).lanewise(VectorOperators.AND, 1);
             IntVector nan = bits.lanewise(VectorOperators.OR, QUIET);
-            IntVector upper = bits.add(odd).add(HALF_LESS_ONE).blend(nan, f.compare(VectorOperators.NE, f).cast(INTS)).lanewise(VectorOperators.LSHR, 16);
+            IntVector upper = bits.add(odd).add(HALF_LESS_ONE).blend(nan, f.compare(VectorOperators.NE, f).cast(INTS))
+                    .lanewise(VectorOperators.LSHR, 16);
             ((ShortVector) upper.convertShape(VectorOperators.I2S, SHORTS, 0)).intoMemorySegment(target, d * 2, ORDER);
         }
         for (int d = main; d < width; d++) {

@@ -83,7 +83,7 @@ record RoundedSizes(AttentionSizes sizes) {
         return 2 * groups() * keyBytes();
     }
 
-    /** Where the numbers per query start: logarithmic sums, then deltas. */
+    /** Where the numbers per query start: what is added to their scores, then deltas. */
     long perQuery() {
         return queriesAndGradients() + 4 * heads() * queryBytes();
     }

@@ -73,7 +73,8 @@ final class RoundedTiles {
     /**
      * Writes the weights 2^(factor score + shift) of a row, interleaved, and adds them to {@code sums}.
      */
-    static void weights(MemorySegment scores, int from, int count, float factor, float shift, MemorySegment weights, int to, float[] sums, int at) {
+    static void weights(MemorySegment scores, int from, int count, float factor, float shift, MemorySegment weights, int to, float[] sums,
+            int at) {
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
@@ -95,8 +96,10 @@ final class RoundedTiles {
             FloatVector f1 = u1.sub(z1.sub(magic));
             FloatVector p0 = f0.fma(k3, k2).fma(f0, k1).fma(f0, k0);
             FloatVector p1 = f1.fma(k3, k2).fma(f1, k1).fma(f1, k0);
-            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().blend(zero, t0);
-            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().blend(zero, t1);
+            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                    .blend(zero, t0);
+            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                    .blend(zero, t1);
             l0 = l0.add(e0);
             l1 = l1.add(e1);
             IntVector low = e0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
@@ -107,15 +110,15 @@ final class RoundedTiles {
     }
 
     /**
-     * Backward of the exponentials for one key: writes the weights p = 2^(factor score - lse) of queries and the score gradients
+     * Backward of the exponentials for one key: writes the weights p = 2^(factor score + shift) of queries and the score gradients
      * p (product - delta), both interleaved.
      *
-     * @param lse logarithms (base 2) of the queries' sums of exponentials
+     * @param shifts less the logarithms (base 2) of the queries' sums of exponentials
      * @param delta the queries' products of result and result gradient
      * @param first position in both
      */
-    static void gradient(MemorySegment scores, MemorySegment products, int from, int count, float factor, MemorySegment lse, MemorySegment delta,
-            int first, MemorySegment weights, MemorySegment slopes, int to) {
+    static void gradient(MemorySegment scores, MemorySegment products, int from, int count, float factor, MemorySegment shifts,
+            MemorySegment delta, int first, MemorySegment weights, MemorySegment slopes, int to) {
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
@@ -126,9 +129,10 @@ final class RoundedTiles {
         for (int j = 0; j < count; j += 2 * LANES) {
             int p = from + j * 4;
             int q = first + j * 4;
-            FloatVector u0 = FloatVector.fromMemorySegment(F, scores, p, ORDER).fma(a, FloatVector.fromMemorySegment(F, lse, q, ORDER).neg());
-            FloatVector u1 = FloatVector.fromMemorySegment(F, scores, p + 4 * LANES, ORDER)
-                    .fma(a, FloatVector.fromMemorySegment(F, lse, q + 4 * LANES, ORDER).neg());
+            FloatVector m0 = FloatVector.fromMemorySegment(F, shifts, q, ORDER);
+            FloatVector m1 = FloatVector.fromMemorySegment(F, shifts, q + 4 * LANES, ORDER);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, scores, p, ORDER).fma(a, m0);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, scores, p + 4 * LANES, ORDER).fma(a, m1);
             VectorMask<Float> t0 = u0.lt(LOWEST);
             VectorMask<Float> t1 = u1.lt(LOWEST);
             FloatVector z0 = u0.add(magic);
@@ -137,12 +141,15 @@ final class RoundedTiles {
             FloatVector f1 = u1.sub(z1.sub(magic));
             FloatVector p0 = f0.fma(k3, k2).fma(f0, k1).fma(f0, k0);
             FloatVector p1 = f1.fma(k3, k2).fma(f1, k1).fma(f1, k0);
-            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().blend(zero, t0);
-            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().blend(zero, t1);
+            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                    .blend(zero, t0);
+            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                    .blend(zero, t1);
             IntVector low = e0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
             IntVector high = e1.reinterpretAsInts().add(HALF).lanewise(VectorOperators.AND, UPPER);
             low.lanewise(VectorOperators.OR, high).intoMemorySegment(weights, to + j * 2, ORDER);
-            FloatVector d0 = FloatVector.fromMemorySegment(F, products, p, ORDER).sub(FloatVector.fromMemorySegment(F, delta, q, ORDER)).mul(e0);
+            FloatVector d0 = FloatVector.fromMemorySegment(F, products, p, ORDER).sub(FloatVector.fromMemorySegment(F, delta, q, ORDER))
+                    .mul(e0);
             FloatVector d1 = FloatVector.fromMemorySegment(F, products, p + 4 * LANES, ORDER)
                     .sub(FloatVector.fromMemorySegment(F, delta, q + 4 * LANES, ORDER)).mul(e1);
             IntVector lower = d0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);

@@ -15,20 +15,20 @@ final class PlainProducts implements MatmulProvider.Matmul {
     }
 
     @Override
-    public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
-            MemorySegment c, long ldc) {
+    public void gemmF32(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
         throw new UnsupportedOperationException("F32");
     }
 
     @Override
-    public void gemmRounded(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
-            MemorySegment c, long ldc) {
+    public void gemmRounded(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
         throw new UnsupportedOperationException("F32");
     }
 
     @Override
-    public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, float beta,
-            MemorySegment c, long ldc) {
+    public void gemmBf16(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb,
+            float beta, MemorySegment c, long ldc) {
         float[] row = new float[n];
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {

@@ -10,9 +10,9 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 /**
- * Attention by BF16 products against the definition in double precision, over operands that BF16 represents, with outputs and scratch memory
- * full of NaN. What is left is the rounding of probabilities and score gradients, at most 2^-8 of each: {@link #BOUND} of the largest element
- * of a result is several times what that makes of it.
+ * Attention by BF16 products against the definition in double precision, over operands that BF16 represents, with outputs and scratch
+ * memory full of NaN. What is left is the rounding of probabilities and score gradients, at most 2^-8 of each: {@link #BOUND} of the
+ * largest element of a result is several times what that makes of it.
  */
 class RoundedAttentionTest {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -37,7 +37,8 @@ class RoundedAttentionTest {
 
     private static float[][] results(Problem p) {
         AttentionSizes n = p.call().sizes();
-        return new float[][] {RawAttentionTest.values(p.call().out(), n.batch(), n.queries(), n.heads(), n.width()), p.call().lse().toArray(FLOAT),
+        return new float[][] {RawAttentionTest.values(p.call().out(), n.batch(), n.queries(), n.heads(), n.width()),
+            p.call().lse().toArray(FLOAT),
             RawAttentionTest.values(p.gradients().dq(), n.batch(), n.queries(), n.heads(), n.width()),
             RawAttentionTest.values(p.gradients().dk(), n.batch(), n.keys(), n.groups(), n.width()),
             RawAttentionTest.values(p.gradients().dv(), n.batch(), n.keys(), n.groups(), n.width())};
@@ -61,7 +62,8 @@ class RoundedAttentionTest {
         for (int i = 0; i < expected.length; i++) {
             boolean close = actual[i] == expected[i] || Math.abs(actual[i] - expected[i]) <= BOUND * Math.max(1, largest);
             if (!close) {
-                throw new AssertionError(what + ": element " + i + " is " + actual[i] + ", expected " + expected[i] + "; largest " + largest);
+                throw new AssertionError(what + ": element " + i + " is " + actual[i] + ", expected " + expected[i] + "; largest "
+                        + largest);
             }
         }
     }
@@ -162,7 +164,8 @@ class RoundedAttentionTest {
                     }
                 }
                 run(p, 1, arena);
-                assertThat(Arrays.copyOf(results(p)[0], change * n.width())).as("from " + change).isEqualTo(Arrays.copyOf(before, change * n.width()));
+                assertThat(Arrays.copyOf(results(p)[0], change * n.width())).as("from " + change)
+                        .isEqualTo(Arrays.copyOf(before, change * n.width()));
             }
         }
     }

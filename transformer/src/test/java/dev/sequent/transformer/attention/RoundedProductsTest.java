@@ -64,7 +64,8 @@ class RoundedProductsTest {
             largest = Math.max(largest, Math.abs(e));
         }
         for (int i = 0; i < expected.length; i++) {
-            assertThat((double) actual[i]).as(what + ", element " + i).isBetween(expected[i] - BOUND * largest, expected[i] + BOUND * largest);
+            assertThat((double) actual[i]).as(what + ", element " + i).isBetween(expected[i] - BOUND * largest, expected[i]
+                    + BOUND * largest);
         }
     }
 
@@ -93,7 +94,8 @@ class RoundedProductsTest {
         float[][] first = null;
         for (int threads : new int[] {1, 2, 3, 8, 64}) {
             try (Device device = open(threads)) {
-                float[][] results = valueAndGradients(device, DType.F32, new long[] {1, 1100, 2, 40}, new long[] {1, 1100, 1, 40}, AttentionMask.CAUSAL);
+                float[][] results = valueAndGradients(device, DType.F32, new long[] {1, 1100, 2, 40}, new long[] {1, 1100, 1, 40},
+                        AttentionMask.CAUSAL);
                 first = first == null ? results : first;
                 assertThat(Arrays.deepEquals(results, first)).as(threads + " threads").isTrue();
             }

@@ -13,15 +13,10 @@ import dev.sequent.nn.Init;
 import dev.sequent.nn.Linear;
 import dev.sequent.nn.Parameter;
 import dev.sequent.op.UnaryOp;
-import dev.sequent.ssm.fft.LongConvolution;
-import dev.sequent.tensor.Device;
-import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * S4D: every channel is a linear state-space model with a diagonal complex state matrix, run as a convolution over whole sequences and as a
@@ -113,119 +108,20 @@ public final class S4d extends RecurrentMixer {
         return dtype == DType.F64 ? DType.F64 : DType.F32;
     }
 
-    /** The discretised system: dA and dB C of shape (D, N/2). */
-    private record Discrete(Complex a, Complex cb, Complex b, Complex c) {}
-
-    private Discrete discretise() {
-        Tensor dt = logDt.value().exp().unsqueeze(-1); // (D, 1)
-        Complex a = new Complex(logARe.value().exp().neg(), aIm.value()); // (D, N/2)
-        Complex dtA = a.mul(dt);
-        Complex da;
-        Complex db;
-        if (config.discretisation().equals("zoh")) {
-            da = dtA.exp();
-            db = da.add(-1).div(a);
-        } else {
-            Complex denominator = dtA.mul(-0.5).add(1);
-            da = dtA.mul(0.5).add(1).div(denominator);
-            db = new Complex(dt.broadcastTo(a.re().shape()), Tensor.zeros(dt.device(), dt.dtype())).div(denominator);
-        }
-        Complex c2 = new Complex(c.value().select(2, 0), c.value().select(2, 1)).mul(2); // y = Re(sum 2 C h)
-        return new Discrete(da, c2.mul(db), db, c2);
-    }
-
-    /** dA^0, ..., dA^count of shape (D, N/2, count + 1), by repeated doubling: log2(count) multiplications, and powers of the very dA that steps use. */
-    private static Complex powers(Complex a, long count) {
-        Complex base = a.unsqueeze(2); // (D, N/2, 1)
-        Complex all = new Complex(Tensor.ones(base.re().device(), base.re().dtype(), base.re().shape().toArray()),
-                Tensor.zeros(base.re().device(), base.re().dtype(), base.re().shape().toArray()));
-        while (all.re().dim(2) <= count) {
-            long have = all.re().dim(2);
-            long more = Math.min(have, count + 1 - have);
-            all = Complex.concat(2, all, all.slice(2, 0, more).mul(base));
-            base = base.mul(base);
-        }
-        return all;
-    }
-
     @Override
     public Carried scan(Tensor x, SequenceInfo info, List<Tensor> state) {
-        Discrete s = discretise();
-        DType wide = s.a().re().dtype();
-        Tensor u = x.cast(wide);
-        Complex h = state == null ? null : new Complex(state.get(0), state.get(1));
-        Complex powers = powers(s.a(), x.dim(1));
-        Carried inner = info.flags() == null ? convolve(s, powers, u, h) : convolveDocuments(s, powers, u, info, h);
-        return new Carried(finish(inner.y().cast(x.dtype()), info), inner.state());
-    }
-
-    /** Rows without padding or document boundaries: a convolution, plus what the initial state contributes. */
-    private Carried convolve(Discrete s, Complex powers, Tensor u, Complex h) {
-        long time = u.dim(1);
-        Complex p = powers.slice(2, 0, time); // (D, N/2, T)
-        Complex cb = s.cb().unsqueeze(1); // (D, 1, N/2)
-        Tensor k = cb.re().matmul(p.re()).sub(cb.im().matmul(p.im())).reshape(width, time); // (D, T)
-        Tensor y = LongConvolution.apply(u, k).add(u.mul(d.value())); // (B, T, D)
-        Complex reversed = p.flip(2);
-        Tensor byChannel = u.permute(2, 1, 0); // (D, T, B)
-        Complex driven = new Complex(reversed.re().matmul(byChannel), reversed.im().matmul(byChannel)).mul(s.b().unsqueeze(2)); // (D, N/2, B)
-        Complex last = new Complex(driven.re().permute(2, 0, 1), driven.im().permute(2, 0, 1)); // (B, D, N/2)
-        if (h != null) {
-            Complex w = s.c().unsqueeze(2).mul(powers.slice(2, 1, time + 1)); // (D, N/2, T)
-            Tensor fromState = h.re().permute(1, 0, 2).matmul(w.re()).sub(h.im().permute(1, 0, 2).matmul(w.im())); // (D, B, T)
-            y = y.add(fromState.permute(1, 2, 0));
-            last = last.add(h.mul(powers.select(2, time)));
-        }
-        return new Carried(y, List.of(last.re(), last.im()));
-    }
-
-    /** Rows with padding or several documents: every document is a convolution of its own. */
-    private Carried convolveDocuments(Discrete s, Complex powers, Tensor u, SequenceInfo info, Complex h) {
-        List<Tensor> ys = new ArrayList<>();
-        List<Tensor> lastRe = new ArrayList<>();
-        List<Tensor> lastIm = new ArrayList<>();
-        long[] stateShape = {1, width, config.state_size() / 2};
-        for (int b = 0; b < info.batch(); b++) {
-            Tensor row = u.slice(0, b, b + 1);
-            Complex state = h == null ? null : h.slice(0, b, b + 1);
-            List<Tensor> pieces = new ArrayList<>();
-            for (int from = 0, to; from < info.time(); from = to) {
-                to = endOfRun(info, b, from);
-                byte flag = info.flags()[b * info.time() + from];
-                if (flag == SequenceInfo.SKIP) {
-                    pieces.add(Tensor.zeros(u.device(), u.dtype(), 1, to - from, width));
-                    continue;
-                }
-                Carried piece = convolve(s, powers, row.slice(1, from, to), flag == SequenceInfo.RESET ? null : state);
-                pieces.add(piece.y());
-                state = new Complex(piece.state().get(0), piece.state().get(1));
-            }
-            ys.add(Tensor.concat(1, pieces.toArray(Tensor[]::new)));
-            lastRe.add(state == null ? Tensor.zeros(u.device(), u.dtype(), stateShape) : state.re());
-            lastIm.add(state == null ? Tensor.zeros(u.device(), u.dtype(), stateShape) : state.im());
-        }
-        return new Carried(Tensor.concat(0, ys.toArray(Tensor[]::new)),
-                List.of(Tensor.concat(0, lastRe.toArray(Tensor[]::new)), Tensor.concat(0, lastIm.toArray(Tensor[]::new))));
-    }
-
-    /** End of the run of positions from {@code from} that are all padding, or all of one document. */
-    private static int endOfRun(SequenceInfo info, int b, int from) {
-        int t = from + 1;
-        int row = b * info.time();
-        int[] documents = info.documents();
-        while (t < info.time() && documents[row + t] == documents[row + from]) {
-            t++;
-        }
-        return t;
+        DType wide = wide(x.dtype());
+        DiagonalScan.Discretisation discretisation =
+                config.discretisation().equals("zoh") ? DiagonalScan.Discretisation.ZERO_ORDER_HOLD : DiagonalScan.Discretisation.BILINEAR;
+        DiagonalScan.Result r = DiagonalScan.apply(new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide), logARe.value().cast(wide),
+                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0), state == null ? null : state.get(1),
+                discretisation), info);
+        return new Carried(finish(r.y().cast(x.dtype()), info), List.of(r.stateRe(), r.stateIm()));
     }
 
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
-        Discrete s = discretise();
-        Tensor u = x.cast(s.a().re().dtype()).select(1, 0); // (B, D)
-        Complex h = new Complex(state.get(0), state.get(1)).mul(s.a()).add(s.b().mul(u.unsqueeze(2))); // (B, D, N/2)
-        Tensor y = s.c().re().mul(h.re()).sub(s.c().im().mul(h.im())).sum(2).add(u.mul(d.value())); // (B, D)
-        return new Carried(finish(y.unsqueeze(1).cast(x.dtype()), SequenceInfo.of(x)), List.of(h.re(), h.im()));
+        return scan(x, SequenceInfo.of(x), state);
     }
 
     /** GLU(W GELU(y) + b). */

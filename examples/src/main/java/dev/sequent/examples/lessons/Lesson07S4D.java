@@ -17,7 +17,7 @@ import java.util.Locale;
 
 /**
  * S4D is lesson 06 many times side by side, with complex a: every channel has N / 2 damped oscillations that listen to it, and mixes what they remember.
- * Trained as a convolution, run as a recurrence.
+ * Over a whole sequence it is a convolution, token by token a recurrence.
  */
 public final class Lesson07S4D {
     private static final int DELAY = 8;
@@ -57,7 +57,7 @@ public final class Lesson07S4D {
         say("eight complex states    %s", peak);
     }
 
-    /** forward() convolves the whole sequence at once, step() advances the state by one token. They are the same function. */
+    /** forward() takes the whole sequence at once, step() advances the state by one token. They are the same function. */
     private static void twoFormsOneLayer(Device device) {
         try (S4d layer = S4dConfig.defaults().withStateSize(16).create(4, 1, new Init(device, 1))) {
             Tensor x = new Rng(2).normal(device, DType.F32, 0, 1, 1, T, 4);                        // (1, T, D)

@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * {@link DiagonalScan} in tensor operations: a sequence as one long convolution, a single token as one step of the recurrence. Runs on every backend and is
- * what kernels are compared with.
+ * {@link DiagonalScan} in tensor operations: a sequence as one long convolution, a single token as one step of the recurrence. Runs on
+ * every backend and is what kernels are compared with.
  */
 final class DiagonalConvolution {
     private final DiagonalScan.Operands operands;
@@ -52,7 +52,10 @@ final class DiagonalConvolution {
         return new DiagonalScan.Result(y.unsqueeze(1), h.re(), h.im());
     }
 
-    /** a^0, ..., a^count of shape (E, P, count + 1), by repeated doubling: log2(count) multiplications, and powers of the very a that steps use. */
+    /**
+     * a^0, ..., a^count of shape (E, P, count + 1), by repeated doubling: log2(count) multiplications, and powers of the very a that steps
+     * use.
+     */
     private Complex powers(long count) {
         Complex base = a.unsqueeze(2); // (E, P, 1)
         Complex all = new Complex(Tensor.ones(base.re().device(), base.re().dtype(), base.re().shape().toArray()),

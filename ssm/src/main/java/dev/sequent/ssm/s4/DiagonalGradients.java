@@ -3,7 +3,8 @@ package dev.sequent.ssm.s4;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Where the derivatives of a {@link DiagonalScan} go; each has the shape of the operand of {@link DiagonalInputs} that it belongs to. All are overwritten.
+ * Where the derivatives of a {@link DiagonalScan} go; each has the shape of the operand of {@link DiagonalInputs} that it belongs to. All
+ * are overwritten.
  *
  * @param u (B, T, E)
  * @param logStep (E)
@@ -14,5 +15,5 @@ import java.lang.foreign.MemorySegment;
  * @param stateRe (B, E, P), or null when not wanted
  * @param stateIm (B, E, P), or null when not wanted
  */
-record DiagonalGradients(MemorySegment u, MemorySegment logStep, MemorySegment logDecay, MemorySegment frequency, MemorySegment c, MemorySegment skip,
-        MemorySegment stateRe, MemorySegment stateIm) {}
+record DiagonalGradients(MemorySegment u, MemorySegment logStep, MemorySegment logDecay, MemorySegment frequency, MemorySegment c,
+        MemorySegment skip, MemorySegment stateRe, MemorySegment stateIm) {}

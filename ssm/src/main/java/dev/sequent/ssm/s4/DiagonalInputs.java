@@ -18,8 +18,8 @@ import java.lang.foreign.MemorySegment;
  * @param flags of the B T tokens, or null when no token has one
  * @param bilinear the discretisation; else zero-order hold
  */
-record DiagonalInputs(DiagonalShape shape, MemorySegment u, MemorySegment logStep, MemorySegment logDecay, MemorySegment frequency, MemorySegment c,
-        MemorySegment skip, MemorySegment stateRe, MemorySegment stateIm, byte[] flags, boolean bilinear) {
+record DiagonalInputs(DiagonalShape shape, MemorySegment u, MemorySegment logStep, MemorySegment logDecay, MemorySegment frequency,
+        MemorySegment c, MemorySegment skip, MemorySegment stateRe, MemorySegment stateIm, byte[] flags, boolean bilinear) {
     boolean has(int row, int token, byte flag) {
         return flags != null && (flags[row * shape.tokens() + token] & flag) != 0;
     }
@@ -28,7 +28,10 @@ record DiagonalInputs(DiagonalShape shape, MemorySegment u, MemorySegment logSte
         return flags[row * shape.tokens() + token] == 0;
     }
 
-    /** End of the run of tokens, not beyond {@code limit}, that starts at {@code from}: one that is skipped, or ones of which only the first may reset the state. */
+    /**
+     * End of the run of tokens, not beyond {@code limit}, that starts at {@code from}: one that is skipped, or ones of which only the first
+     * may reset the state.
+     */
     int runEnd(int row, int from, int limit) {
         if (flags == null) {
             return limit;

@@ -20,13 +20,15 @@ import java.util.Optional;
  * y_t = 2 Re(sum_p c_p h_t) + D u_t              (B, E)
  * }</pre>
  *
- * <p>Differentiable with respect to every operand, the initial state included, and through the final state. A kernel of the device runs the recurrence;
- * without one, tensor operations convolve with 2 Re(sum_p c_p b_p a_p^t), which is the same function ({@link DiagonalConvolution}).
+ * <p>Differentiable with respect to every operand, the initial state included, and through the final state. A kernel of the device runs the
+ * recurrence; without one, tensor operations convolve with 2 Re(sum_p c_p b_p a_p^t), which is the same function
+ * ({@link DiagonalConvolution}).
  *
- * <p>Tokens may carry flags: {@link SequenceInfo#RESET} starts a document, before which the state is zero; {@link SequenceInfo#SKIP} is padding, which the
- * state passes unchanged, and whose output is zero.
+ * <p>Tokens may carry flags: {@link SequenceInfo#RESET} starts a document, before which the state is zero; {@link SequenceInfo#SKIP} is
+ * padding, which the state passes unchanged, and whose output is zero.
  *
- * @see <a href="https://arxiv.org/abs/2206.11893">Gu, Gupta, Goel and Re, On the Parameterization and Initialization of Diagonal State Space Models</a>
+ * @see <a href="https://arxiv.org/abs/2206.11893">Gu, Gupta, Goel and Re, On the Parameterization and Initialization of Diagonal State
+ *     Space Models</a>
  */
 public final class DiagonalScan {
     private DiagonalScan() {}
@@ -52,8 +54,8 @@ public final class DiagonalScan {
      * @param stateIm its imaginary part; null exactly when {@code stateRe} is
      * @param discretisation how a and b follow from A and dt
      */
-    public record Operands(Tensor u, Tensor logStep, Tensor logDecay, Tensor frequency, Tensor c, Tensor skip, Tensor stateRe, Tensor stateIm,
-            Discretisation discretisation) {
+    public record Operands(Tensor u, Tensor logStep, Tensor logDecay, Tensor frequency, Tensor c, Tensor skip, Tensor stateRe,
+            Tensor stateIm, Discretisation discretisation) {
         /** Checks shapes and dtypes. */
         public Operands {
             u.expect("diagonalScan u", -1, -1, -1);
@@ -90,7 +92,8 @@ public final class DiagonalScan {
 
         /** Sizes of the scan. */
         DiagonalShape shape() {
-            return new DiagonalShape(Math.toIntExact(u.dim(0)), Math.toIntExact(u.dim(1)), Math.toIntExact(u.dim(2)), Math.toIntExact(logDecay.dim(1)));
+            return new DiagonalShape(Math.toIntExact(u.dim(0)), Math.toIntExact(u.dim(1)), Math.toIntExact(u.dim(2)),
+                    Math.toIntExact(logDecay.dim(1)));
         }
     }
 
@@ -110,7 +113,8 @@ public final class DiagonalScan {
      */
     public static Result apply(Operands x, SequenceInfo info) {
         if (info.batch() != x.u().dim(0) || info.time() != x.u().dim(1)) {
-            throw new ShapeException("diagonalScan", "an input of " + info.batch() + " rows of " + info.time() + " tokens", x.u().shape().toString());
+            throw new ShapeException("diagonalScan", "an input of " + info.batch() + " rows of " + info.time() + " tokens",
+                    x.u().shape().toString());
         }
         Optional<DiagonalScanKernel> kernel = KernelTable.of(x.u().device()).select(DiagonalScanKernel.class, k -> k.refusal(x));
         if (kernel.isPresent()) {
@@ -140,7 +144,8 @@ public final class DiagonalScan {
 
         @Override
         public Tensor[] backward(Tensor[] saved, boolean[] needed, Tensor[] gradients) {
-            return kernel.backward(Operands.of(saved, discretisation), flags, saved[saved.length - 1], gradients[0], gradients[1], gradients[2]);
+            return kernel.backward(Operands.of(saved, discretisation), flags, saved[saved.length - 1], gradients[0], gradients[1],
+                    gradients[2]);
         }
     }
 }

@@ -8,12 +8,13 @@ import java.lang.foreign.ValueLayout;
 import java.util.function.LongFunction;
 
 /**
- * The diagonal scan on native memory, F32, forward and backward: linear in the number of tokens, and the same recurrence for a sequence and for one token.
+ * The diagonal scan on native memory, F32, forward and backward: linear in the number of tokens, and the same recurrence for a sequence and
+ * for one token.
  *
- * <p>A task is a sequence and a block of channels; it walks over the tokens in tiles, and within a tile over quads of pairs, see {@link DiagonalTiles}. Where
- * that makes fewer tasks than there are threads, quads become tasks of their own, whose shares are added up afterwards, in the order in which one task
- * would have added them: results do not depend on the number of threads. The backward pass keeps one state for {@link #CHUNK} tokens, and runs the
- * recurrence of a chunk again before its adjoint.
+ * <p>A task is a sequence and a block of channels; it walks over the tokens in tiles, and within a tile over quads of pairs, see
+ * {@link DiagonalTiles}. Where that makes fewer tasks than there are threads, quads become tasks of their own, whose shares are added up
+ * afterwards, in the order in which one task would have added them: results do not depend on the number of threads. The backward pass keeps
+ * one state for {@link #CHUNK} tokens, and runs the recurrence of a chunk again before its adjoint.
  *
  * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
  */
@@ -150,7 +151,8 @@ final class DiagonalScanCpu {
      * @param save whether states are to be saved
      * @param memory {@link #forwardFloats} elements, overwritten
      */
-    void forward(DiagonalInputs in, MemorySegment y, MemorySegment stateRe, MemorySegment stateIm, MemorySegment saved, boolean save, MemorySegment memory) {
+    void forward(DiagonalInputs in, MemorySegment y, MemorySegment stateRe, MemorySegment stateIm, MemorySegment saved, boolean save,
+            MemorySegment memory) {
         Plan p = new Plan(in.shape());
         pool.forEach(p.blocks, block -> discretise(in, p, p.fields(saved, block), block));
         MemorySegment states = part(memory, 0, (long) p.rows() * p.state);
@@ -168,7 +170,8 @@ final class DiagonalScanCpu {
                 }
                 for (int t = start; t < end; t += CHUNK) {
                     int rows = Math.min(CHUNK, end - t);
-                    forwardTile(in, p, saved, save, row, first, last, t, rows, states, y, p.isSplit ? part(p.share(shares, row, first), (t - start) * width, rows * width) : null);
+                    MemorySegment share = p.isSplit ? part(p.share(shares, row, first), (t - start) * width, rows * width) : null;
+                    forwardTile(in, p, saved, save, row, first, last, t, rows, states, y, share);
                 }
                 if (end == in.shape().tokens()) {
                     storeState(p, saved, row, first, last, states, stateRe, stateIm);
@@ -203,8 +206,8 @@ final class DiagonalScanCpu {
         }
     }
 
-    private void forwardTile(DiagonalInputs in, Plan p, MemorySegment saved, boolean save, int row, int first, int last, int token, int rows,
-            MemorySegment states, MemorySegment y, MemorySegment share) {
+    private void forwardTile(DiagonalInputs in, Plan p, MemorySegment saved, boolean save, int row, int first, int last, int token,
+            int rows, MemorySegment states, MemorySegment y, MemorySegment share) {
         DiagonalScratch s = scratch.get();
         int b = row / p.blocks;
         int block = row % p.blocks;
@@ -233,8 +236,12 @@ final class DiagonalScanCpu {
         }
     }
 
-    /** What shares are added to: D times the input (or output gradient) where they go straight to the result, else nothing, so that only they are kept. */
-    private void start(DiagonalInputs in, Plan p, int block, MemorySegment source, int rows, boolean isResult, MemorySegment skip, MemorySegment target) {
+    /**
+     * What shares are added to: D times the input (or output gradient) where they go straight to the result, else nothing, so that only
+     * they are kept.
+     */
+    private void start(DiagonalInputs in, Plan p, int block, MemorySegment source, int rows, boolean isResult, MemorySegment skip,
+            MemorySegment target) {
         if (isResult) {
             loadSkip(in, p, block, skip);
             tiles.scale(source, skip, rows, target);
@@ -274,7 +281,8 @@ final class DiagonalScanCpu {
         }
         part(target, 0, (long) rows * width).fill((byte) 0);
         for (int t = 0; t < rows; t++) {
-            MemorySegment.copy(from, (long) t * channels * Float.BYTES, target, (long) t * width * Float.BYTES, (long) columns * Float.BYTES);
+            MemorySegment.copy(from, (long) t * channels * Float.BYTES, target, (long) t * width * Float.BYTES,
+                    (long) columns * Float.BYTES);
         }
     }
 
@@ -302,7 +310,8 @@ final class DiagonalScanCpu {
     }
 
     /** target = D source + the shares of the quads, in ascending order. */
-    private void addShares(DiagonalInputs in, Plan p, MemorySegment source, MemorySegment shares, int start, int end, MemorySegment target) {
+    private void addShares(DiagonalInputs in, Plan p, MemorySegment source, MemorySegment shares, int start, int end,
+            MemorySegment target) {
         int pieces = Math.ceilDiv(end - start, SUM_ROWS);
         pool.forEach(p.rows() * pieces, task -> {
             DiagonalScratch s = scratch.get();
@@ -334,8 +343,8 @@ final class DiagonalScanCpu {
     }
 
     /** Fills a packed state with a (B, E, P) tensor over b, or over the conjugate of 2 c. */
-    private void divide(MemorySegment re, MemorySegment im, Plan p, MemorySegment fields, int divisor, int sign, int row, int first, int last,
-            MemorySegment state) {
+    private void divide(MemorySegment re, MemorySegment im, Plan p, MemorySegment fields, int divisor, int sign, int row, int first,
+            int last, MemorySegment state) {
         for (int j = 0; j < p.columns(row % p.blocks); j++) {
             long start = stateElement(p, row, j);
             for (int n = first * QUAD; n < Math.min(last * QUAD, p.shape.pairs()); n++) {
@@ -351,8 +360,8 @@ final class DiagonalScanCpu {
     }
 
     /** Writes a packed state times b, or times the conjugate of 2 c, to a (B, E, P) tensor. */
-    private void multiply(MemorySegment state, Plan p, MemorySegment fields, int factor, int sign, int row, int first, int last, MemorySegment re,
-            MemorySegment im) {
+    private void multiply(MemorySegment state, Plan p, MemorySegment fields, int factor, int sign, int row, int first, int last,
+            MemorySegment re, MemorySegment im) {
         for (int j = 0; j < p.columns(row % p.blocks); j++) {
             long start = stateElement(p, row, j);
             for (int n = first * QUAD; n < Math.min(last * QUAD, p.shape.pairs()); n++) {
@@ -370,7 +379,8 @@ final class DiagonalScanCpu {
         return ((long) (row / p.blocks) * p.shape.channels() + (long) (row % p.blocks) * width + column) * p.shape.pairs();
     }
 
-    private void storeState(Plan p, MemorySegment coefficients, int row, int first, int last, MemorySegment states, MemorySegment re, MemorySegment im) {
+    private void storeState(Plan p, MemorySegment coefficients, int row, int first, int last, MemorySegment states, MemorySegment re,
+            MemorySegment im) {
         multiply(p.state(states, row), p, p.fields(coefficients, row % p.blocks), DiagonalTiles.B_RE, 1, row, first, last, re, im);
     }
 
@@ -389,8 +399,8 @@ final class DiagonalScanCpu {
         Plan p = new Plan(in.shape());
         long stateFloats = (long) p.rows() * p.state;
         long sumFloats = p.rows() * ((long) DiagonalTiles.SUMS * p.count + width);
-        Working w = new Working(part(memory, 0, stateFloats), part(memory, stateFloats, stateFloats), part(memory, 2 * stateFloats, sumFloats),
-                part(memory, 2 * stateFloats + sumFloats, p.shares()));
+        Working w = new Working(part(memory, 0, stateFloats), part(memory, stateFloats, stateFloats), part(memory, 2 * stateFloats,
+                sumFloats), part(memory, 2 * stateFloats + sumFloats, p.shares()));
         w.sums.fill((byte) 0);
         int tasks = p.isSplit ? p.quads : 1;
         int windows = Math.ceilDiv(in.shape().tokens(), p.window);
@@ -411,7 +421,8 @@ final class DiagonalScanCpu {
                             p.isSplit ? part(p.share(w.shares, row, first), (token - start) * width, rows * width) : null);
                 }
                 if (start == 0 && out.stateRe() != null) {
-                    multiply(p.state(w.carries, row), p, p.fields(saved, row % p.blocks), DiagonalTiles.C_RE, -1, row, first, last, out.stateRe(), out.stateIm());
+                    multiply(p.state(w.carries, row), p, p.fields(saved, row % p.blocks), DiagonalTiles.C_RE, -1, row, first, last,
+                            out.stateRe(), out.stateIm());
                 }
             });
             if (p.isSplit) {
@@ -425,7 +436,8 @@ final class DiagonalScanCpu {
     private record Working(MemorySegment states, MemorySegment carries, MemorySegment sums, MemorySegment shares) {}
 
     /** The derivative by the final state over the conjugate of 2 c. */
-    private void loadCarry(Plan p, MemorySegment coefficients, int row, int first, int last, MemorySegment dRe, MemorySegment dIm, MemorySegment carries) {
+    private void loadCarry(Plan p, MemorySegment coefficients, int row, int first, int last, MemorySegment dRe, MemorySegment dIm,
+            MemorySegment carries) {
         MemorySegment carry = p.state(carries, row);
         for (int quad = first; quad < last; quad++) {
             quadState(carry, quad).fill((byte) 0);
@@ -435,8 +447,8 @@ final class DiagonalScanCpu {
         }
     }
 
-    private void backwardTile(DiagonalInputs in, Plan p, MemorySegment saved, MemorySegment dy, int row, int first, int last, int token, int rows, Working w,
-            MemorySegment du, MemorySegment share) {
+    private void backwardTile(DiagonalInputs in, Plan p, MemorySegment saved, MemorySegment dy, int row, int first, int last, int token,
+            int rows, Working w, MemorySegment du, MemorySegment share) {
         DiagonalScratch s = scratch.get();
         int b = row / p.blocks;
         int block = row % p.blocks;
@@ -463,8 +475,8 @@ final class DiagonalScanCpu {
         }
     }
 
-    private void replay(DiagonalInputs in, Plan p, int b, MemorySegment fields, int quad, MemorySegment state, DiagonalScratch s, MemorySegment sums, int token,
-            int rows) {
+    private void replay(DiagonalInputs in, Plan p, int b, MemorySegment fields, int quad, MemorySegment state, DiagonalScratch s,
+            MemorySegment sums, int token, int rows) {
         for (int from = 0, to; from < rows; from = to) {
             to = in.runEnd(b, token + from, token + rows) - token;
             if (in.has(b, token + from, SequenceInfo.RESET)) {
@@ -476,8 +488,8 @@ final class DiagonalScanCpu {
         }
     }
 
-    private void reverse(DiagonalInputs in, Plan p, int b, MemorySegment fields, int quad, MemorySegment carry, DiagonalScratch s, MemorySegment sums,
-            MemorySegment out, int token, int rows) {
+    private void reverse(DiagonalInputs in, Plan p, int b, MemorySegment fields, int quad, MemorySegment carry, DiagonalScratch s,
+            MemorySegment sums, MemorySegment out, int token, int rows) {
         for (int to = rows, from; to > 0; to = from) {
             from = in.runStart(b, token + to, token) - token;
             if (!in.has(b, token + from, SequenceInfo.SKIP)) {
@@ -490,7 +502,8 @@ final class DiagonalScanCpu {
     }
 
     /** Adds the sums of all sequences up, in ascending order, and writes the derivatives by the parameters of a block. */
-    private void parameterGradients(DiagonalInputs in, Plan p, MemorySegment saved, int block, MemorySegment allSums, DiagonalGradients out) {
+    private void parameterGradients(DiagonalInputs in, Plan p, MemorySegment saved, int block, MemorySegment allSums,
+            DiagonalGradients out) {
         MemorySegment sums = p.sums(allSums, block);
         int vectors = (DiagonalTiles.SUMS * p.count + width) / width;
         for (int b = 1; b < in.shape().batch(); b++) {
@@ -571,8 +584,8 @@ final class DiagonalScanCpu {
         tiles.discretise(fields, count, in.bilinear());
     }
 
-    private void stepChannel(DiagonalInputs in, MemorySegment fields, int count, int b, int e, int first, MemorySegment y, MemorySegment stateRe,
-            MemorySegment stateIm) {
+    private void stepChannel(DiagonalInputs in, MemorySegment fields, int count, int b, int e, int first, MemorySegment y,
+            MemorySegment stateRe, MemorySegment stateIm) {
         int pairs = in.shape().pairs();
         long channel = (long) b * in.shape().channels() + e;
         boolean hasState = in.stateRe() != null && !in.has(b, 0, SequenceInfo.RESET);

@@ -37,8 +37,8 @@ final class DiagonalScanHost implements DiagonalScanKernel {
     }
 
     private DiagonalInputs inputs(DiagonalScan.Operands x, byte[] flags) {
-        return new DiagonalInputs(x.shape(), host.read(x.u()), host.read(x.logStep()), host.read(x.logDecay()), host.read(x.frequency()), host.read(x.c()),
-                host.read(x.skip()), host.readOrNull(x.stateRe()), host.readOrNull(x.stateIm()), flags,
+        return new DiagonalInputs(x.shape(), host.read(x.u()), host.read(x.logStep()), host.read(x.logDecay()), host.read(x.frequency()),
+                host.read(x.c()), host.read(x.skip()), host.readOrNull(x.stateRe()), host.readOrNull(x.stateIm()), flags,
                 x.discretisation() == DiagonalScan.Discretisation.BILINEAR);
     }
 
@@ -70,7 +70,8 @@ final class DiagonalScanHost implements DiagonalScanKernel {
         }
         Tensor gradient = dy != null ? dy : Tensor.zeros(x.u().device(), DType.F32, x.u().shape().toArray());
         kernel.backward(inputs(x, flags), host.read(saved), host.read(gradient), host.readOrNull(dRe), host.readOrNull(dIm),
-                new DiagonalGradients(out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7]), host.scratch(x.u(), kernel.backwardFloats(x.shape())));
+                new DiagonalGradients(out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7]), host.scratch(x.u(),
+                kernel.backwardFloats(x.shape())));
         return gradients;
     }
 }

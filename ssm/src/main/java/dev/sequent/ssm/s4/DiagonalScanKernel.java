@@ -10,8 +10,8 @@ public interface DiagonalScanKernel extends Kernel {
     Optional<String> refusal(DiagonalScan.Operands operands);
 
     /**
-     * Output (B, T, E), real and imaginary part of the final state (B, E, P), and, when {@code save}, what {@link #backward} needs besides the operands
-     * (else null).
+     * Output (B, T, E), real and imaginary part of the final state (B, E, P), and, when {@code save}, what {@link #backward} needs besides
+     * the operands (else null).
      *
      * @param flags of the tokens (B T), or null
      */

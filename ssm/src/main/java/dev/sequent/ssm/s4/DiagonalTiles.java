@@ -5,12 +5,13 @@ import java.lang.foreign.MemorySegment;
 /**
  * The inner loops of a {@link DiagonalScan} on some tokens of one block of {@link #width} channels. Stateless and thread-safe.
  *
- * <p>The state that is carried is g = h / b, which the input drives as it is: g_t = a g_{t-1} + u_t and y_t = sum_p Re(w_p g_t) with w = 2 c b. Backward,
- * m_t = dy_t + conj(a) m_{t+1} takes the same form; the derivative by g is conj(w) m.
+ * <p>The state that is carried is g = h / b, which the input drives as it is: g_t = a g_{t-1} + u_t and y_t = sum_p Re(w_p g_t) with
+ * w = 2 c b. Backward, m_t = dy_t + conj(a) m_{t+1} takes the same form; the derivative by g is conj(w) m.
  *
- * <p>Coefficients are {@link #FIELDS} arrays of {@code count} floats one behind the other; within each, lanes are channels, then come the pairs, padded to
- * whole quads. A state is, for each pair, a row of real and a row of imaginary parts. Pairs are treated four at a time, so that their coefficients and
- * states stay in registers while the loop walks over the tokens; the results of quads are added up in ascending order.
+ * <p>Coefficients are {@link #FIELDS} arrays of {@code count} floats one behind the other; within each, lanes are channels, then come the
+ * pairs, padded to whole quads. A state is, for each pair, a row of real and a row of imaginary parts. Pairs are treated four at a time, so
+ * that their coefficients and states stay in registers while the loop walks over the tokens; the results of quads are added up in ascending
+ * order.
  */
 interface DiagonalTiles {
     /** Pairs that are treated together. */
@@ -56,8 +57,8 @@ interface DiagonalTiles {
     int GRAD_STEP = 4;
 
     /**
-     * Magnitude below which b and 2 c are replaced by it, so that h / b and the derivative by the final state over c stay finite. Next to states and outputs
-     * of any size the difference is nothing.
+     * Magnitude below which b and 2 c are replaced by it, so that h / b and the derivative by the final state over c stay finite. Next to
+     * states and outputs of any size the difference is nothing.
      */
     float SMALLEST = 1e-18f;
 
@@ -65,8 +66,8 @@ interface DiagonalTiles {
     int width();
 
     /**
-     * Fills all coefficients, given the logarithm of the negated real part of A in {@link #S_RE}, its imaginary part in {@link #S_IM}, the logarithm of dt
-     * in {@link #STEP}, and c in {@link #C_RE} and {@link #C_IM}.
+     * Fills all coefficients, given the logarithm of the negated real part of A in {@link #S_RE}, its imaginary part in {@link #S_IM}, the
+     * logarithm of dt in {@link #STEP}, and c in {@link #C_RE} and {@link #C_IM}.
      *
      * @param count length of each array, a multiple of {@link #width}
      */
@@ -95,8 +96,8 @@ interface DiagonalTiles {
             MemorySegment sums, int from, int to);
 
     /**
-     * Runs one quad's adjoint over rows [from, to) backward: updates {@code carry}, conj(a) m of the row behind, and adds to {@code du} and to the sums of
-     * A and B. Overwrites {@code history}.
+     * Runs one quad's adjoint over rows [from, to) backward: updates {@code carry}, conj(a) m of the row behind, and adds to {@code du} and
+     * to the sums of A and B. Overwrites {@code history}.
      */
     void reverse(MemorySegment fields, int count, int quad, MemorySegment carry, MemorySegment u, MemorySegment dy, MemorySegment history,
             MemorySegment sums, MemorySegment du, int from, int to);
@@ -112,6 +113,6 @@ interface DiagonalTiles {
      * @param after the same, which may be the same memory
      * @return sum over the pairs of Re(2 c h)
      */
-    float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm, MemorySegment afterRe,
-            MemorySegment afterIm);
+    float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm,
+            MemorySegment afterRe, MemorySegment afterIm);
 }

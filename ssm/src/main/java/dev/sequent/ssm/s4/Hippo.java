@@ -7,8 +7,8 @@ import org.apache.commons.math3.linear.RealMatrix;
 /**
  * The HiPPO-LegS matrices (Gu et al. 2020) and the spectrum of their normal part (Gu, Goel and Re 2021), in double precision.
  *
- * <p>A[n,k] = -sqrt((2n+1)(2k+1)) for n &gt; k, -(n+1) for n = k, 0 for n &lt; k; B[n] = sqrt(2n+1); P[n] = sqrt(n+1/2). A + P P^T = -1/2 I + S with a skew-symmetric S,
- * whose eigenvalues are purely imaginary and come in conjugate pairs.
+ * <p>A[n,k] = -sqrt((2n+1)(2k+1)) for n &gt; k, -(n+1) for n = k, 0 for n &lt; k; B[n] = sqrt(2n+1); P[n] = sqrt(n+1/2). A + P P^T = -1/2 I
+ * + S with a skew-symmetric S, whose eigenvalues are purely imaginary and come in conjugate pairs.
  */
 public final class Hippo {
     private Hippo() {}
@@ -48,8 +48,8 @@ public final class Hippo {
      *
      * @param re real parts, all -1/2
      * @param im imaginary parts
-     * @param b V^H B, real and positive: an eigenvector's phase is free, and is chosen so. (The reference implementation leaves the phase to its
-     *     eigensolver and clips the imaginary part of V^H B.)
+     * @param b V^H B, real and positive: an eigenvector's phase is free, and is chosen so. (The reference implementation leaves the phase
+     *     to its eigensolver and clips the imaginary part of V^H B.)
      */
     public record Spectrum(double[] re, double[] im, double[] b) {}
 

@@ -19,20 +19,24 @@ import dev.sequent.type.Shape;
 import java.util.List;
 
 /**
- * S4D: every channel is a linear state-space model with a diagonal complex state matrix, run as a convolution over whole sequences and as a
- * recurrence over single tokens.
+ * S4D: every channel is a linear state-space model with a diagonal complex state matrix.
  *
- * <p>For each channel, with N / 2 conjugate pairs of states n: h' = A h + u, y = 2 Re(sum_n C_n h_n) + D u. Discretised with step size dt, h_t = dA h_{t-1} + dB u_t where
+ * <p>For each channel, with N / 2 conjugate pairs of states n: h' = A h + u, y = 2 Re(sum_n C_n h_n) + D u. Discretised with step size dt,
+ * h_t = dA h_{t-1} + dB u_t where
  * <ul>
  *   <li>zero-order hold: dA = e^{dt A}, dB = (dA - 1) / A;
  *   <li>bilinear: dA = (1 + dt A / 2) / (1 - dt A / 2), dB = dt / (1 - dt A / 2).
  * </ul>
  * so that y = K * u + D u with K_l = 2 Re(sum_n C_n dB_n dA_n^l). The output is GLU(W GELU(y) + b).
  *
- * <p>Parameters: {@code log_dt} (D), {@code log_A_real} and {@code A_imag} (D, N/2) with A = -e^{log_A_real} + i A_imag, {@code C} (D, N/2, 2), {@code D} (D),
- * {@code output_linear.weight} (2 D, D), {@code output_linear.bias}. State: {@code h_re}, {@code h_im} (B, D, N/2). Cost: O(T log T) over a sequence, O(1) per token.
+ * <p>Both forms are one function, {@link DiagonalScan}: a kernel of the device runs the recurrence, O(T) over a sequence; without one,
+ * tensor operations convolve, O(T log T). A single token costs O(1).
  *
- * <p>Source: Gu, Gupta, Goel and Re 2022, equations 2, 3 and 9; initial values from section 4 (S4D-Lin, S4D-Inv, S4D-LegS, whose B is part of the initial C).
+ * <p>Parameters: {@code log_dt} (D), {@code log_A_real} and {@code A_imag} (D, N/2) with A = -e^{log_A_real} + i A_imag, {@code C} (D, N/2,
+ * 2), {@code D} (D), {@code output_linear.weight} (2 D, D), {@code output_linear.bias}. State: {@code h_re}, {@code h_im} (B, D, N/2).
+ *
+ * <p>Source: Gu, Gupta, Goel and Re 2022, equations 2, 3 and 9; initial values from section 4 (S4D-Lin, S4D-Inv, S4D-LegS, whose B is part
+ * of the initial C).
  */
 public final class S4d extends RecurrentMixer {
     private final S4dConfig config;
@@ -48,7 +52,8 @@ public final class S4d extends RecurrentMixer {
         this.config = config;
         this.width = width;
         int pairs = config.state_size() / 2;
-        this.logDt = param("log_dt", init.uniform(Math.log(config.dt_min()), Math.log(config.dt_max()), width), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        this.logDt = param("log_dt", init.uniform(Math.log(config.dt_min()), Math.log(config.dt_max()), width), Parameter.Flag.NO_DECAY,
+                Parameter.Flag.KEEP_F32);
         Hippo.Spectrum spectrum = spectrum(config);
         this.logARe = param("log_A_real", rows(init, log(negated(spectrum.re()))), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         this.aIm = param("A_imag", rows(init, spectrum.im()), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
@@ -113,9 +118,10 @@ public final class S4d extends RecurrentMixer {
         DType wide = wide(x.dtype());
         DiagonalScan.Discretisation discretisation =
                 config.discretisation().equals("zoh") ? DiagonalScan.Discretisation.ZERO_ORDER_HOLD : DiagonalScan.Discretisation.BILINEAR;
-        DiagonalScan.Result r = DiagonalScan.apply(new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide), logARe.value().cast(wide),
-                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0), state == null ? null : state.get(1),
-                discretisation), info);
+        DiagonalScan.Result r = DiagonalScan.apply(new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide),
+                logARe.value().cast(wide),
+                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0),
+                state == null ? null : state.get(1), discretisation), info);
         return new Carried(finish(r.y().cast(x.dtype()), info), List.of(r.stateRe(), r.stateIm()));
     }
 
@@ -134,19 +140,14 @@ public final class S4d extends RecurrentMixer {
     @Override
     public Work work(Workload w) {
         double modes = width * config.state_size() / 2.0;
-        Work finish = Work.pointwise(w, w.tokens() * width, 9, 1, 1).plus(output.work(w)).plus(Work.pointwise(w, w.tokens() * width, 3, 2, 1));
+        Work finish = Work.pointwise(w, w.tokens() * width, 9, 1, 1).plus(output.work(w))
+                .plus(Work.pointwise(w, w.tokens() * width, 3, 2, 1));
         Work carried = Work.state(w, 2 * modes * wide(w.dtype()).bytes());
-        if (w.time() == 1) {
-            // two complex multiply-adds per mode; discretisation once
-            return finish.plus(carried).plus(new Work(0, modes * (w.tokens() * 12 + 30), 0));
-        }
-        double time = w.time();
-        // powers of dA, their sum over the modes as two real products, the convolution by three transforms of length 2 T, the final state
-        Work powers = Work.pointwise(w, modes * time, 6, 0, 2);
-        Work kernel = new Work(4 * modes * time, 0, 0);
-        Work transforms = Work.pointwise(w, width * (w.tokens() * 2 + time), 5 * Math.log(2 * time) / Math.log(2), 1, 1);
-        Work last = new Work(4 * modes * w.tokens(), 0, 0);
-        return powers.plus(kernel.plus(last).times(w.isForward() ? 1 : 2)).plus(transforms).plus(finish).plus(carried);
+        // per mode, once: discretisation; per token: a complex multiply-add with a real input and the real part of a product; backward, the
+        // states again, their adjoint, and the sums that derivatives by a, b and c are made of
+        Work scan = Work.pointwise(w, w.tokens() * width, 0, 1, 1)
+                .plus(new Work(0, modes * (w.isForward() ? w.tokens() * 11 + 90 : w.tokens() * 34 + 60), 0));
+        return scan.plus(finish).plus(carried);
     }
 
     @Override

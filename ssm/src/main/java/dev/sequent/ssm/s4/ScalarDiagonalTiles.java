@@ -149,8 +149,8 @@ final class ScalarDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public void replay(MemorySegment fields, int count, int quad, MemorySegment state, MemorySegment u, MemorySegment dy, MemorySegment history,
-            MemorySegment sums, int from, int to) {
+    public void replay(MemorySegment fields, int count, int quad, MemorySegment state, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, int from, int to) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
                 float d = at(dy, t * W + j);
@@ -175,8 +175,8 @@ final class ScalarDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public void reverse(MemorySegment fields, int count, int quad, MemorySegment carry, MemorySegment u, MemorySegment dy, MemorySegment history,
-            MemorySegment sums, MemorySegment du, int from, int to) {
+    public void reverse(MemorySegment fields, int count, int quad, MemorySegment carry, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, MemorySegment du, int from, int to) {
         for (int t = to - 1; t >= from; t--) {
             for (int j = 0; j < W; j++) {
                 float share = 0;
@@ -264,8 +264,8 @@ final class ScalarDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm, MemorySegment afterRe,
-            MemorySegment afterIm) {
+    public float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm,
+            MemorySegment afterRe, MemorySegment afterIm) {
         float y = 0;
         for (int p = 0; p < pairs; p++) {
             int i = at + p;

@@ -13,11 +13,12 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The loops of the diagonal scan in the Vector API: lanes are channels, and a block is one vector of them.
  *
- * <p>A quad of pairs and a token cost 24 vector operations and one load and store, with coefficients and states in registers. The adjoint keeps more sums for
- * each pair, so it takes two pairs at a time.
+ * <p>A quad of pairs and a token cost 24 vector operations and one load and store, with coefficients and states in registers. The adjoint
+ * keeps more sums for each pair, so it takes two pairs at a time.
  *
- * <p>Sines and cosines are minimax polynomials after a reduction by multiples of pi/2 in three parts, absolute error below 1e-7 for angles to
- * {@link #LARGEST_ANGLE}; blocks with larger ones are left to {@link ScalarDiagonalTiles}. Exponentials have a relative error below 1.3 ulp.
+ * <p>Sines and cosines are minimax polynomials after a reduction by multiples of pi/2 in three parts, absolute error below 1e-7 for angles
+ * to {@link #LARGEST_ANGLE}; blocks with larger ones are left to {@link ScalarDiagonalTiles}. Exponentials have a relative error below 1.3
+ * ulp.
  */
 final class VectorDiagonalTiles implements DiagonalTiles {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
@@ -150,8 +151,10 @@ final class VectorDiagonalTiles implements DiagonalTiles {
             VectorMask<Float> odd = quarter.and(1).compare(VectorOperators.NE, 0).cast(S);
             IntVector sign = quarter.and(2).lanewise(VectorOperators.LSHL, 30);
             IntVector cosineSign = quarter.add(1).and(2).lanewise(VectorOperators.LSHL, 30);
-            s.blend(c, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, sign).reinterpretAsFloats().intoMemorySegment(sine, i * 4L, LE);
-            c.blend(s, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, cosineSign).reinterpretAsFloats().intoMemorySegment(cosine, i * 4L, LE);
+            s.blend(c, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, sign).reinterpretAsFloats().intoMemorySegment(sine, i * 4L,
+                    LE);
+            c.blend(s, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, cosineSign).reinterpretAsFloats().intoMemorySegment(cosine,
+                    i * 4L, LE);
         }
     }
 
@@ -271,7 +274,8 @@ final class VectorDiagonalTiles implements DiagonalTiles {
         MemorySegment from = source.asSlice(0, rows * W * 4L);
         MemorySegment to = target.asSlice(0, rows * W * 4L);
         for (int i = 0; i < rows * W; i += W) {
-            FloatVector.fromMemorySegment(S, to, i * 4L, LE).add(FloatVector.fromMemorySegment(S, from, i * 4L, LE)).intoMemorySegment(to, i * 4L, LE);
+            FloatVector.fromMemorySegment(S, to, i * 4L, LE).add(FloatVector.fromMemorySegment(S, from, i * 4L, LE)).intoMemorySegment(to,
+                    i * 4L, LE);
         }
     }
 
@@ -351,8 +355,8 @@ final class VectorDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public void replay(MemorySegment fields, int count, int quad, MemorySegment state, MemorySegment u, MemorySegment dy, MemorySegment history,
-            MemorySegment sums, int from, int to) {
+    public void replay(MemorySegment fields, int count, int quad, MemorySegment state, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, int from, int to) {
         MemorySegment x = u.asSlice(0, to * W * 4L);
         MemorySegment d = dy.asSlice(0, to * W * 4L);
         MemorySegment kept = history.asSlice(0, to * QUAD * 2L * W * 4);
@@ -439,8 +443,8 @@ final class VectorDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public void reverse(MemorySegment fields, int count, int quad, MemorySegment carry, MemorySegment u, MemorySegment dy, MemorySegment history,
-            MemorySegment sums, MemorySegment du, int from, int to) {
+    public void reverse(MemorySegment fields, int count, int quad, MemorySegment carry, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, MemorySegment du, int from, int to) {
         for (int pair = 0; pair < QUAD; pair += 2) {
             reverseTwo(fields, count, quad * QUAD + pair, carry, u, dy, history, sums, from, to);
         }
@@ -455,8 +459,8 @@ final class VectorDiagonalTiles implements DiagonalTiles {
     }
 
     /** Two pairs, which leave their share of the result where the first of their states was. */
-    private static void reverseTwo(MemorySegment fields, int count, int pair, MemorySegment carry, MemorySegment u, MemorySegment dy, MemorySegment history,
-            MemorySegment sums, int from, int to) {
+    private static void reverseTwo(MemorySegment fields, int count, int pair, MemorySegment carry, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, int from, int to) {
         MemorySegment x = u.asSlice(0, to * W * 4L);
         MemorySegment d = dy.asSlice(0, to * W * 4L);
         MemorySegment kept = history.asSlice(pair % QUAD * 2L * W * 4, ((to - 1) * QUAD + 2) * 2L * W * 4);
@@ -621,8 +625,8 @@ final class VectorDiagonalTiles implements DiagonalTiles {
 
     /** Lanes are pairs here: a channel's pairs are neighbours in memory, and one token does not pay for transposing them. */
     @Override
-    public float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm, MemorySegment afterRe,
-            MemorySegment afterIm) {
+    public float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm,
+            MemorySegment afterRe, MemorySegment afterIm) {
         FloatVector in = FloatVector.broadcast(S, u);
         FloatVector sum = FloatVector.zero(S);
         for (int p = 0; p < pairs; p += L) {

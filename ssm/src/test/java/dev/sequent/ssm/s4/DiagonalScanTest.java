@@ -25,7 +25,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The diagonal scan: the decomposition against difference quotients, the CPU's kernel against the decomposition, threads, extreme coefficients, errors. */
+/**
+ * The diagonal scan: the decomposition against difference quotients, the CPU's kernel against the decomposition, threads, extreme
+ * coefficients, errors.
+ */
 class DiagonalScanTest {
     private static final List<String> NAMES =
             List.of("y", "state re", "state im", "du", "dLogStep", "dLogDecay", "dFrequency", "dC", "dSkip", "dStateRe", "dStateIm");
@@ -51,7 +54,8 @@ class DiagonalScanTest {
     }
 
     private static List<Tensor> operands(Device device, DType dtype, Case c) {
-        List<Tensor> in = new ArrayList<>(List.of(random(device, dtype, 1, -1, 1, c.batch, c.time, c.channels), random(device, dtype, 2, -6, -1, c.channels),
+        List<Tensor> in = new ArrayList<>(List.of(random(device, dtype, 1, -1, 1, c.batch, c.time, c.channels), random(device, dtype, 2,
+                -6, -1, c.channels),
                 random(device, dtype, 3, -2, 1, c.channels, c.pairs), random(device, dtype, 4, -9, 9, c.channels, c.pairs),
                 random(device, dtype, 5, -1, 1, c.channels, c.pairs, 2), random(device, dtype, 6, -1, 1, c.channels)));
         if (c.hasState) {
@@ -72,8 +76,8 @@ class DiagonalScanTest {
         DType dtype = in.get(0).dtype();
         List<Variable> variables = new ArrayList<>();
         in.forEach(t -> variables.add(Variable.of(t)));
-        List<Tensor> cotangents = List.of(random(device, dtype, 11, -1, 1, c.batch, c.time, c.channels), random(device, dtype, 12, -1, 1, c.batch, c.channels, c.pairs),
-                random(device, dtype, 13, -1, 1, c.batch, c.channels, c.pairs));
+        List<Tensor> cotangents = List.of(random(device, dtype, 11, -1, 1, c.batch, c.time, c.channels), random(device, dtype, 12, -1, 1,
+                c.batch, c.channels, c.pairs), random(device, dtype, 13, -1, 1, c.batch, c.channels, c.pairs));
         Autograd.Pullback p = Autograd.vjp(variables, () -> {
             DiagonalScan.Result r = DiagonalScan.apply(pack(in, c.discretisation), c.info());
             return List.of(r.y(), r.stateRe(), r.stateIm());
@@ -121,9 +125,12 @@ class DiagonalScanTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1,1,1,1,true,false,ZERO_ORDER_HOLD", "2,3,17,5,true,true,BILINEAR", "1,17,63,8,false,false,ZERO_ORDER_HOLD", "3,100,3,3,true,true,ZERO_ORDER_HOLD",
-            "1,300,16,32,true,true,ZERO_ORDER_HOLD", "1,130,100,9,true,false,BILINEAR", "2,64,32,4,false,true,ZERO_ORDER_HOLD", "5,129,33,6,false,false,BILINEAR"})
-    void kernelAgreesWithDecomposition(int batch, int time, int channels, int pairs, boolean hasState, boolean documents, Discretisation discretisation) {
+    @CsvSource({"1,1,1,1,true,false,ZERO_ORDER_HOLD", "2,3,17,5,true,true,BILINEAR", "1,17,63,8,false,false,ZERO_ORDER_HOLD",
+            "3,100,3,3,true,true,ZERO_ORDER_HOLD",
+            "1,300,16,32,true,true,ZERO_ORDER_HOLD", "1,130,100,9,true,false,BILINEAR", "2,64,32,4,false,true,ZERO_ORDER_HOLD",
+            "5,129,33,6,false,false,BILINEAR"})
+    void kernelAgreesWithDecomposition(int batch, int time, int channels, int pairs, boolean hasState, boolean documents,
+    Discretisation discretisation) {
         Case c = new Case(batch, time, channels, pairs, hasState, documents, discretisation);
         List<double[]> expected = results("reference", Map.of(), DType.F64, c);
         for (String vector : new String[] {"auto", "off"}) {
@@ -146,7 +153,10 @@ class DiagonalScanTest {
         }
     }
 
-    /** Without an initial state there is no division by b, and without a final state's derivative none by c: both get in the way where b or c vanish. */
+    /**
+     * Without an initial state there is no division by b, and without a final state's derivative none by c: both get in the way where b or
+     * c vanish.
+     */
     @ParameterizedTest
     @EnumSource(Discretisation.class)
     void extremeCoefficientsAgreeWithDecomposition(Discretisation discretisation) {
@@ -243,7 +253,8 @@ class DiagonalScanTest {
             for (int i = 0; i < 8; i++) {
                 List<Tensor> wrong = new ArrayList<>(operands(device, DType.F32, c));
                 wrong.set(i, random(device, DType.F32, 1, -1, 1, 5, 4));
-                assertThatThrownBy(() -> pack(wrong, c.discretisation)).as("operand %d", i).isInstanceOf(ShapeException.class).hasMessageContaining("diagonalScan");
+                assertThatThrownBy(() -> pack(wrong, c.discretisation)).as("operand %d",
+                        i).isInstanceOf(ShapeException.class).hasMessageContaining("diagonalScan");
                 List<Tensor> wide = new ArrayList<>(operands(device, DType.F32, c));
                 wide.set(i, wide.get(i).cast(DType.F64));
                 assertThatThrownBy(() -> pack(wide, c.discretisation)).as("operand %d", i).isInstanceOf(DTypeException.class);

@@ -16,7 +16,10 @@ class HippoTest {
         assertThat(Hippo.legsB(3)).containsExactly(1, Math.sqrt(3), Math.sqrt(5));
     }
 
-    /** The resolvent B^T (z - A - P P^T)^-1 B from the spectrum equals the one solved with the matrix: eigenvalues and V^H B are right together. */
+    /**
+     * The resolvent B^T (z - A - P P^T)^-1 B from the spectrum equals the one solved with the matrix: eigenvalues and V^H B are right
+     * together.
+     */
     @ParameterizedTest
     @ValueSource(ints = {2, 4, 8})
     void theSpectrumReproducesTheResolvent(int n) {

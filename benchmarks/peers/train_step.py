@@ -198,9 +198,13 @@ def training_step(args):
     return step
 
 
-def case(model):
+VARIANTS = {"": {}, "@compile": dict(compile=True), "@bf16": dict(precision="bf16"), "@bf16 compile": dict(compile=True, precision="bf16")}
+
+
+def case(model, **fixed):
     """Makes steps of a kind of model from params: batch, time, threads, precision ("f32" or "bf16"), compile, rope; all may be missing."""
     def make(params):
+        params = {**params, **fixed}
         sizes = {name: int(params.get(name, value)) for name, value in DEFAULTS.items()}
         return training_step(argparse.Namespace(model=model, precision=params.get("precision", "f32"), compile=flag(params, "compile"),
                                                 rope=flag(params, "rope"), **sizes))
@@ -211,7 +215,7 @@ def flag(params, name):
     return str(params.get(name, False)).lower() == "true"
 
 
-CASES = {"step/" + model: case(model) for model in ("transformer", "mamba", "mamba2")}
+CASES = {"step/" + model + variant: case(model, **fixed) for model in ("transformer", "mamba", "mamba2") for variant, fixed in VARIANTS.items()}
 
 
 def main():

@@ -3,6 +3,7 @@ package dev.sequent.benchmarks;
 import dev.sequent.autograd.Autograd;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Tensor;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -53,12 +54,21 @@ public abstract class DeviceBenchmark {
     /** Opens the device and prepares. */
     @Setup(Level.Trial)
     public final void open() {
-        device = Device.open(backend, threads == 0 ? Map.of() : Map.of("threads", Integer.toString(threads)));
+        Map<String, String> options = new HashMap<>(options());
+        if (threads != 0) {
+            options.put("threads", Integer.toString(threads));
+        }
+        device = Device.open(backend, options);
         scope = dev.sequent.tensor.Scope.open();
         try (Device reference = Device.open("reference")) {
             check(reference);
         }
         prepare();
+    }
+
+    /** Options of the device besides the threads. */
+    Map<String, String> options() {
+        return Map.of();
     }
 
     /** Compares results of the device with those of the reference backend at a small size; throws where they differ. */

@@ -13,10 +13,11 @@ import java.util.Map;
  * @param learningRate the highest; it falls to a tenth
  * @param evalEvery steps between validations and checkpoints
  * @param stopAfter step at which this call stops, for a later one to resume; 0 for the end
+ * @param precision how matrix products are computed, f32 or bf16
  * @param sampleTokens length of the sample
  */
 record Plan(Path out, Sizes sizes, int context, int batch, long steps, double learningRate, long seed, long evalEvery, boolean resume, long stopAfter,
-        int sampleTokens) {
+        String precision, int sampleTokens) {
     /** The step at which this call stops. */
     long lastStep() {
         return stopAfter == 0 ? steps : Math.min(steps, stopAfter);
@@ -39,6 +40,7 @@ record Plan(Path out, Sizes sizes, int context, int batch, long steps, double le
         m.put("learning-rate", Double.toString(learningRate));
         m.put("seed", seed);
         m.put("eval-every", evalEvery);
+        m.put("precision", precision);
         return m;
     }
 }

@@ -161,8 +161,7 @@ public final class Train implements Callable<Integer> {
         atLeast(1, "--sample-tokens", sampleTokens);
         atLeast(0, "--stop-after", stopAfter);
         return new Plan(out, new Sizes(width, layers, heads, stateSize, dropout, pattern), context, batch, steps, learningRate, seed,
-                evalEvery, resume, stopAfter,
-                sampleTokens);
+                evalEvery, resume, stopAfter, where.precision(), sampleTokens);
     }
 
     private void atLeast(long least, String option, long value) {

@@ -101,6 +101,8 @@ class ProgramsTest {
             --backend djl | --backend must be on the class path: give Maven the profile -Pdjl, which fetches the engine, not 'djl'
             --backend cpu:one | --backend must be NAME or NAME:NUMBER, not 'cpu:one'
             --backend cpu:7 | --backend must be a device of cpu, which has 1, not 'cpu:7'
+            --precision f16 | --precision must be f32 or bf16, not 'f16'
+            --precision bf16 --backend reference | --precision must be f32 on the backend reference, not 'bf16'
             --threads -2 | --threads must be at least 1, or 0 for all cores, not -2
             --tokenizer words | [tokenizer] expected char, byte, or the path of a tokenizer.json, given 'words'
             --layer 3 | Unknown options: '--layer', '3'

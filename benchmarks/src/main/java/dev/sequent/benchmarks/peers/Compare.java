@@ -40,6 +40,9 @@ public final class Compare implements Callable<Integer> {
     @CommandLine.Option(names = "--threads", description = "threads of both sides (default: all processors)")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @CommandLine.Option(names = "--products", description = "matrix products of our side: f32 or bf16 (default: ${DEFAULT-VALUE})")
+    private String products = "f32";
+
     @CommandLine.Option(names = "--rounds", description = "blocks of each side (default: ${DEFAULT-VALUE})")
     private int rounds = 7;
 
@@ -96,8 +99,9 @@ public final class Compare implements Callable<Integer> {
             return contests.isEmpty() ? 1 : 0;
         }
         Files.createDirectories(out);
-        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", "cpu", threads, rounds + " alternating blocks of " + seconds + " s").writePretty());
-        try (Device device = Device.open("cpu", Map.of("threads", threads + ""))) {
+        String notes = rounds + " alternating blocks of " + seconds + " s, products=" + products;
+        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", "cpu", threads, notes).writePretty());
+        try (Device device = Device.open("cpu", Map.of("threads", threads + "", "products", products))) {
             return run(peer, device, contests);
         }
     }

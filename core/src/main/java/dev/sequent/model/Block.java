@@ -54,25 +54,42 @@ final class Block extends Layer {
         return mlp == null ? all : all.plus(Norm.work(w, width, true)).plus(mlp.work(w));
     }
 
-    Tensor forward(Tensor x, SequenceInfo info) {
-        return feedForward(x, Dropout.apply(mixer.forward(norm.forward(x), info), dropout, info.dropout()), info.dropout());
+    /**
+     * A residual stream (B, T, D) whose last addition is still to be done, by the norm that follows.
+     *
+     * @param branch what is to be added to {@code x}; null for nothing
+     */
+    record Stream(Tensor x, Tensor branch) {
+        Tensor sum() {
+            return branch == null ? x : x.add(branch);
+        }
+
+        /** The sum, and what {@code norm} makes of it. */
+        Normalize.Added normalised(Norm norm) {
+            return branch == null ? new Normalize.Added(x, norm.forward(x)) : norm.forward(x, branch);
+        }
+    }
+
+    Stream forward(Stream in, SequenceInfo info) {
+        Normalize.Added x = in.normalised(norm);
+        return feedForward(x.sum(), Dropout.apply(mixer.forward(x.normalised(), info), dropout, info.dropout()), info.dropout());
     }
 
     Tensor prefill(Tensor x, SequenceInfo info, MixerState state) {
-        return feedForward(x, prefill(mixer, norm.forward(x), info, state), Optional.empty());
+        return feedForward(x, prefill(mixer, norm.forward(x), info, state), Optional.empty()).sum();
     }
 
     Tensor step(Tensor x, MixerState state) {
-        return feedForward(x, step(mixer, norm.forward(x), state), Optional.empty());
+        return feedForward(x, step(mixer, norm.forward(x), state), Optional.empty()).sum();
     }
 
     /** x + mixed, and the feed-forward part on top of it. */
-    private Tensor feedForward(Tensor x, Tensor mixed, Optional<Rng> rng) {
+    private Stream feedForward(Tensor x, Tensor mixed, Optional<Rng> rng) {
         if (mlp == null) {
-            return x.add(mixed);
+            return new Stream(x, mixed);
         }
         Normalize.Added h = mlpNorm.forward(x, mixed);
-        return h.sum().add(Dropout.apply(mlp.forward(h.normalised()), dropout, rng));
+        return new Stream(h.sum(), Dropout.apply(mlp.forward(h.normalised()), dropout, rng));
     }
 
     // a model's state was made by its own mixers, layer by layer, so the kinds of state agree

@@ -171,13 +171,19 @@ public final class LanguageModel extends Layer {
      */
     public Tensor hidden(Tensor ids, SequenceInfo info, boolean recompute) {
         ids.expect("ids", info.batch(), info.time());
-        Tensor x = Dropout.apply(embed(ids, info, null), config.dropout(), info.dropout());
+        Block.Stream x = new Block.Stream(Dropout.apply(embed(ids, info, null), config.dropout(), info.dropout()), null);
         for (Block block : blocks) {
-            UnaryOperator<Tensor> run = h -> block.forward(h, info);
-            Tensor in = x;
-            x = Scope.returning(() -> recompute ? Checkpoint.run(run, in, info.dropout().orElse(null)) : run.apply(in));
+            try (Scope scope = Scope.open()) {
+                x = recompute ? recomputed(block, x.x(), info) : block.forward(x, info);
+                scope.keep(x.x(), x.branch());
+            }
         }
-        return finalNorm.forward(x);
+        return x.normalised(finalNorm).normalised();
+    }
+
+    private static Block.Stream recomputed(Block block, Tensor in, SequenceInfo info) {
+        UnaryOperator<Tensor> run = h -> block.forward(new Block.Stream(h, null), info).sum();
+        return new Block.Stream(Checkpoint.run(run, in, info.dropout().orElse(null)), null);
     }
 
     /** Logits (..., V) of hidden states (..., D). */

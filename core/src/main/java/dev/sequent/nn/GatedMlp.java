@@ -28,7 +28,8 @@ public final class GatedMlp extends FeedForward {
 
     @Override
     public Tensor forward(Tensor x) {
-        return down.forward(Swiglu.apply(gate.forward(x), up.forward(x)));
+        Tensor[] inner = Linear.together(x, gate, up);
+        return down.forward(Swiglu.apply(inner[0], inner[1]));
     }
 
     @Override

@@ -75,9 +75,10 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
     public Tensor forward(Tensor x, SequenceInfo info) {
         info.expect("attention", x, width);
         int[] positions = info.positions(null);
-        Tensor q = queries(x, positions); // (B, T, H, P)
-        Tensor k = keys(x, positions); // (B, T, G, P)
-        Tensor v = heads(value.forward(x)); // (B, T, G, P)
+        Tensor[] projected = Linear.together(x, query, key, value);
+        Tensor q = turned(projected[0], queryNorm, positions); // (B, T, H, P)
+        Tensor k = turned(projected[1], keyNorm, positions); // (B, T, G, P)
+        Tensor v = heads(projected[2]); // (B, T, G, P)
         return output(attend(q, k, v, mask(info), info.dropout()), info);
     }
 
@@ -101,18 +102,11 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         return Attention.apply(q, k, v, windowed, 1 / Math.sqrt(headWidth), config.attention_dropout(), rng);
     }
 
-    private Tensor queries(Tensor x, int[] positions) {
-        Tensor q = heads(query.forward(x));
-        return turned(queryNorm == null ? q : queryNorm.forward(q), positions);
-    }
-
-    private Tensor keys(Tensor x, int[] positions) {
-        Tensor k = heads(key.forward(x));
-        return turned(keyNorm == null ? k : keyNorm.forward(k), positions);
-    }
-
-    private Tensor turned(Tensor x, int[] positions) {
-        return rotary == null ? x : rotary.apply(x, positions);
+    /** Heads of projected queries or keys, normalised where {@code norm} is not null, turned to their positions. */
+    private Tensor turned(Tensor projected, RmsNorm norm, int[] positions) {
+        Tensor x = heads(projected);
+        Tensor normalised = norm == null ? x : norm.forward(x);
+        return rotary == null ? normalised : rotary.apply(normalised, positions);
     }
 
     /** (B, T, H P) to (B, T, H, P). */
@@ -138,8 +132,9 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
         info.expect("attention prefill", x, width);
         return Scope.returning(() -> {
             int[] positions = info.positions(state.tokens());
-            Tensor q = queries(x, positions); // (B, T, H, P)
-            AttentionMask mask = state.append(keys(x, positions), heads(value.forward(x)), info);
+            Tensor[] projected = Linear.together(x, query, key, value);
+            Tensor q = turned(projected[0], queryNorm, positions); // (B, T, H, P)
+            AttentionMask mask = state.append(turned(projected[1], keyNorm, positions), heads(projected[2]), info);
             return output(attend(q, state.keys().cast(q.dtype()), state.values().cast(q.dtype()), mask, Optional.empty()), info);
         });
     }

@@ -154,7 +154,7 @@ public final class Mamba extends RecurrentMixer {
         DType dtype = x.dtype();
         DType wide = wide(dtype);
         int states = config.state_size();
-        Tensor[] halves = Split.apply(inProj.forward(x), -1, inner, inner); // (B, T, E) each
+        Tensor[] halves = inProj.pieces(x, inner, inner); // (B, T, E) each
         Tensor convBias = conv1d.bias == null ? null : conv1d.bias.value().cast(wide);
         CausalConv.Result conv = CausalConv.apply(halves[0].cast(wide), conv1d.weight.value().cast(wide), convBias, true,
                 state == null ? null : state.get(0).cast(wide), info.flags()); // (B, T, E)

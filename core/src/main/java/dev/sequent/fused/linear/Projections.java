@@ -1,0 +1,86 @@
+package dev.sequent.fused.linear;
+
+import dev.sequent.autograd.CustomOp;
+import dev.sequent.kernel.KernelTable;
+import dev.sequent.tensor.Tensor;
+import dev.sequent.type.ShapeException;
+import java.util.Arrays;
+import java.util.Optional;
+
+/**
+ * Linear maps of one input: y_i = x W_i^T over the last axis. Differentiable by the input and all weights.
+ *
+ * <p>Separate products would each give a derivative by x of its full size, to be added up in passes over memory; here each product is added
+ * to the ones before it. A kernel of the device is used where there is one, else tensor operations.
+ */
+public final class Projections {
+    private Projections() {}
+
+    /**
+     * x W^T for each of the weights.
+     *
+     * @param x (..., in)
+     * @param weights (out_i, in) each, of the dtype of x
+     * @return (..., out_i) each
+     */
+    public static Tensor[] apply(Tensor x, Tensor... weights) {
+        if (x.rank() == 0) {
+            throw new ShapeException("projections", "at least one axis", "a scalar");
+        }
+        Tensor rows = x.rank() == 2 ? x : x.reshape(x.shape().without(-1).size(), x.dim(-1));
+        Tensor[] y = products(rows, weights);
+        for (int i = 0; i < y.length; i++) {
+            y[i] = x.rank() == 2 ? y[i] : y[i].reshape(x.shape().with(-1, y[i].dim(1)));
+        }
+        return y;
+    }
+
+    private static Tensor[] products(Tensor rows, Tensor[] weights) {
+        Optional<ProductSumKernel> kernel = weights.length < 2 ? Optional.empty()
+                : KernelTable.of(rows.device()).select(ProductSumKernel.class, k -> k.refusal(rows));
+        if (kernel.isEmpty()) {
+            return decompose(rows, weights);
+        }
+        Tensor[] operands = new Tensor[weights.length + 1];
+        operands[0] = rows;
+        System.arraycopy(weights, 0, operands, 1, weights.length);
+        return CustomOp.apply(new Fused(kernel.get()), operands);
+    }
+
+    /** The decomposition: runs on every backend and is what kernels are compared with. */
+    static Tensor[] decompose(Tensor rows, Tensor... weights) {
+        return Arrays.stream(weights).map(w -> rows.matmul(w, false, true)).toArray(Tensor[]::new);
+    }
+
+    /** The products and their derivative on the tape; operands x and the weights. */
+    private record Fused(ProductSumKernel kernel) implements CustomOp {
+        @Override
+        public String name() {
+            return "projections";
+        }
+
+        @Override
+        public Tensor[] forward(Tensor[] in, Saver save) {
+            save.save(in);
+            return decompose(in[0], Arrays.copyOfRange(in, 1, in.length));
+        }
+
+        @Override
+        public Tensor[] backward(Tensor[] saved, boolean[] needed, Tensor[] gradients) {
+            Tensor[] all = new Tensor[saved.length];
+            for (int i = 0; i < gradients.length; i++) {
+                Tensor dy = gradients[i];
+                if (dy == null) {
+                    continue;
+                }
+                if (needed[0]) {
+                    all[0] = all[0] == null ? dy.matmul(saved[i + 1]) : kernel.add(all[0], dy, saved[i + 1]);
+                }
+                if (needed[i + 1]) {
+                    all[i + 1] = dy.matmul(saved[0], true, false);
+                }
+            }
+            return all;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+package dev.sequent.fused.linear;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.sequent.autograd.Autograd;
+import dev.sequent.autograd.Variable;
+import dev.sequent.fused.KernelLaw;
+import dev.sequent.tensor.Tensor;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Several products of one input against one product each, with all derivatives. */
+class ProjectionsTest {
+    @Test
+    void fusedEqualsProductByProduct() {
+        for (int width : new int[] {1, 3, 17, 63, 100}) {
+            KernelLaw.onEachCpu(ProductSumKernel.class, device -> {
+                List<Tensor> in = List.of(KernelLaw.uniform(device, 1, 2, 5, width), KernelLaw.uniform(device, 2, 3, width),
+                    KernelLaw.uniform(device, 3, 17, width), KernelLaw.uniform(device, 4, 1, width));
+                KernelLaw.check("width " + width, 2e-5, in, x -> List.of(Projections.apply(x.get(0), x.get(1), x.get(2), x.get(3))),
+                    x -> x.subList(1, 4).stream().map(w -> x.get(0).reshape(10, width).matmul(w, false, true).reshape(2, 5, w.dim(0))).toList());
+            });
+        }
+    }
+
+    @Test
+    void cotangentsAndOtherGradientsStayAsTheyWere() {
+        KernelLaw.onEachCpu(ProductSumKernel.class, device -> {
+            Tensor x = KernelLaw.uniform(device, 1, 64, 100);
+            Variable v = Variable.of(x);
+            List<Tensor> cotangents = List.of(KernelLaw.uniform(device, 2, 64, 80), KernelLaw.uniform(device, 3, 64, 80));
+            List<double[]> before = cotangents.stream().map(Tensor::toDoubles).toList();
+            Tensor w = KernelLaw.uniform(device, 4, 80, 100);
+            Autograd.vjp(List.of(v), () -> List.of(Projections.apply(x, w, w)), cotangents);
+            for (int i = 0; i < 2; i++) {
+                assertThat(cotangents.get(i).toDoubles()).isEqualTo(before.get(i));
+            }
+        });
+    }
+}

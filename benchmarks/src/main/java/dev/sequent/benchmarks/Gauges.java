@@ -21,7 +21,7 @@ import org.openjdk.jmh.results.ScalarResult;
  */
 public final class Gauges implements InternalProfiler {
     /** Tokens that one call processes. */
-    static final String TOKENS = "tokens";
+    public static final String TOKENS = "tokens";
     /** Floating-point operations of the forward pass by the cost model. */
     static final String FLOPS = "flops";
     /** Bytes that the forward pass moves at least, by the cost model. */
@@ -43,7 +43,7 @@ public final class Gauges implements InternalProfiler {
     public Gauges() {}
 
     /** Sets a figure of the running benchmark. */
-    static void set(String name, double value) {
+    public static void set(String name, double value) {
         VALUES.put(name, value);
     }
 

@@ -27,7 +27,7 @@ public final class StepModels {
     /** Kinds of models. */
     public static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "s4d", "hybrid");
     /** Kinds of mixers. */
-    public static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    public static final List<String> MIXERS = List.of("attention", "grouped_attention", "windowed_attention", "mamba", "mamba2", "s4d");
     /** D: the width of all of them. */
     public static final int WIDTH = 256;
 
@@ -56,13 +56,14 @@ public final class StepModels {
         if (!MIXERS.contains(name)) {
             throw new IllegalArgumentException("expected one of " + MIXERS + ", given " + name);
         }
-        String type = name.equals("windowed_attention") ? "attention" : name;
+        String type = name.endsWith("attention") ? "attention" : name;
         return Mixers.parse(type, options(name)).create(WIDTH, 1, new Init(device, dtype, new Rng(1)));
     }
 
     private static Map<String, Object> options(String name) {
         return switch (name) {
             case "attention" -> Map.of("num_attention_heads", 4);
+            case "grouped_attention" -> Map.of("num_attention_heads", 4, "num_key_value_heads", 1);
             case "windowed_attention" -> Map.of("num_attention_heads", 4, "sliding_window", WINDOW);
             case "mamba2" -> Map.of("num_heads", 8, "head_dim", 64, "state_size", 64);
             default -> Map.of();

@@ -100,7 +100,7 @@ public final class Compare implements Callable<Integer> {
         }
         Files.createDirectories(out);
         String notes = rounds + " alternating blocks of " + seconds + " s, products=" + products;
-        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", "cpu", threads, notes).writePretty());
+        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", List.of("cpu"), threads, notes).writePretty());
         try (Device device = Device.open("cpu", Map.of("threads", threads + "", "products", products))) {
             return run(peer, device, contests);
         }

@@ -1,5 +1,8 @@
 package dev.sequent.benchmarks.run;
 
+import dev.sequent.benchmarks.KernelSubject;
+import dev.sequent.benchmarks.OperationBenchmark;
+import dev.sequent.benchmarks.StepModels;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -20,9 +23,9 @@ enum Preset {
     /** The numbers to publish; hours. */
     FULL(8, 10, 1000);
 
-    private static final List<String> KERNELS = List.of("selective_scan", "gated_selective_scan", "attention", "grouped_attention", "windowed_attention",
-            "causal_conv", "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");
-    private static final List<String> MIXERS = List.of("attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    private static final List<String> KERNELS = KernelSubject.NAMES;
+    private static final List<String> MIXERS = StepModels.MIXERS;
+    private static final String BASELINE = "BaselineBenchmark.forward";
     private static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "hybrid");
 
     final int warmups;
@@ -47,14 +50,19 @@ enum Preset {
                 cases.add(Case.of("DecodeBenchmark.token", "mixer", "attention", "context", 128));
                 cases.add(Case.of("PrefillBenchmark.prompt", "model", "hybrid", "time", 256));
                 cases.add(Case.of("TrainingStepBenchmark.step", "model", "hybrid", "time", 256));
+                cases.add(Case.of("OperationBenchmark.gradient", "operation", "add"));
             }
             case QUICK -> {
+                OperationBenchmark.NAMES.forEach(o -> cases.add(Case.of("OperationBenchmark.forward", "operation", o)));
                 KERNELS.forEach(k -> cases.add(Case.of("KernelBenchmark.forward", "kernel", k, "time", 2048)));
                 for (int time : powers(10, 13)) {
                     MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.forward", "mixer", m, "time", time)));
                 }
                 for (int context : new int[] {1 << 10, 1 << 16}) {
                     MIXERS.forEach(m -> cases.add(Case.of("DecodeBenchmark.token", "mixer", m, "context", context)));
+                }
+                for (int time : powers(11, 13)) {
+                    MODELS.forEach(m -> cases.add(Case.of("PrefillBenchmark.prompt", "model", m, "time", time)));
                 }
                 MODELS.forEach(m -> cases.add(Case.of("TrainingStepBenchmark.step", "model", m, "time", 1024)));
             }
@@ -63,10 +71,32 @@ enum Preset {
         return cases;
     }
 
+    /** Layers of other libraries, and ours where it is the same function. */
+    List<Case> baselines(List<String> libraries) {
+        int[] times = switch (this) {
+            case SMOKE -> new int[] {128};
+            case QUICK -> new int[] {256, 1024, 4096};
+            case FULL -> powers(8, 12);
+        };
+        List<Case> cases = new ArrayList<>();
+        for (int time : times) {
+            cases.add(Case.of(BASELINE, "library", "sequent", "layer", "attention", "time", time));
+            for (String library : libraries) {
+                cases.add(Case.of(BASELINE, "library", library, "layer", "attention", "time", time));
+                cases.add(Case.of(BASELINE, "library", library, "layer", "lstm", "time", time));
+            }
+        }
+        return cases;
+    }
+
     private static void full(List<Case> cases) {
+        for (String operation : OperationBenchmark.NAMES) {
+            cases.add(Case.of("OperationBenchmark.forward", "operation", operation));
+            cases.add(Case.of("OperationBenchmark.gradient", "operation", operation));
+        }
         for (int time : new int[] {2048, 65_536}) {
             for (String kernel : KERNELS) {
-                if (time == 2048 || !kernel.endsWith("attention")) {
+                if (time == 2048 || !kernel.contains("attention")) {
                     cases.add(Case.of("KernelBenchmark.forward", "kernel", kernel, "time", time));
                     cases.add(Case.of("KernelBenchmark.gradient", "kernel", kernel, "time", time));
                 }
@@ -74,7 +104,7 @@ enum Preset {
         }
         for (int time : powers(8, 16)) {
             MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.forward", "mixer", m, "time", time)));
-            MIXERS.stream().filter(m -> time <= 1 << 14 || !m.equals("attention") && !m.equals("s4d"))
+            MIXERS.stream().filter(m -> time <= 1 << 14 || m.startsWith("mamba") || m.equals("windowed_attention"))
                     .forEach(m -> cases.add(Case.of("MixerBenchmark.gradient", "mixer", m, "time", time)));
         }
         for (int context : powers(10, 20)) {
@@ -84,7 +114,7 @@ enum Preset {
             MODELS.stream().filter(m -> time <= 1 << 15 || m.startsWith("mamba"))
                     .forEach(m -> cases.add(Case.of("PrefillBenchmark.prompt", "model", m, "time", time)));
         }
-        for (int time : new int[] {256, 1024, 4096}) {
+        for (int time : powers(8, 14)) {
             MODELS.forEach(m -> cases.add(Case.of("TrainingStepBenchmark.step", "model", m, "time", time)));
         }
     }

@@ -2,6 +2,7 @@ package dev.sequent.benchmarks.run;
 
 import dev.sequent.benchmarks.Gauges;
 import dev.sequent.io.AtomicFiles;
+import dev.sequent.type.BackendException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
@@ -14,6 +15,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.results.format.ResultFormatFactory;
 import org.openjdk.jmh.results.format.ResultFormatType;
@@ -49,8 +51,13 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--only", paramLabel = "REGEX", description = "only measurements whose description, as --list shows it, contains a match")
     private String only = "";
 
-    @CommandLine.Option(names = "--backend", description = "the backend (default: ${DEFAULT-VALUE})")
-    private String backend = "cpu";
+    @CommandLine.Option(names = "--backend", split = ",", paramLabel = "NAME", description = "the backends, one after the other in every measurement;"
+            + " djl and nd4j need Maven's -Pdjl or -Pnd4j (default: cpu)")
+    private List<String> backends = List.of("cpu");
+
+    @CommandLine.Option(names = "--baselines", split = ",", paramLabel = "LIBRARY", description = "also the libraries' own attention and LSTM layers:"
+            + " djl (-Pdjl), nd4j (-Pnd4j)")
+    private List<String> baselines = List.of();
 
     @CommandLine.Option(names = "--threads", description = "threads of the backend (default: its own choice)")
     private int threads;
@@ -81,16 +88,30 @@ public final class RunBenchmarks implements Callable<Integer> {
             return 2;
         }
         Preset preset = smoke ? Preset.SMOKE : full ? Preset.FULL : Preset.QUICK;
-        List<Case> cases = preset.cases().stream().map(c -> c.with("backend", backend).with("threads", Integer.toString(threads)))
-                .filter(c -> java.util.regex.Pattern.compile(only).matcher(c.toString()).find()).toList();
+        Pattern pattern = Pattern.compile(only);
+        List<Case> cases = cases(preset).stream().filter(c -> pattern.matcher(c.toString()).find()).toList();
         if (list || cases.isEmpty()) {
             cases.forEach(console::println);
             console.printf("%d measurements%n", cases.size());
             return cases.isEmpty() ? 1 : 0;
         }
         create(out);
-        AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backend, threads, notes).writePretty());
+        try {
+            AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes).writePretty());
+        } catch (BackendException e) {
+            console.println(e.getMessage());
+            return 2;
+        }
         return run(preset, cases) == 0 ? 0 : 1;
+    }
+
+    private List<Case> cases(Preset preset) {
+        List<Case> all = new ArrayList<>();
+        preset.cases().forEach(c -> backends.forEach(b -> all.add(c.with("backend", b).with("threads", Integer.toString(threads)))));
+        if (!baselines.isEmpty()) {
+            all.addAll(preset.baselines(baselines));
+        }
+        return all;
     }
 
     private static void create(Path directory) {

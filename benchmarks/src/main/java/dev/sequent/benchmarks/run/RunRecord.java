@@ -19,8 +19,8 @@ import java.util.concurrent.TimeUnit;
 public final class RunRecord {
     private RunRecord() {}
 
-    /** The record of a run that begins now; measures the peaks of the backend, which takes seconds. {@code threads} is 0 for the backend's choice. */
-    public static Json of(String preset, String backend, int threads, String notes) {
+    /** The record of a run that begins now; measures the peaks of the first backend, which takes seconds. {@code threads} is 0 for a backend's own choice. */
+    public static Json of(String preset, List<String> backends, int threads, String notes) {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("started", Instant.now().toString());
         m.put("preset", preset);
@@ -33,12 +33,19 @@ public final class RunRecord {
         m.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version") + " " + System.getProperty("os.arch"));
         m.put("jdk", System.getProperty("java.vendor") + " " + Runtime.version());
         m.put("flags", ManagementFactory.getRuntimeMXBean().getInputArguments());
-        m.put("backend", backend);
-        try (Device device = Device.open(backend, threads == 0 ? Map.of() : Map.of("threads", Integer.toString(threads)))) {
+        m.put("backend", String.join(", ", backends));
+        m.put("threads", threads == 0 ? "the backend's choice" : Integer.toString(threads));
+        Map<String, String> options = threads == 0 ? Map.of() : Map.of("threads", Integer.toString(threads));
+        try (Device device = Device.open(backends.getFirst(), options)) {
             Roofline peak = Roofline.measure(device);
             m.put("device", device.backend().name() + ", " + device.capabilities());
             m.put("peak_flops_per_second", peak.flopsPerSecond());
             m.put("peak_bytes_per_second", peak.bytesPerSecond());
+        }
+        for (String other : backends.subList(1, backends.size())) {
+            try (Device device = Device.open(other, options)) {
+                m.put("device_" + other, device.backend().name() + ", " + device.capabilities());
+            }
         }
         return Json.ofJava(m);
     }

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -53,7 +54,7 @@ class CompareTest {
     }
 
     private int compare(String... arguments) {
-        List<String> all = new java.util.ArrayList<>(List.of("--out", directory.toString(), "--rounds", "2", "--seconds", "0.001", "--warmup", "0", "--threads", "1"));
+        List<String> all = new ArrayList<>(List.of("--out", directory.toString(), "--rounds", "2", "--seconds", "0.001", "--warmup", "0", "--threads", "1"));
         all.addAll(List.of(arguments));
         return new CommandLine(new Compare(new PrintStream(said, true, StandardCharsets.UTF_8))).execute(all.toArray(String[]::new));
     }

@@ -3,6 +3,7 @@ package dev.sequent.benchmarks.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -18,7 +19,9 @@ class PresetTest {
     @EnumSource(Preset.class)
     void everyCaseIsOneBenchmarkWithKnownParameters(Preset preset) throws IOException {
         List<BenchmarkListEntry> known = entries();
-        for (Case c : preset.cases()) {
+        List<Case> cases = new ArrayList<>(preset.cases());
+        cases.addAll(preset.baselines(List.of("djl", "nd4j")));
+        for (Case c : cases) {
             List<BenchmarkListEntry> matches = known.stream().filter(e -> e.getUsername().matches(c.pattern())).toList();
             assertThat(matches).as(c.toString()).hasSize(1);
             assertThat(matches.getFirst().getParams().get().keySet()).as(c.toString()).containsAll(c.parameters().keySet());

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * One row of JMH's results.
@@ -23,6 +24,10 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
     private static final long MAX_BYTES = 1 << 28;
     /** The source of our own results. */
     static final String OWN = "sequent";
+    /** Names of the libraries of baselines. */
+    private static final Map<String, String> LIBRARIES = Map.of("djl", "DJL's own", "nd4j", "ND4J's own");
+    /** Parameters that say where something ran, not what. */
+    private static final Set<String> PLACES = Set.of("backend", "threads", "library");
 
     /** The rows of a file in JMH's format. A peer's file has a member {@code source} in each row. */
     static List<Measurement> read(Path file) {
@@ -39,7 +44,8 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
         row.find("secondaryMetrics").ifPresent(s -> s.members().forEach((name, value) -> gauges.put(name, number(value.at("score")))));
         String[] name = row.at("benchmark").asString().split("\\.");
         String benchmark = name.length < 2 ? name[0] : name[name.length - 2] + "." + name[name.length - 1];
-        return new Measurement(row.find("source").map(JsonView::asString).orElse(OWN), benchmark, parameters, number(primary.at("score")) * unit,
+        String library = parameters.getOrDefault("library", OWN);
+        return new Measurement(row.find("source").map(JsonView::asString).orElse(LIBRARIES.getOrDefault(library, library)), benchmark, parameters, number(primary.at("score")) * unit,
                 primary.find("scoreError").map(Measurement::number).orElse(Double.NaN) * unit, gauges);
     }
 
@@ -56,6 +62,22 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
             case "s/op" -> 1;
             default -> throw unit.mismatch("a time per operation");
         };
+    }
+
+    /** The same as another's. */
+    Measurement withSource(String owner) {
+        return new Measurement(owner, benchmark, parameters, seconds, error, gauges);
+    }
+
+    /** Whether the other measures the same, perhaps on another backend or by another library. */
+    boolean sameAs(Measurement other) {
+        return benchmark.equals(other.benchmark) && task().equals(other.task());
+    }
+
+    private Map<String, String> task() {
+        Map<String, String> task = new LinkedHashMap<>(parameters);
+        task.keySet().removeAll(PLACES);
+        return task;
     }
 
     String parameter(String name) {
@@ -93,7 +115,7 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
 
     /** What is measured, for a legend: the kernel, mixer or model, and whose it is. */
     String subject() {
-        for (String name : List.of("kernel", "mixer", "model", "layer")) {
+        for (String name : List.of("kernel", "mixer", "model", "layer", "operation")) {
             if (parameters.containsKey(name)) {
                 String owner = source.equals(OWN) ? "" : " (" + source + ")";
                 return parameters.get(name).replace('_', ' ') + owner;

@@ -50,23 +50,35 @@ public final class Report implements Callable<Integer> {
     public Integer call() {
         all = new ArrayList<>(Measurement.read(directory.resolve(RunBenchmarks.RESULTS)));
         peers.forEach(p -> all.addAll(Measurement.read(p)));
+        distinguishBackends();
         JsonView record = JsonView.of(Json.read(directory.resolve(RunBenchmarks.RECORD), MAX_RECORD, Json.Dialect.PYTHON, DataException::new),
                 RunBenchmarks.RECORD, DataException::new);
         peak = new Roofline(record.at("peak_flops_per_second").asDouble(), record.at("peak_bytes_per_second").asDouble());
         page = new Page("What a long sequence costs");
         conditions(record);
-        growth("MixerBenchmark.forward", "One layer forward", "mixer-forward", "time", "T (tokens in the sequence)");
-        growth("MixerBenchmark.gradient", "One layer forward and backward", "mixer-gradient", "time", "T (tokens in the sequence)");
-        growth("PrefillBenchmark.prompt", "Reading a prompt with a whole model", "prefill", "time", "T (tokens of the prompt)");
-        growth("DecodeBenchmark.token", "One more token through one layer", "decode", "context", "context (tokens before)");
+        growth("MixerBenchmark.forward", "One layer, forward", "mixer-forward", "time", "T (tokens in the sequence; 1k = 1024)");
+        growth("MixerBenchmark.gradient", "One layer, forward and backward", "mixer-gradient", "time", "T (tokens in the sequence; 1k = 1024)");
+        growth("TrainingStepBenchmark.step", "A training step of a whole model", "training", "time", "T (tokens of a row; 1k = 1024)");
+        growth("PrefillBenchmark.prompt", "Reading a prompt with a whole model", "prefill", "time", "T (tokens of the prompt; 1k = 1024)");
+        growth("DecodeBenchmark.token", "One more token through one layer", "decode", "context", "context (tokens before; 1k = 1024)");
+        growth("BaselineBenchmark.forward", "Layers of other libraries, forward", "baselines", "time", "T (tokens in the sequence; 1k = 1024)");
         memory();
         training();
         kernels();
+        overhead();
+        comparisons();
         prediction();
         AtomicFiles.write(directory.resolve("report.html"), page.finish());
         AtomicFiles.write(directory.resolve("results.csv"), csv());
         System.out.println("report in " + directory.resolve("report.html"));
         return 0;
+    }
+
+    /** Our results on backends other than the first get a name of their own. */
+    private void distinguishBackends() {
+        String first = all.stream().filter(m -> m.source().equals(Measurement.OWN)).map(m -> m.parameter("backend")).filter(b -> !b.isEmpty()).findFirst().orElse("");
+        all.replaceAll(m -> m.source().equals(Measurement.OWN) && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first)
+                ? m.withSource(m.parameter("backend") + " backend") : m);
     }
 
     private void conditions(JsonView record) {
@@ -104,17 +116,19 @@ public final class Report implements Callable<Integer> {
         if (perToken.values().stream().noneMatch(p -> p.size() > 1)) {
             return;
         }
-        page.section(title, "Time per token. The exponent is that of the time of the whole call in " + parameter + ", from " + ASYMPTOTIC
-                + " on, with its 95 % confidence interval.");
-        page.figure(new Plot(file, title, xTitle, "time per token (µs)", perToken, false).save(directory));
+        boolean decoding = parameter.equals("context");
+        page.section(title, "Time per token. The exponent is that of the time of " + (decoding ? "a token in the context" : "a sequence in its length T") + ", from "
+                + ASYMPTOTIC + " on, with its 95 % confidence interval.");
+        page.figure(new Plot(file, title, xTitle, "time per token (µs)", perToken, Plot.Kind.GROWTH).save(directory));
         List<List<String>> rows = new ArrayList<>();
-        points(named(benchmark), m -> m.number(parameter), Measurement::seconds).forEach((subject, points) -> {
-            List<PowerLaw.Point> long_ = points.stream().filter(p -> p.x() >= ASYMPTOTIC).toList();
-            PowerLaw.Point last = perToken.get(subject).getLast();
-            rows.add(List.of(subject, long_.size() > 1 ? PowerLaw.fit(long_).toString() : "–", String.format(Locale.ROOT, "%,.0f", last.x()),
-                    String.format(Locale.ROOT, "%.3g", last.y())));
+        perToken.forEach((subject, points) -> {
+            List<PowerLaw.Point> large = points.stream().filter(p -> p.x() >= ASYMPTOTIC).map(p -> new PowerLaw.Point(p.x(), decoding ? p.y() : p.y() * p.x())).toList();
+            PowerLaw.Point last = points.getLast();
+            Measurement longest = all.stream().filter(named(benchmark).and(m -> m.subject().equals(subject) && m.number(parameter) == last.x())).findFirst().orElseThrow();
+            rows.add(List.of(subject, large.size() > 1 ? PowerLaw.fit(large).toString() : "–", String.format(Locale.ROOT, "%,.0f", last.x()),
+                    String.format(Locale.ROOT, "%.3g", last.y()), longest.flops() > 0 ? percent(longest.flops() / longest.seconds() / peak.flopsPerSecond()) : "–"));
         });
-        page.table(List.of("", "exponent", "longest", "µs per token there"), rows);
+        page.table(List.of("", "exponent", "longest", "µs per token there", "of peak FLOP/s there"), rows);
         crossovers(perToken);
     }
 
@@ -134,15 +148,18 @@ public final class Report implements Callable<Integer> {
 
     private void memory() {
         Predicate<Measurement> own = m -> m.source().equals(Measurement.OWN);
-        figure("Memory of a layer forward and backward", "The most native memory that the backend held.", "memory", "T (tokens in the sequence)", "memory (MiB)",
+        String length = "T (tokens in the sequence; 1k = 1024)";
+        figure("Memory of a layer forward and backward", "The most native memory that the backend held.", "memory", length, "memory (MiB)",
                 points(own.and(named("MixerBenchmark.gradient")), m -> m.number("time"), m -> m.gauge("peak.memory").orElse(0.0) / (1 << 20)));
-        figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before)", "state (KiB)",
+        figure("Memory of reading a prompt", "The most native memory that the backend held, parameters included.", "prefill-memory", length, "memory (MiB)",
+                points(own.and(named("PrefillBenchmark.prompt")), m -> m.number("time"), m -> m.gauge("peak.memory").orElse(0.0) / (1 << 20)));
+        figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before; 1k = 1024)", "state (KiB)",
                 points(own.and(named("DecodeBenchmark.token")), m -> m.number("context"), m -> m.gauge("state.bytes").orElse(0.0) / 1024));
     }
 
     private void figure(String title, String note, String file, String x, String y, Map<String, List<PowerLaw.Point>> series) {
         if (!series.isEmpty()) {
-            page.section(title, note).figure(new Plot(file, title, x, y, series, false).save(directory));
+            page.section(title, note).figure(new Plot(file, title, x, y, series, Plot.Kind.GROWTH).save(directory));
         }
     }
 
@@ -167,6 +184,30 @@ public final class Report implements Callable<Integer> {
                 });
     }
 
+    private void overhead() {
+        rows("One small operation", "On 8 x 8 elements: what a call costs before it computes anything. The gradient is forward, tape and backward.",
+                m -> m.benchmark().startsWith("OperationBenchmark."), List.of("operation", "pass", "ns a call"),
+                m -> List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1), String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e9)));
+    }
+
+    /** Everyone else's time over ours, where both measured the same. */
+    private void comparisons() {
+        List<List<String>> rows = new ArrayList<>();
+        for (Measurement other : all) {
+            Optional<Measurement> ours = all.stream().filter(m -> m.source().equals(Measurement.OWN) && m.sameAs(other)).findFirst();
+            if (!other.source().equals(Measurement.OWN) && ours.isPresent()) {
+                String length = other.parameter("time").isEmpty() ? other.parameter("context") : other.parameter("time");
+                rows.add(List.of(ours.get().subject(), other.source(), other.benchmark().replace("Benchmark.", ", "), length,
+                        String.format(Locale.ROOT, "%,.4g", 1e3 * ours.get().seconds()), String.format(Locale.ROOT, "%,.4g", 1e3 * other.seconds()),
+                        String.format(Locale.ROOT, "%.2f", other.seconds() / ours.get().seconds())));
+            }
+        }
+        if (!rows.isEmpty()) {
+            page.section("Compared with others", "Other libraries and backends: their time over that of the first backend. Rows of PyTorch come from blocks that alternate with ours.");
+            page.table(List.of("", "compared with", "what", "T", "ours (ms)", "theirs (ms)", "theirs / ours"), rows);
+        }
+    }
+
     private static String percent(double fraction) {
         return String.format(Locale.ROOT, "%.0f %%", 100 * fraction);
     }
@@ -189,7 +230,7 @@ public final class Report implements Callable<Integer> {
         }
         if (!series.isEmpty()) {
             page.section("Predicted and measured", "The least time by the cost model and the measured peaks, against the time measured: the distance from the line is what is lost.");
-            page.figure(new Plot("prediction", "Predicted and measured", "predicted (ms)", "measured (ms)", series, true).save(directory));
+            page.figure(new Plot("prediction", "Predicted and measured (grey line: as predicted)", "predicted (ms)", "measured (ms)", series, Plot.Kind.PREDICTION).save(directory));
         }
     }
 

@@ -25,7 +25,8 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * An operation at a size: inputs, the function, and the work that its forward pass needs. Its tensors belong to the scope in which it was made.
+ * An operation at a size: inputs, the function, and the work that its forward pass needs. Its tensors belong to the scope in which it was
+ * made.
  *
  * @param inputs what the gradient is taken of
  * @param body the operation
@@ -34,9 +35,9 @@ import java.util.stream.IntStream;
  */
 public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Tensor>> body, double flops, double bytes) {
     /** Names of the operations. */
-    public static final List<String> NAMES = List.of("selective_scan", "gated_selective_scan", "state_space_dual", "state_space_dual_128", "attention",
-            "attention_bf16", "grouped_attention", "windowed_attention", "causal_conv", "rms_norm", "swiglu", "rotary", "cross_entropy", "embedding", "softmax",
-            "matmul", "add", "silu");
+    public static final List<String> NAMES = List.of("selective_scan", "gated_selective_scan", "state_space_dual", "state_space_dual_128",
+            "attention", "attention_bf16", "grouped_attention", "windowed_attention", "causal_conv", "rms_norm", "swiglu", "rotary",
+            "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");
 
     private static final int INNER = 1536;
     private static final int STATES = 16;
@@ -57,12 +58,15 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
         return body.apply(inputs);
     }
 
-    /** Numbers of the shapes of the results, which belong to the scope around the call. Not ones: the gradient of a softmax's sum is zero. */
+    /**
+     * Numbers of the shapes of the results, which belong to the scope around the call. Not ones: the gradient of a softmax's sum is zero.
+     */
     public List<Tensor> cotangents() {
         Rng rng = new Rng(21);
         try (Scope scope = Scope.open()) {
             List<Tensor> outputs = Autograd.noGrad(this::forward);
-            return outputs.stream().map(y -> scope.keep(rng.uniform(y.device(), DType.F32, -1.0, 1.0, y.shape().toArray()).cast(y.dtype()))).toList();
+            return outputs.stream().map(y -> scope.keep(rng.uniform(y.device(), DType.F32, -1.0, 1.0, y.shape().toArray()).cast(y.dtype())))
+                    .toList();
         }
     }
 
@@ -89,7 +93,9 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
         return all;
     }
 
-    /** Makes an operation over {@code time} tokens in one row; numbers do not depend on the device, and are F64 on the reference backend. */
+    /**
+     * Makes an operation over {@code time} tokens in one row; numbers do not depend on the device, and are F64 on the reference backend.
+     */
     public static KernelSubject of(String name, Device device, int time) {
         DType dtype = name.equals("attention_bf16") ? DType.BF16 : DType.F32;
         Numbers n = new Numbers(device, dtype, device.backend().name().equals("reference") ? DType.F64 : dtype);
@@ -102,13 +108,15 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
             case "attention", "attention_bf16" -> attention(n, time, HEADS, AttentionMask.CAUSAL, t * (t + 1) / 2);
             case "grouped_attention" -> attention(n, time, 2, AttentionMask.CAUSAL, t * (t + 1) / 2);
             case "windowed_attention" -> attention(n, time, HEADS, AttentionMask.CAUSAL.withWindow(WINDOW), pairs(time));
-            case "causal_conv" -> n.subject(x -> List.of(CausalConv.apply(x.get(0), x.get(1), x.get(2), true, null, null).y()), t * INNER * (2.0 * TAPS + 3), t * INNER,
+            case "causal_conv" -> n.subject(x -> List.of(CausalConv.apply(x.get(0), x.get(1), x.get(2), true, null, null).y()),
+                    t * INNER * (2.0 * TAPS + 3), t * INNER,
                     n.draw(1, time, INNER), n.draw(INNER, 1, TAPS), n.draw(INNER));
             case "rms_norm" -> n.subject(x -> {
                 Normalize.Added added = Normalize.addRms(x.get(0), x.get(1), x.get(2), 1e-5);
                 return List.of(added.sum(), added.normalised());
             }, 5 * t * WIDTH, 2 * t * WIDTH, n.draw(1, time, WIDTH), n.draw(1, time, WIDTH), n.draw(WIDTH));
-            case "swiglu" -> n.subject(x -> List.of(Swiglu.apply(x.get(0), x.get(1))), 5 * t * INNER, t * INNER, n.draw(1, time, INNER), n.draw(1, time, INNER));
+            case "swiglu" -> n.subject(x -> List.of(Swiglu.apply(x.get(0), x.get(1))), 5 * t * INNER, t * INNER, n.draw(1, time, INNER),
+                    n.draw(1, time, INNER));
             case "rotary" -> {
                 RotaryEmbedding rotary = new RotaryEmbedding(RotaryFrequencies.standard(HEAD_WIDTH, 10_000));
                 int[] positions = IntStream.range(0, time).toArray();
@@ -124,7 +132,8 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
                 yield n.subject(x -> List.of(Lookup.apply(x.get(0), ids)), 0, t * WIDTH, n.draw(VOCABULARY, WIDTH));
             }
             case "softmax" -> n.subject(x -> List.of(Softmax.apply(x.get(0))), 4 * t * WIDTH, t * WIDTH, n.draw(1, time, WIDTH));
-            case "matmul" -> n.subject(x -> List.of(x.get(0).matmul(x.get(1), false, true)), 2 * t * WIDTH * INNER, t * INNER, n.draw(time, WIDTH),
+            case "matmul" -> n.subject(x -> List.of(x.get(0).matmul(x.get(1), false, true)), 2 * t * WIDTH * INNER, t * INNER,
+                    n.draw(time, WIDTH),
                     n.draw(INNER, WIDTH));
             case "add" -> n.subject(x -> List.of(x.get(0).add(x.get(1))), t * WIDTH, t * WIDTH, n.draw(time, WIDTH), n.draw(time, WIDTH));
             case "silu" -> n.subject(x -> List.of(x.get(0).silu()), 4 * t * WIDTH, t * WIDTH, n.draw(time, WIDTH));
@@ -142,14 +151,17 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
         Tensor delta = n.draw(1, time, INNER).add(1.01).mul(0.05);
         Tensor a = n.draw(INNER, STATES).add(1.01).mul(-4);
         Tensor z = n.draw(1, time, INNER);
+        List<Tensor> operands = new ArrayList<>(List.of(u, delta, a, n.draw(1, time, STATES), n.draw(1, time, STATES), n.draw(INNER)));
+        if (gated) {
+            operands.addAll(List.of(n.draw(INNER), z));
+        }
         // per state: step A, exp, step u B, two for h, two for y
         double flops = (double) time * INNER * (7.0 * STATES + 3 + (gated ? 7 : 0));
         return n.subject(x -> {
-            SelectiveScan.Operands o = new SelectiveScan.Operands(x.get(0), x.get(1), x.get(2), x.get(3), x.get(4), x.get(5), gated ? x.get(6) : null, gated,
-                    gated ? x.get(7) : null, null);
+            SelectiveScan.Operands o = new SelectiveScan.Operands(x.get(0), x.get(1), x.get(2), x.get(3), x.get(4), x.get(5),
+                    gated ? x.get(6) : null, gated, gated ? x.get(7) : null, null);
             return List.of(SelectiveScan.apply(o, null).y());
-        }, flops, (double) time * INNER, gated ? new Tensor[] {u, delta, a, n.draw(1, time, STATES), n.draw(1, time, STATES), n.draw(INNER), n.draw(INNER), z}
-                : new Tensor[] {u, delta, a, n.draw(1, time, STATES), n.draw(1, time, STATES), n.draw(INNER)});
+        }, flops, (double) time * INNER, operands.toArray(Tensor[]::new));
     }
 
     private static KernelSubject dual(Numbers n, int time, int states) {
@@ -160,7 +172,8 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
         return n.subject(x -> {
             StateSpaceDual.Operands o = new StateSpaceDual.Operands(x.get(0), x.get(1), x.get(2), x.get(3), x.get(4), x.get(5), null);
             return List.of(StateSpaceDual.apply(o, DUAL_CHUNK, null).y());
-        }, time * channels * (5.0 * states + 3), time * channels, n.draw(1, time, DUAL_HEADS, HEAD_WIDTH), dt, a, n.draw(1, time, 1, states),
+        }, time * channels * (5.0 * states + 3), time * channels, n.draw(1, time, DUAL_HEADS, HEAD_WIDTH), dt, a,
+                n.draw(1, time, 1, states),
                 n.draw(1, time, 1, states), n.draw(DUAL_HEADS));
     }
 

@@ -38,13 +38,15 @@ public class MixerBenchmark extends DeviceBenchmark {
     @Override
     void check(Device reference) {
         int small = Math.min(time, CHECKED);
-        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open(); SequenceMixer<?> given = StepModels.mixer(mixer, device(), DType.F32);
+        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open();
+                SequenceMixer<?> given = StepModels.mixer(mixer, device(), DType.F32);
                 SequenceMixer<?> expected = StepModels.mixer(mixer, reference, DType.F64)) {
             given.namedParameters().forEach((name, p) -> {
                 Tensor value = p.value();
                 expected.namedParameters().get(name).set(Tensor.of(reference, value.toDoubles(), value.shape().toArray()));
             });
-            Check.close(mixer, gradient(given, input(device(), DType.F32, small), null), gradient(expected, input(reference, DType.F64, small), null), TOLERANCE);
+            Check.close(mixer, gradient(given, input(device(), DType.F32, small), null),
+                    gradient(expected, input(reference, DType.F64, small), null), TOLERANCE);
         }
     }
 

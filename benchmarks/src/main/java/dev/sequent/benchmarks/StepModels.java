@@ -40,7 +40,9 @@ public final class StepModels {
 
     private StepModels() {}
 
-    /** A model by name, one of {@link #MODELS}, of {@value #LAYERS} layers; the hybrid has two Mamba layers, then an attention layer, twice. */
+    /**
+     * A model by name, one of {@link #MODELS}, of {@value #LAYERS} layers; the hybrid has two Mamba layers, then an attention layer, twice.
+     */
     public static LanguageModel create(String name, Device device) {
         List<LayerSpec> layers = switch (name) {
             case "transformer" -> LayerPattern.repeat(LAYERS, transformerLayer());

@@ -28,7 +28,8 @@ interface Baseline extends AutoCloseable {
                 default -> throw new IllegalArgumentException("expected one of sequent, djl and nd4j, given " + library);
             };
         } catch (NoClassDefFoundError e) {
-            throw new IllegalStateException("[baseline] expected " + library + " on the class path (Maven's -P" + library + "), given none", e);
+            throw new IllegalStateException("[baseline] expected " + library + " on the class path (Maven's -P" + library
+                    + "), given none", e);
         }
     }
 }

@@ -72,7 +72,8 @@ public class BaselineBenchmark {
             float[] given = small.result();
             for (int i = 0; i < expected.length; i++) {
                 if (given.length != expected.length || !(Math.abs(given[i] - expected[i]) <= TOLERANCE)) {
-                    throw new IllegalStateException(library + " " + layer + ": expected " + expected[i] + " at " + i + ", given " + given[i]);
+                    throw new IllegalStateException(library + " " + layer + ": expected " + expected[i] + " at " + i + ", given "
+                            + given[i]);
                 }
             }
         }

@@ -37,7 +37,8 @@ final class Nd4jBaseline implements Baseline {
             // by name: Nd4j.rnn().lstmLayer of 1.0.0-M2.1 declares its inputs as outputs and fails
             Supplier<DynamicCustomOp> op = () -> DynamicCustomOp.builder("lstmLayer").addInputs(rows, wx, wh, bias)
                     .addIntegerArguments(LSTMDataFormat.NTS.ordinal(), LSTMDirectionMode.FWD.ordinal(), SIGMOID, TANH, TANH)
-                    .addBooleanArguments(true, false, false, false, false, true, false, false) // biases are given, the whole sequence is returned
+                    // biases are given, and the whole sequence is returned
+                    .addBooleanArguments(true, false, false, false, false, true, false, false)
                     .addFloatingPointArguments(0.0).build();
             layer = () -> result = Nd4j.exec(op.get())[0];
         }

@@ -40,7 +40,8 @@ final class SequentBaseline implements Baseline {
     }
 
     private Tensor heads(int projection) {
-        return input.matmul(projections.get(projection), false, true).reshape(1, input.dim(1), Weights.HEADS, Weights.WIDTH / Weights.HEADS);
+        return input.matmul(projections.get(projection), false, true).reshape(1, input.dim(1), Weights.HEADS,
+                Weights.WIDTH / Weights.HEADS);
     }
 
     @Override

@@ -23,7 +23,8 @@ import java.util.stream.IntStream;
 import picocli.CommandLine;
 
 /**
- * Compares our operations, training steps and decoding with PyTorch's, block by block in turn, and writes the results of both sides as the report reads
+ * Compares our operations, training steps and decoding with PyTorch's, block by block in turn, and writes the results of both sides as the
+ * report reads
  * them: {@code results.json} and {@code run.json}.
  */
 @CommandLine.Command(name = "compare", mixinStandardHelpOptions = true, sortOptions = false,
@@ -31,7 +32,8 @@ import picocli.CommandLine;
 public final class Compare implements Callable<Integer> {
     private static final Duration PATIENCE = Duration.ofMinutes(10);
 
-    @CommandLine.Option(names = "--only", paramLabel = "REGEX", description = "only comparisons whose description, as --list shows it, contains a match")
+    @CommandLine.Option(names = "--only", paramLabel = "REGEX",
+            description = "only comparisons whose description, as --list shows it, contains a match")
     private String only = "";
 
     @CommandLine.Option(names = "--time", split = ",", paramLabel = "T", description = "lengths (default: what is usual for each kind)")
@@ -122,7 +124,8 @@ public final class Compare implements Callable<Integer> {
                 }
                 case "step" -> {
                     for (int time : lengths(256, 1024, 4096)) {
-                        all.add(new Contest(name, Map.of("time", time, "batch", Math.max(1, StepModels.TOKENS / time), "threads", threads)));
+                        all.add(new Contest(name, Map.of("time", time, "batch", Math.max(1, StepModels.TOKENS / time), "threads",
+                                threads)));
                     }
                 }
                 default -> all.add(new Contest(name, Map.of("threads", threads)));
@@ -174,6 +177,7 @@ public final class Compare implements Callable<Integer> {
     }
 
     private static double processorTime() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os ? os.getProcessCpuTime() * 1e-9 : Double.NaN;
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os
+                ? os.getProcessCpuTime() * 1e-9 : Double.NaN;
     }
 }

@@ -5,7 +5,8 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * What is compared: a case of the peer's and its parameters. A name is {@code kernel/NAME}, {@code step/MODEL} or {@code decode/MODEL}, and after an
+ * What is compared: a case of the peer's and its parameters. A name is {@code kernel/NAME}, {@code step/MODEL} or {@code decode/MODEL}, and
+ * after an
  * {@code @} which of several peers it is, such as {@code step/transformer@compile}.
  *
  * @param name the peer's name of it

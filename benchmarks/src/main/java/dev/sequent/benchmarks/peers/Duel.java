@@ -7,7 +7,8 @@ import java.util.function.IntFunction;
 import org.apache.commons.math3.stat.descriptive.rank.Percentile;
 
 /**
- * Two sides that run blocks of calls in turn. Between blocks both rest, until the threads of the side that has just run have stopped waiting
+ * Two sides that run blocks of calls in turn. Between blocks both rest, until the threads of the side that has just run have stopped
+ * waiting
  * for more in a loop.
  *
  * @param rounds blocks of each side

@@ -193,7 +193,8 @@ final class Peer implements AutoCloseable {
         synchronized (errors) {
             tail = String.join("\n  ", errors);
         }
-        return new PeerException(expected + " of " + command, given + (tail.isEmpty() ? "" : "; its standard error ends with\n  " + tail), false, cause);
+        return new PeerException(expected + " of " + command, given + (tail.isEmpty() ? "" : "; its standard error ends with\n  " + tail),
+                false, cause);
     }
 
     /** Ends the process. */

@@ -2,7 +2,10 @@ package dev.sequent.benchmarks.peers;
 
 import dev.sequent.type.SequentException;
 
-/** The other process cannot be started, ended, or said something that was not expected; the message has the last lines of its standard error. */
+/**
+ * The other process cannot be started, ended, or said something that was not expected; the message has the last lines of its standard
+ * error.
+ */
 public final class PeerException extends SequentException {
     private static final long serialVersionUID = 1L;
 

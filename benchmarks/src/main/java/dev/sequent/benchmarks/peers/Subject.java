@@ -11,7 +11,8 @@ import java.util.Map;
  * @param call does it once
  * @param release gives back what the calls needed
  */
-record Subject(String benchmark, Map<String, String> parameters, Map<String, Double> gauges, Runnable call, Runnable release) implements AutoCloseable {
+record Subject(String benchmark, Map<String, String> parameters, Map<String, Double> gauges, Runnable call,
+        Runnable release) implements AutoCloseable {
     @Override
     public void close() {
         release.run();

@@ -66,7 +66,8 @@ final class Subjects {
             }
         };
         return new Subject("KernelBenchmark." + (gradient ? "gradient" : "forward"), Map.of("kernel", c.subject(), "time", time + ""),
-                Map.of("tokens", (double) time, "flops", subject.flops(), "bytes", subject.bytes()), gradient ? both : forward, scope::close);
+                Map.of("tokens", (double) time, "flops", subject.flops(), "bytes", subject.bytes()), gradient ? both : forward,
+                scope::close);
     }
 
     private static Subject step(Contest c, Device device) {
@@ -82,7 +83,8 @@ final class Subjects {
             model.close();
         };
         return new Subject("TrainingStepBenchmark.step", Map.of("model", c.subject(), "time", time + ""),
-                Map.of("tokens", (double) batch * time, "flops", forward.flops(), "bytes", forward.bytes(), "backward.flops", backward.flops(), "backward.bytes",
+                Map.of("tokens", (double) batch * time, "flops", forward.flops(), "bytes", forward.bytes(), "backward.flops",
+                backward.flops(), "backward.bytes",
                         backward.bytes()),
                 () -> trainer.runUntil(trainer.position().step() + 1), release);
     }

@@ -84,6 +84,7 @@ record LogAxis(double low, double high, boolean binary) {
     }
 
     private static String plain(double value) {
-        return value >= 1000 ? String.format(Locale.ROOT, "%,.0f", value) : new BigDecimal(value).round(new MathContext(3)).stripTrailingZeros().toPlainString();
+        return value >= 1000 ? String.format(Locale.ROOT, "%,.0f", value) : new BigDecimal(value).round(new MathContext(3))
+                .stripTrailingZeros().toPlainString();
     }
 }

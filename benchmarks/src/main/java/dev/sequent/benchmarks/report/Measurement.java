@@ -20,7 +20,8 @@ import java.util.Set;
  * @param error half the width of JMH's 99.9 % confidence interval, NaN when there were too few samples
  * @param gauges figures besides the time
  */
-record Measurement(String source, String benchmark, Map<String, String> parameters, double seconds, double error, Map<String, Double> gauges) {
+record Measurement(String source, String benchmark, Map<String, String> parameters, double seconds, double error,
+        Map<String, Double> gauges) {
     private static final long MAX_BYTES = 1 << 28;
     /** The source of our own results. */
     static final String OWN = "sequent";
@@ -45,7 +46,8 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
         String[] name = row.at("benchmark").asString().split("\\.");
         String benchmark = name.length < 2 ? name[0] : name[name.length - 2] + "." + name[name.length - 1];
         String library = parameters.getOrDefault("library", OWN);
-        return new Measurement(row.find("source").map(JsonView::asString).orElse(LIBRARIES.getOrDefault(library, library)), benchmark, parameters, number(primary.at("score")) * unit,
+        return new Measurement(row.find("source").map(JsonView::asString).orElse(LIBRARIES.getOrDefault(library, library)), benchmark,
+                parameters, number(primary.at("score")) * unit,
                 primary.find("scoreError").map(Measurement::number).orElse(Double.NaN) * unit, gauges);
     }
 

@@ -9,7 +9,8 @@ final class Page {
             <html lang="en"><head><meta charset="utf-8"><title>%s</title><style>
             body { font: 16px/1.5 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em; color: #222 }
             table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums }
-            th, td { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right } th:first-child, td:first-child { text-align: left }
+            th, td { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right }
+            th:first-child, td:first-child { text-align: left }
             svg { max-width: 100%%; height: auto } p.note { color: #555 }
             </style></head><body><h1>%s</h1>
             """;

@@ -41,7 +41,8 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
     }
 
     /** Distinguishable for colour-blind readers too (Okabe and Ito 2008). */
-    private static final List<Color> COLOURS = List.of(new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73), new Color(0xCC79A7), new Color(0xE69F00),
+    private static final List<Color> COLOURS = List.of(new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73), new Color(0xCC79A7),
+            new Color(0xE69F00),
             new Color(0x56B4E9), new Color(0x555555), new Color(0x8C6D1F));
     private static final Color GRID = new Color(0xE2E2E2);
     private static final Color INK = new Color(0x222222);
@@ -71,7 +72,8 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
             draw(vectors);
             ByteArrayOutputStream svg = new ByteArrayOutputStream();
             new SVGProcessor().getDocument(vectors.getCommands(), new PageSize(WIDTH, HEIGHT)).writeTo(svg);
-            String text = svg.toString(StandardCharsets.UTF_8).replaceAll("font-family:([^;]*);", "font-family:$1,sans-serif;"); // not every reader has this font
+            String text = svg.toString(StandardCharsets.UTF_8).replaceAll("font-family:([^;]*);",
+                    "font-family:$1,sans-serif;"); // not every reader has this font
             Files.writeString(directory.resolve(name + ".svg"), text);
             return text;
         } catch (IOException e) {
@@ -91,7 +93,8 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
         Frame frame = frame(WIDTH - legend);
         axes(g, frame);
         if (kind == Kind.PREDICTION) {
-            line(g, frame, List.of(new PowerLaw.Point(frame.x.low(), frame.x.low()), new PowerLaw.Point(frame.x.high(), frame.x.high())), Color.GRAY, new BasicStroke(1.2f));
+            line(g, frame, List.of(new PowerLaw.Point(frame.x.low(), frame.x.low()), new PowerLaw.Point(frame.x.high(), frame.x.high())),
+                    Color.GRAY, new BasicStroke(1.2f));
         }
         int y = TOP + 12;
         for (String each : names) {
@@ -188,7 +191,8 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
     }
 
     private static BasicStroke stroke(String entry) {
-        return entry.contains(" (") ? new BasicStroke(2f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 1, DASHES, 0) : new BasicStroke(2.2f);
+        return entry.contains(" (") ? new BasicStroke(2f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 1, DASHES, 0)
+                : new BasicStroke(2.2f);
     }
 
     private int index(String entry) {

@@ -31,7 +31,8 @@ record PowerLaw(double exponent, double halfWidth, double factor) {
     }
 
     /**
-     * Where the two sides become equal, by straight lines in the logarithms between neighbouring points of the same x; NaN where the order of
+     * Where the two sides become equal, by straight lines in the logarithms between neighbouring points of the same x; NaN where the order
+     * of
      * the two never changes.
      */
     static double crossover(List<Point> a, List<Point> b) {
@@ -56,6 +57,7 @@ record PowerLaw(double exponent, double halfWidth, double factor) {
 
     @Override
     public String toString() {
-        return Double.isNaN(halfWidth) ? String.format(Locale.ROOT, "%.2f", exponent) : String.format(Locale.ROOT, "%.2f ± %.2f", exponent, halfWidth);
+        return Double.isNaN(halfWidth) ? String.format(Locale.ROOT, "%.2f", exponent)
+                : String.format(Locale.ROOT, "%.2f ± %.2f", exponent, halfWidth);
     }
 }

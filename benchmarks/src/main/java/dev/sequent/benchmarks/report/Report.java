@@ -22,19 +22,23 @@ import java.util.function.ToDoubleFunction;
 import picocli.CommandLine;
 
 /**
- * Turns the results of a run into {@code report.html} (self-contained), plots as PNG and SVG, and {@code results.csv}: time per token against length
+ * Turns the results of a run into {@code report.html} (self-contained), plots as PNG and SVG, and {@code results.csv}: time per token
+ * against length
  * with fitted exponents, memory, crossover lengths, fraction of the machine's peak, predicted against measured cost.
  */
-@CommandLine.Command(name = "report", mixinStandardHelpOptions = true, sortOptions = false, description = "Turns benchmark results into a page, plots and a table.")
+@CommandLine.Command(name = "report", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "Turns benchmark results into a page, plots and a table.")
 public final class Report implements Callable<Integer> {
     private static final long MAX_RECORD = 1 << 20;
     /** Lengths from which on a mixer's cost is its growth and not its overhead. */
     private static final long ASYMPTOTIC = 1024;
 
-    @CommandLine.Parameters(arity = "0..1", paramLabel = "DIRECTORY", description = "where the runner put its results (default: ${DEFAULT-VALUE})")
+    @CommandLine.Parameters(arity = "0..1", paramLabel = "DIRECTORY",
+            description = "where the runner put its results (default: ${DEFAULT-VALUE})")
     private Path directory = Path.of("runs", "bench");
 
-    @CommandLine.Option(names = "--peers", paramLabel = "FILE", description = "further results in the same format, as the scripts under benchmarks/peers write them")
+    @CommandLine.Option(names = "--peers", paramLabel = "FILE",
+            description = "further results in the same format, as the scripts under benchmarks/peers write them")
     private List<Path> peers = List.of();
 
     private List<Measurement> all;
@@ -51,17 +55,20 @@ public final class Report implements Callable<Integer> {
         all = new ArrayList<>(Measurement.read(directory.resolve(RunBenchmarks.RESULTS)));
         peers.forEach(p -> all.addAll(Measurement.read(p)));
         distinguishBackends();
-        JsonView record = JsonView.of(Json.read(directory.resolve(RunBenchmarks.RECORD), MAX_RECORD, Json.Dialect.PYTHON, DataException::new),
+        JsonView record = JsonView.of(Json.read(directory.resolve(RunBenchmarks.RECORD), MAX_RECORD, Json.Dialect.PYTHON,
+                DataException::new),
                 RunBenchmarks.RECORD, DataException::new);
         peak = new Roofline(record.at("peak_flops_per_second").asDouble(), record.at("peak_bytes_per_second").asDouble());
         page = new Page("What a long sequence costs");
         conditions(record);
         growth("MixerBenchmark.forward", "One layer, forward", "mixer-forward", "time", "T (tokens in the sequence; 1k = 1024)");
-        growth("MixerBenchmark.gradient", "One layer, forward and backward", "mixer-gradient", "time", "T (tokens in the sequence; 1k = 1024)");
+        growth("MixerBenchmark.gradient", "One layer, forward and backward", "mixer-gradient", "time",
+                "T (tokens in the sequence; 1k = 1024)");
         growth("TrainingStepBenchmark.step", "A training step of a whole model", "training", "time", "T (tokens of a row; 1k = 1024)");
         growth("PrefillBenchmark.prompt", "Reading a prompt with a whole model", "prefill", "time", "T (tokens of the prompt; 1k = 1024)");
         growth("DecodeBenchmark.token", "One more token through one layer", "decode", "context", "context (tokens before; 1k = 1024)");
-        growth("BaselineBenchmark.forward", "Layers of other libraries, forward", "baselines", "time", "T (tokens in the sequence; 1k = 1024)");
+        growth("BaselineBenchmark.forward", "Layers of other libraries, forward", "baselines", "time",
+                "T (tokens in the sequence; 1k = 1024)");
         memory();
         training();
         kernels();
@@ -76,13 +83,16 @@ public final class Report implements Callable<Integer> {
 
     /** Our results on backends other than the first get a name of their own. */
     private void distinguishBackends() {
-        String first = all.stream().filter(m -> m.source().equals(Measurement.OWN)).map(m -> m.parameter("backend")).filter(b -> !b.isEmpty()).findFirst().orElse("");
+        String first = all.stream().filter(m -> m.source().equals(Measurement.OWN)).map(m -> m.parameter("backend"))
+                .filter(b -> !b.isEmpty()).findFirst().orElse("");
         all.replaceAll(m -> m.source().equals(Measurement.OWN) && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first)
                 ? m.withSource(m.parameter("backend") + " backend") : m);
     }
 
     private void conditions(JsonView record) {
-        page.section("Conditions", "Times are means of JMH's average-time mode, one process per measurement. The peaks are what the backend reached in large matrix products"
+        page.section("Conditions",
+                "Times are means of JMH's average-time mode, one process per measurement. The peaks are what the backend reached"
+                        + " in large matrix products"
                 + " and in adding large arrays, just before the run.");
         List<List<String>> rows = new ArrayList<>();
         record.members().forEach((name, value) -> rows.add(List.of(name.replace('_', ' '), text(value))));
@@ -99,10 +109,12 @@ public final class Report implements Callable<Integer> {
     }
 
     /** Points of each subject of a benchmark, by increasing x. */
-    private Map<String, List<PowerLaw.Point>> points(Predicate<Measurement> of, ToDoubleFunction<Measurement> x, ToDoubleFunction<Measurement> y) {
+    private Map<String, List<PowerLaw.Point>> points(Predicate<Measurement> of, ToDoubleFunction<Measurement> x,
+            ToDoubleFunction<Measurement> y) {
         Map<String, List<PowerLaw.Point>> series = new LinkedHashMap<>();
         all.stream().filter(of).sorted(Comparator.comparingDouble(x)).filter(m -> x.applyAsDouble(m) > 0 && y.applyAsDouble(m) > 0)
-                .forEach(m -> series.computeIfAbsent(m.subject(), _ -> new ArrayList<>()).add(new PowerLaw.Point(x.applyAsDouble(m), y.applyAsDouble(m))));
+                .forEach(m -> series.computeIfAbsent(m.subject(), _ -> new ArrayList<>())
+                .add(new PowerLaw.Point(x.applyAsDouble(m), y.applyAsDouble(m))));
         return series;
     }
 
@@ -117,16 +129,21 @@ public final class Report implements Callable<Integer> {
             return;
         }
         boolean decoding = parameter.equals("context");
-        page.section(title, "Time per token. The exponent is that of the time of " + (decoding ? "a token in the context" : "a sequence in its length T") + ", from "
+        page.section(title, "Time per token. The exponent is that of the time of "
+                + (decoding ? "a token in the context" : "a sequence in its length T") + ", from "
                 + ASYMPTOTIC + " on, with its 95 % confidence interval.");
         page.figure(new Plot(file, title, xTitle, "time per token (µs)", perToken, Plot.Kind.GROWTH).save(directory));
         List<List<String>> rows = new ArrayList<>();
         perToken.forEach((subject, points) -> {
-            List<PowerLaw.Point> large = points.stream().filter(p -> p.x() >= ASYMPTOTIC).map(p -> new PowerLaw.Point(p.x(), decoding ? p.y() : p.y() * p.x())).toList();
+            List<PowerLaw.Point> large = points.stream().filter(p -> p.x() >= ASYMPTOTIC)
+                    .map(p -> new PowerLaw.Point(p.x(), decoding ? p.y() : p.y() * p.x())).toList();
             PowerLaw.Point last = points.getLast();
-            Measurement longest = all.stream().filter(named(benchmark).and(m -> m.subject().equals(subject) && m.number(parameter) == last.x())).findFirst().orElseThrow();
-            rows.add(List.of(subject, large.size() > 1 ? PowerLaw.fit(large).toString() : "–", String.format(Locale.ROOT, "%,.0f", last.x()),
-                    String.format(Locale.ROOT, "%.3g", last.y()), longest.flops() > 0 ? percent(longest.flops() / longest.seconds() / peak.flopsPerSecond()) : "–"));
+            Measurement longest = all.stream().filter(named(benchmark)
+                    .and(m -> m.subject().equals(subject) && m.number(parameter) == last.x())).findFirst().orElseThrow();
+            rows.add(List.of(subject, large.size() > 1 ? PowerLaw.fit(large).toString() : "–",
+                    String.format(Locale.ROOT, "%,.0f", last.x()),
+                    String.format(Locale.ROOT, "%.3g", last.y()), longest.flops() > 0
+                    ? percent(longest.flops() / longest.seconds() / peak.flopsPerSecond()) : "–"));
         });
         page.table(List.of("", "exponent", "longest", "µs per token there", "of peak FLOP/s there"), rows);
         crossovers(perToken);
@@ -138,7 +155,8 @@ public final class Report implements Callable<Integer> {
             double x = a.compareTo(b) < 0 ? PowerLaw.crossover(first, second) : Double.NaN;
             if (!Double.isNaN(x)) {
                 boolean secondWins = second.getLast().y() < first.getLast().y();
-                rows.add(List.of((secondWins ? b : a) + " is cheaper than " + (secondWins ? a : b), String.format(Locale.ROOT, "from %,.0f tokens on", x)));
+                rows.add(List.of((secondWins ? b : a) + " is cheaper than " + (secondWins ? a : b),
+                        String.format(Locale.ROOT, "from %,.0f tokens on", x)));
             }
         }));
         if (!rows.isEmpty()) {
@@ -150,10 +168,14 @@ public final class Report implements Callable<Integer> {
         Predicate<Measurement> own = m -> m.source().equals(Measurement.OWN);
         String length = "T (tokens in the sequence; 1k = 1024)";
         figure("Memory of a layer forward and backward", "The most native memory that the backend held.", "memory", length, "memory (MiB)",
-                points(own.and(named("MixerBenchmark.gradient")), m -> m.number("time"), m -> m.gauge("peak.memory").orElse(0.0) / (1 << 20)));
-        figure("Memory of reading a prompt", "The most native memory that the backend held, parameters included.", "prefill-memory", length, "memory (MiB)",
-                points(own.and(named("PrefillBenchmark.prompt")), m -> m.number("time"), m -> m.gauge("peak.memory").orElse(0.0) / (1 << 20)));
-        figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before; 1k = 1024)", "state (KiB)",
+                points(own.and(named("MixerBenchmark.gradient")), m -> m.number("time"), m -> m.gauge("peak.memory")
+                .orElse(0.0) / (1 << 20)));
+        figure("Memory of reading a prompt", "The most native memory that the backend held, parameters included.", "prefill-memory",
+                length, "memory (MiB)",
+                points(own.and(named("PrefillBenchmark.prompt")), m -> m.number("time"), m -> m.gauge("peak.memory")
+                .orElse(0.0) / (1 << 20)));
+        figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before; 1k = 1024)",
+                "state (KiB)",
                 points(own.and(named("DecodeBenchmark.token")), m -> m.number("context"), m -> m.gauge("state.bytes").orElse(0.0) / 1024));
     }
 
@@ -164,30 +186,38 @@ public final class Report implements Callable<Integer> {
     }
 
     private void training() {
-        rows("Training step", "Forward, backward and AdamW on 4096 tokens. Operations by the cost model, the optimizer's not counted.", named("TrainingStepBenchmark.step"),
+        rows("Training step", "Forward, backward and AdamW on 4096 tokens. Operations by the cost model, the optimizer's not counted.",
+                named("TrainingStepBenchmark.step"),
                 List.of("model", "T", "tokens/s", "GFLOP/s", "of peak", "peak memory (MiB)"), m -> List.of(m.subject(), m.parameter("time"),
-                        String.format(Locale.ROOT, "%,.0f", 1 / m.secondsPerToken()), String.format(Locale.ROOT, "%.0f", m.flops() / m.seconds() * 1e-9),
+                        String.format(Locale.ROOT, "%,.0f", 1 / m.secondsPerToken()),
+                        String.format(Locale.ROOT, "%.0f", m.flops() / m.seconds() * 1e-9),
                         percent(m.flops() / m.seconds() / peak.flopsPerSecond()),
                         m.gauge("peak.memory").map(v -> String.format(Locale.ROOT, "%,.0f", v / (1 << 20))).orElse("–")));
     }
 
     private void kernels() {
-        rows("Operations", "Of the roofline: the least time by the cost model and the measured peaks, over the time measured. More than 100 % means that the data lay in a cache.",
-                m -> m.benchmark().startsWith("KernelBenchmark."), List.of("operation", "pass", "T", "time (µs)", "± (99.9 %)", "GFLOP/s", "GB/s", "of the roofline"),
+        rows("Operations", "Of the roofline: the least time by the cost model and the measured peaks, over the time measured."
+                        + " More than 100 % means that the data lay in a cache.",
+                m -> m.benchmark().startsWith("KernelBenchmark."), List.of("operation", "pass", "T", "time (µs)", "± (99.9 %)", "GFLOP/s",
+                "GB/s", "of the roofline"),
                 m -> {
                     boolean known = m.benchmark().endsWith("forward") && m.flops() + m.bytes() > 0;
                     double least = known ? peak.seconds(new Work(m.flops(), 0, m.bytes())) : 0;
-                    return List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1), m.parameter("time"), String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e6),
+                    return List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1), m.parameter("time"),
+                            String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e6),
                             Double.isNaN(m.error()) ? "–" : String.format(Locale.ROOT, "%.0f", m.error() * 1e6),
                             known ? String.format(Locale.ROOT, "%.1f", m.flops() / m.seconds() * 1e-9) : "–",
-                            known ? String.format(Locale.ROOT, "%.1f", m.bytes() / m.seconds() * 1e-9) : "–", known ? percent(least / m.seconds()) : "–");
+                            known ? String.format(Locale.ROOT, "%.1f", m.bytes() / m.seconds() * 1e-9) : "–", known
+                            ? percent(least / m.seconds()) : "–");
                 });
     }
 
     private void overhead() {
-        rows("One small operation", "On 8 x 8 elements: what a call costs before it computes anything. The gradient is forward, tape and backward.",
+        rows("One small operation",
+                "On 8 x 8 elements: what a call costs before it computes anything. The gradient is forward, tape and backward.",
                 m -> m.benchmark().startsWith("OperationBenchmark."), List.of("operation", "pass", "ns a call"),
-                m -> List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1), String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e9)));
+                m -> List.of(m.subject(), m.benchmark().substring(m.benchmark().indexOf('.') + 1),
+                String.format(Locale.ROOT, "%,.0f", m.seconds() * 1e9)));
     }
 
     /** Everyone else's time over ours, where both measured the same. */
@@ -198,12 +228,15 @@ public final class Report implements Callable<Integer> {
             if (!other.source().equals(Measurement.OWN) && ours.isPresent()) {
                 String length = other.parameter("time").isEmpty() ? other.parameter("context") : other.parameter("time");
                 rows.add(List.of(ours.get().subject(), other.source(), other.benchmark().replace("Benchmark.", ", "), length,
-                        String.format(Locale.ROOT, "%,.4g", 1e3 * ours.get().seconds()), String.format(Locale.ROOT, "%,.4g", 1e3 * other.seconds()),
+                        String.format(Locale.ROOT, "%,.4g", 1e3 * ours.get().seconds()),
+                        String.format(Locale.ROOT, "%,.4g", 1e3 * other.seconds()),
                         String.format(Locale.ROOT, "%.2f", other.seconds() / ours.get().seconds())));
             }
         }
         if (!rows.isEmpty()) {
-            page.section("Compared with others", "Other libraries and backends: their time over that of the first backend. Rows of PyTorch come from blocks that alternate with ours.");
+            page.section("Compared with others",
+                    "Other libraries and backends: their time over that of the first backend."
+                            + " Rows of PyTorch come from blocks that alternate with ours.");
             page.table(List.of("", "compared with", "what", "T", "ours (ms)", "theirs (ms)", "theirs / ours"), rows);
         }
     }
@@ -221,23 +254,30 @@ public final class Report implements Callable<Integer> {
 
     private void prediction() {
         Map<String, List<PowerLaw.Point>> series = new LinkedHashMap<>();
-        for (String benchmark : List.of("MixerBenchmark.forward", "MixerBenchmark.gradient", "PrefillBenchmark.prompt", "DecodeBenchmark.token", "TrainingStepBenchmark.step")) {
-            List<PowerLaw.Point> points = all.stream().filter(named(benchmark)).filter(m -> m.flops() > 0 && m.source().equals(Measurement.OWN))
+        for (String benchmark : List.of("MixerBenchmark.forward", "MixerBenchmark.gradient", "PrefillBenchmark.prompt",
+                "DecodeBenchmark.token", "TrainingStepBenchmark.step")) {
+            List<PowerLaw.Point> points = all.stream().filter(named(benchmark))
+                    .filter(m -> m.flops() > 0 && m.source().equals(Measurement.OWN))
                     .map(m -> new PowerLaw.Point(1e3 * peak.seconds(new Work(m.flops(), 0, m.bytes())), 1e3 * m.seconds())).toList();
             if (!points.isEmpty()) {
                 series.put(benchmark.replace("Benchmark.", ", "), points);
             }
         }
         if (!series.isEmpty()) {
-            page.section("Predicted and measured", "The least time by the cost model and the measured peaks, against the time measured: the distance from the line is what is lost.");
-            page.figure(new Plot("prediction", "Predicted and measured (grey line: as predicted)", "predicted (ms)", "measured (ms)", series, Plot.Kind.PREDICTION).save(directory));
+            page.section("Predicted and measured",
+                    "The least time by the cost model and the measured peaks, against the time measured:"
+                            + " the distance from the line is what is lost.");
+            page.figure(new Plot("prediction", "Predicted and measured (grey line: as predicted)", "predicted (ms)", "measured (ms)",
+                    series, Plot.Kind.PREDICTION).save(directory));
         }
     }
 
     private String csv() {
-        StringBuilder csv = new StringBuilder("source,benchmark,subject,parameters,seconds,error,seconds_per_token,flops,bytes,peak_memory_bytes,state_bytes\n");
+        StringBuilder csv = new StringBuilder(
+                "source,benchmark,subject,parameters,seconds,error,seconds_per_token,flops,bytes,peak_memory_bytes,state_bytes\n");
         for (Measurement m : all) {
-            csv.append(String.format(Locale.ROOT, "%s,%s,%s,\"%s\",%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", m.source(), m.benchmark(), m.subject(), m.parameters(), m.seconds(), m.error(),
+            csv.append(String.format(Locale.ROOT, "%s,%s,%s,\"%s\",%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", m.source(), m.benchmark(),
+                    m.subject(), m.parameters(), m.seconds(), m.error(),
                     m.secondsPerToken(), m.flops(), m.bytes(), whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
         }
         return csv.toString();

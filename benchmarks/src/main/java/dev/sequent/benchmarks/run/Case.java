@@ -36,6 +36,7 @@ record Case(String benchmark, Map<String, String> parameters) {
 
     @Override
     public String toString() {
-        return benchmark + parameters.entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).collect(Collectors.joining(", ", " (", ")"));
+        return benchmark + parameters.entrySet().stream().map(e -> e.getKey() + "=" + e.getValue())
+                .collect(Collectors.joining(", ", " (", ")"));
     }
 }

@@ -48,14 +48,17 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--full", description = "the numbers to publish; hours")
     private boolean full;
 
-    @CommandLine.Option(names = "--only", paramLabel = "REGEX", description = "only measurements whose description, as --list shows it, contains a match")
+    @CommandLine.Option(names = "--only", paramLabel = "REGEX",
+            description = "only measurements whose description, as --list shows it, contains a match")
     private String only = "";
 
-    @CommandLine.Option(names = "--backend", split = ",", paramLabel = "NAME", description = "the backends, one after the other in every measurement;"
+    @CommandLine.Option(names = "--backend", split = ",", paramLabel = "NAME",
+            description = "the backends, one after the other in every measurement;"
             + " djl and nd4j need Maven's -Pdjl or -Pnd4j (default: cpu)")
     private List<String> backends = List.of("cpu");
 
-    @CommandLine.Option(names = "--baselines", split = ",", paramLabel = "LIBRARY", description = "also the libraries' own attention and LSTM layers:"
+    @CommandLine.Option(names = "--baselines", split = ",", paramLabel = "LIBRARY",
+            description = "also the libraries' own attention and LSTM layers:"
             + " djl (-Pdjl), nd4j (-Pnd4j)")
     private List<String> baselines = List.of();
 
@@ -97,7 +100,8 @@ public final class RunBenchmarks implements Callable<Integer> {
         }
         create(out);
         try {
-            AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes).writePretty());
+            AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes)
+                    .writePretty());
         } catch (BackendException e) {
             console.println(e.getMessage());
             return 2;
@@ -142,7 +146,8 @@ public final class RunBenchmarks implements Callable<Integer> {
             }
             double elapsed = (System.nanoTime() - start) * 1e-9;
             Duration left = Duration.ofSeconds(Math.round(elapsed / (i + 1) * (cases.size() - i - 1)));
-            console.printf(Locale.ROOT, "[%d/%d] %s: %s  (%d:%02d left)%n", i + 1, cases.size(), c, outcome, left.toMinutes(), left.toSecondsPart());
+            console.printf(Locale.ROOT, "[%d/%d] %s: %s  (%d:%02d left)%n", i + 1, cases.size(), c, outcome, left.toMinutes(),
+                    left.toSecondsPart());
         }
         console.printf("results in %s%n", out.resolve(RESULTS));
         return failures;
@@ -154,8 +159,10 @@ public final class RunBenchmarks implements Callable<Integer> {
     }
 
     private Options options(Preset preset, Case c) {
-        ChainedOptionsBuilder b = new OptionsBuilder().include(c.pattern()).warmupIterations(preset.warmups).measurementIterations(preset.measurements)
-                .warmupTime(TimeValue.milliseconds(preset.iterationMillis)).measurementTime(TimeValue.milliseconds(preset.iterationMillis)).forks(forks)
+        ChainedOptionsBuilder b = new OptionsBuilder().include(c.pattern()).warmupIterations(preset.warmups)
+                .measurementIterations(preset.measurements)
+                .warmupTime(TimeValue.milliseconds(preset.iterationMillis)).measurementTime(TimeValue.milliseconds(preset.iterationMillis))
+                .forks(forks)
                 .addProfiler(Gauges.class).shouldFailOnError(true).output(out.resolve("jmh.log").toString());
         c.parameters().forEach(b::param);
         return b.build();

@@ -19,7 +19,10 @@ import java.util.concurrent.TimeUnit;
 public final class RunRecord {
     private RunRecord() {}
 
-    /** The record of a run that begins now; measures the peaks of the first backend, which takes seconds. {@code threads} is 0 for a backend's own choice. */
+    /**
+     * The record of a run that begins now; measures the peaks of the first backend, which takes seconds. {@code threads} is 0 for a
+     * backend's own choice.
+     */
     public static Json of(String preset, List<String> backends, int threads, String notes) {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("started", Instant.now().toString());
@@ -60,7 +63,8 @@ public final class RunRecord {
     }
 
     private static long memory() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os ? os.getTotalMemorySize() : 0;
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os
+                ? os.getTotalMemorySize() : 0;
     }
 
     private static String firstLine(String... command) {

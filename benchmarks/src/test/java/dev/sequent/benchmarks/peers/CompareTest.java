@@ -25,7 +25,8 @@ import picocli.CommandLine;
 /** Comparisons with a peer that is a shell script. */
 class CompareTest {
     private static final Duration SOON = Duration.ofSeconds(20);
-    private static final String HELLO = "echo '{\"name\": \"Fake 1\", \"cases\": [\"kernel/add\", \"kernel/silu@slow\", \"kernel/unknown\"],"
+    private static final String HELLO = "echo '{\"name\": \"Fake 1\", \"cases\": ["
+            + "\"kernel/add\", \"kernel/silu@slow\", \"kernel/unknown\"],"
             + " \"missing\": {\"x.py\": \"no y\"}}'\n";
     /** Answers every run with as many numbers as it was asked for. */
     private static final String LOOP = """
@@ -33,7 +34,8 @@ class CompareTest {
               case "$line" in
                 *silu*) echo '{"unsupported": "not today"}';;
                 *load*) echo '{"ready": true}';;
-                *run*) n=$(echo "$line" | tr -dc 0-9); s=0.5; i=1; while [ $i -lt $n ]; do s="$s, 0.5"; i=$((i+1)); done; echo "{\\"seconds\\": [$s]}";;
+                *run*) n=$(echo "$line" | tr -dc 0-9); s=0.5; i=1; while [ $i -lt $n ]; do s="$s, 0.5"; i=$((i+1)); done
+                  echo "{\\"seconds\\": [$s]}";;
                 *) exit 0;;
               esac
             done
@@ -54,7 +56,8 @@ class CompareTest {
     }
 
     private int compare(String... arguments) {
-        List<String> all = new ArrayList<>(List.of("--out", directory.toString(), "--rounds", "2", "--seconds", "0.001", "--warmup", "0", "--threads", "1"));
+        List<String> all = new ArrayList<>(List.of("--out", directory.toString(), "--rounds", "2", "--seconds", "0.001", "--warmup", "0",
+                "--threads", "1"));
         all.addAll(List.of(arguments));
         return new CommandLine(new Compare(new PrintStream(said, true, StandardCharsets.UTF_8))).execute(all.toArray(String[]::new));
     }
@@ -65,12 +68,15 @@ class CompareTest {
 
     @Test
     void bothSidesAreInTheResultsAndTheReport() throws IOException {
-        assertThat(compare("--python", "/bin/sh", "--script", script(HELLO + LOOP).toString(), "--time", "64", "--only", "forward")).as(output()).isZero();
-        assertThat(output()).contains("without x.py: no y").contains("kernel/add (pass=forward, time=64)").contains("500.0 (500.0-500.0)").contains("not in the peer: not today")
+        assertThat(compare("--python", "/bin/sh", "--script", script(HELLO + LOOP).toString(), "--time", "64", "--only", "forward"))
+                .as(output()).isZero();
+        assertThat(output()).contains("without x.py: no y").contains("kernel/add (pass=forward, time=64)").contains("500.0 (500.0-500.0)")
+                .contains("not in the peer: not today")
                 .doesNotContain("unknown");
         assertThat(new CommandLine(new Report()).execute(directory.toString())).isZero();
         assertThat(Files.readString(directory.resolve("report.html"))).contains("add (Fake 1)").contains("<td>add</td>");
-        assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(3).anyMatch(l -> l.startsWith("Fake 1,KernelBenchmark.forward,"));
+        assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(3)
+                .anyMatch(l -> l.startsWith("Fake 1,KernelBenchmark.forward,"));
     }
 
     @Test
@@ -83,7 +89,8 @@ class CompareTest {
 
     @Test
     void whatWasNotExpectedIsATypedErrorWithTheEndOfStandardError() throws IOException {
-        for (String wrong : List.of("echo 'Traceback'", "echo '[1]'", "exit 3", "echo '{\"seconds\": [1, 2, 3]}'", "echo '{\"error\": \"out of memory\"}'")) {
+        for (String wrong : List.of("echo 'Traceback'", "echo '[1]'", "exit 3", "echo '{\"seconds\": [1, 2, 3]}'",
+                "echo '{\"error\": \"out of memory\"}'")) {
             Path script = script(HELLO + "read -r line; echo '{\"ready\": true}'; read -r line; echo 'it hurts' >&2; " + wrong + "\n");
             try (Peer peer = Peer.start(List.of("/bin/sh", script.toString()), SOON)) {
                 assertThat(peer.load("kernel/add", Map.of())).isEmpty();
@@ -95,7 +102,8 @@ class CompareTest {
     @Test
     void aPeerThatHangsIsATypedError() throws IOException {
         Path script = script("exec sleep 100\n");
-        assertThatThrownBy(() -> Peer.start(List.of("/bin/sh", script.toString()), Duration.ofMillis(100))).isInstanceOf(PeerException.class).hasMessageContaining("none");
+        assertThatThrownBy(() -> Peer.start(List.of("/bin/sh", script.toString()), Duration.ofMillis(100)))
+                .isInstanceOf(PeerException.class).hasMessageContaining("none");
     }
 
     @Test

@@ -27,8 +27,10 @@ class ReportTest {
 
     private static String row(String benchmark, String parameters, double microseconds, double tokens, double flops) {
         return String.format(Locale.ROOT, """
-                {"benchmark": "dev.sequent.benchmarks.%s", "params": {%s}, "primaryMetric": {"score": %.9g, "scoreError": "NaN", "scoreUnit": "us/op"},
-                 "secondaryMetrics": {"tokens": {"score": %.1f}, "flops": {"score": %.6g}, "bytes": {"score": 1e6}, "peak.memory": {"score": %.1f},
+                {"benchmark": "dev.sequent.benchmarks.%s", "params": {%s},
+                 "primaryMetric": {"score": %.9g, "scoreError": "NaN", "scoreUnit": "us/op"},
+                 "secondaryMetrics": {"tokens": {"score": %.1f}, "flops": {"score": %.6g}, "bytes": {"score": 1e6},
+                  "peak.memory": {"score": %.1f},
                  "state.bytes": {"score": 1024.0}}}""", benchmark, parameters, microseconds, tokens, flops, 1e6 * tokens);
     }
 
@@ -60,19 +62,23 @@ class ReportTest {
         assertThat(report(rows)).isZero();
         String page = Files.readString(directory.resolve("report.html"));
         assertThat(page.contains("<svg")).as("figures").isTrue();
-        assertThat(page.replaceAll("(?s)<svg.*?</svg>", "")).contains("a &lt;fast&gt; one").contains("<td>attention</td><td>2.00 ± 0.00</td>").contains("<td>mamba</td><td>1.00 ± 0.00</td>")
-                .contains("<td>mamba is cheaper than attention</td><td>from 4,096 tokens on</td>").contains("<td>4,096</td>").contains("25 %");
+        assertThat(page.replaceAll("(?s)<svg.*?</svg>", "")).contains("a &lt;fast&gt; one")
+                .contains("<td>attention</td><td>2.00 ± 0.00</td>").contains("<td>mamba</td><td>1.00 ± 0.00</td>")
+                .contains("<td>mamba is cheaper than attention</td><td>from 4,096 tokens on</td>").contains("<td>4,096</td>")
+                .contains("25 %");
         assertThat(page.contains("src=") || page.contains("<link")).as("needs other files").isFalse();
         assertThat(directory.resolve("mixer-forward.png")).isNotEmptyFile();
         assertThat(directory.resolve("prediction.svg")).isNotEmptyFile();
         assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(rows.size() + 1)
-                .anyMatch(l -> l.startsWith("sequent,MixerBenchmark.forward,attention,\"{mixer=attention, time=256}\",6.4e-05") || l.contains("6.40000000e-05"));
+                .anyMatch(l -> l.startsWith("sequent,MixerBenchmark.forward,attention,\"{mixer=attention, time=256}\",6.4e-05")
+                || l.contains("6.40000000e-05"));
     }
 
     @Test
     void peersStandBesideOurs() throws IOException {
         Path peer = directory.resolve("peer.json");
-        Files.writeString(peer, "[" + String.join(",", mixer("attention", t -> t * t / 512)).replace("{\"benchmark\"", "{\"source\": \"PyTorch\", \"benchmark\"") + "]");
+        Files.writeString(peer, "[" + String.join(",", mixer("attention", t -> t * t / 512))
+                .replace("{\"benchmark\"", "{\"source\": \"PyTorch\", \"benchmark\"") + "]");
         assertThat(report(mixer("attention", t -> t * t / 1024), "--peers", peer.toString())).isZero();
         assertThat(Files.readString(directory.resolve("report.html"))).contains("attention (PyTorch)");
     }
@@ -88,12 +94,14 @@ class ReportTest {
 
     @Test
     void aPowerLawIsFoundAndItsConfidenceTold() {
-        List<PowerLaw.Point> exact = List.of(new PowerLaw.Point(1, 3), new PowerLaw.Point(10, 3 * Math.pow(10, 1.5)), new PowerLaw.Point(100, 3e3));
+        List<PowerLaw.Point> exact = List.of(new PowerLaw.Point(1, 3), new PowerLaw.Point(10, 3 * Math.pow(10, 1.5)),
+                new PowerLaw.Point(100, 3e3));
         PowerLaw law = PowerLaw.fit(exact);
         assertThat(law.exponent()).isCloseTo(1.5, within(1e-9));
         assertThat(law.factor()).isCloseTo(3, within(1e-9));
         assertThat(PowerLaw.fit(exact.subList(0, 2)).halfWidth()).isNaN();
-        PowerLaw noisy = PowerLaw.fit(List.of(new PowerLaw.Point(1, 1), new PowerLaw.Point(10, 12), new PowerLaw.Point(100, 90), new PowerLaw.Point(1000, 1100)));
+        PowerLaw noisy = PowerLaw.fit(List.of(new PowerLaw.Point(1, 1), new PowerLaw.Point(10, 12), new PowerLaw.Point(100, 90),
+                new PowerLaw.Point(1000, 1100)));
         assertThat(noisy.halfWidth()).isBetween(0.01, 0.3);
     }
 

@@ -36,7 +36,8 @@ class PresetTest {
     }
 
     private static List<BenchmarkListEntry> entries() throws IOException {
-        String text = new String(BenchmarkList.class.getResourceAsStream("/META-INF/BenchmarkList").readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+        String text = new String(BenchmarkList.class.getResourceAsStream("/META-INF/BenchmarkList").readAllBytes(),
+                java.nio.charset.StandardCharsets.UTF_8);
         Set<BenchmarkListEntry> entries = text.lines().filter(l -> !l.isBlank()).map(BenchmarkListEntry::new).collect(Collectors.toSet());
         return List.copyOf(entries);
     }

@@ -86,7 +86,7 @@ final class DualBackward {
             s.aGrad[h] = 0;
             s.skipGrad[h] = 0;
             if (dFinalState == null) {
-                Arrays.fill(s.state(h), 0);
+                s.state(h).fill((byte) 0);
             } else {
                 dFinalState.load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -124,15 +124,14 @@ final class DualBackward {
                 token / pass.layout().chunk());
         for (int i = 0; i < s.tiles; i++) {
             boolean reset = in.has(batch, token + s.starts[i], ScanInputs.RESET);
-            float[] here = reset ? s.zero() : s.before(s.starts[i]);
+            MemorySegment here = reset ? s.zero() : s.before(s.starts[i]);
             if (i == 0 && !reset) {
-                MemorySegment.copy(state, F32, 0, here, 0, here.length);
+                here.copyFrom(state);
             }
             if (i + 1 < s.tiles && !in.has(batch, token + s.starts[i + 1], ScanInputs.RESET)) {
                 s.prepare(tiles, in, batch, head, token, i);
-                float[] next = s.before(s.starts[i + 1]);
-                System.arraycopy(here, 0, next, 0, next.length);
-                s.advance(tiles, i, s.bColumns, s.driveToEnd, next);
+                MemorySegment next = s.before(s.starts[i + 1]).copyFrom(here);
+                s.advance(tiles, i, s.b, s.xToEnd, next);
             }
         }
     }
@@ -144,37 +143,37 @@ final class DualBackward {
         int rows = s.rows(tile);
         int token = chunkStart + start;
         boolean reset = in.has(batch, token, ScanInputs.RESET);
-        float[] carry = s.state(local);
-        float[] before = reset ? s.zero() : s.before(start);
+        MemorySegment carry = s.state(local);
+        MemorySegment before = reset ? s.zero() : s.before(start);
         s.prepare(tiles, in, batch, head, chunkStart, tile);
-        s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.ones, s.dy);
+        boolean finite = s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.since, s.dy, s.dySince);
+        tiles.weights(s.products, start * TILE, s.decay, start, rows, s.decays, s.decayed);
         for (int p = 0; p < layout.panels(); p++) {
-            int at = p * layout.tilePanel();
-            tiles.scale(s.dy, at, layout.panel(), s.since, rows, layout.panel(), s.dySince, at, layout.panel());
-            tiles.transpose(s.dy, at, layout.panel(), s.dyColumns, at);
-            tiles.transpose(s.drive, at, layout.panel(), s.driveColumns, at);
-            tiles.multiply(TILE, s.dy, at, layout.panel(), layout.panel(), s.driveColumns, at, TILE, s.inner, 0, TILE, p == 0, 1);
+            tiles.transpose(s.panel(s.dy, p), layout.panel(), s.ones, s.panel(s.dyColumns, p));
+            tiles.transpose(s.panel(s.x, p), layout.panel(), s.steps, s.panel(s.driveColumns, p));
+            tiles.project(layout.panel(), s.panel(s.dy, p), TILE, s.panel(s.driveColumns, p), s.inner, p > 0);
         }
-        tiles.transpose(s.mix, 0, TILE, s.mixColumns, 0);
         tiles.addProducts(s.decays, s.inner, rows * TILE, s.productGrad, start * TILE);
         share(s, layout, before, s.dyColumns, s.since, rows, s.cColumns, s.cGrad, start, s.fromState);
         share(s, layout, carry, s.driveColumns, s.until, rows, s.bColumns, s.bGrad, start, s.toState);
-        s.read(tiles, tile, s.mixColumns, true, s.dy, s.b, s.until, carry, s.dDrive);
-        float through = s.since[rows - 1] * tiles.dot(carry, 0, before, 0, layout.state());
+        for (int p = 0; p < layout.panels(); p++) {
+            tiles.read(layout.panel(), s.bColumns, start, layout.chunkRow(), layout.states(), s.statePanel(carry, p), s.until, s.decayed, true, finite,
+                    rows, s.panel(s.dy, p), s.panel(s.dDrive, p), layout.panel());
+        }
+        float through = s.since[rows - 1] * tiles.dot(carry, before, layout.state());
         storeInput(pass, s, batch, head, local, token, start, rows, through);
         if (reset) {
-            Arrays.fill(carry, 0);
+            carry.fill((byte) 0);
         } else {
-            s.advance(tiles, tile, s.cColumns, s.dySince, carry);
+            s.advance(tiles, tile, s.c, s.dySince, carry);
         }
     }
 
     /** A tile's share of the gradient of B or C that goes through the state, and its inner products with B or C. */
-    private void share(DualScratch s, DualLayout layout, float[] state, float[] columns, float[] factors, int rows,
+    private void share(DualScratch s, DualLayout layout, MemorySegment state, MemorySegment columns, float[] factors, int rows,
             float[] weights, float[] total, int start, float[] sums) {
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.multiply(TILE, state, p * layout.statePanel(), layout.panel(), layout.panel(), columns, p * layout.tilePanel(), TILE,
-                    s.share, 0, layout.states(), p == 0, 1);
+            tiles.project(layout.panel(), s.statePanel(state, p), layout.states(), s.panel(columns, p), s.share, p > 0);
         }
         tiles.collect(s.share, layout.states(), factors, rows, weights, start, total, start, layout.chunkRow(), sums);
     }
@@ -233,7 +232,7 @@ final class DualBackward {
             for (int i = t; i < rows; i++) {
                 if (t > 0) {
                     int at = i * TILE + t - 1;
-                    across[i] += s.mix[at] * s.inner[at];
+                    across[i] += s.decayed[at] * s.inner.getAtIndex(F32, at);
                 }
                 sum += across[i];
             }
@@ -261,13 +260,13 @@ final class DualBackward {
         int n = pass.layout().states();
         int row = pass.layout().chunkRow();
         for (int i = 0; i < n; i++) {
-            s.rows[i] = columns[i * row + t];
+            s.row[i] = columns[i * row + t];
         }
         for (int i = isB ? t : s.starts[tile]; i < (isB ? s.starts[tile + 1] : t + 1); i++) {
             int from = isB ? i : t;
             int column = (isB ? t : i) - s.starts[tile];
-            tiles.add(s.productGrad[from * TILE + column], source, i * n, n, s.rows, 0);
+            tiles.add(s.productGrad[from * TILE + column], source, i * n, n, s.row, 0);
         }
-        MemorySegment.copy(s.rows, 0, out, F32, 0, pass.in().shape().states());
+        MemorySegment.copy(s.row, 0, out, F32, 0, pass.in().shape().states());
     }
 }

@@ -1,23 +1,27 @@
 package dev.sequent.ssm.scan;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. Parts that
- * are read beyond what a tile writes are zero there.
+ * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. What kernels read by
+ * vectors lies in native memory at multiples of 64 bytes; what they multiply vectors with, number by number, in arrays. Parts that are read beyond what
+ * a tile writes are zero there.
  */
 final class DualScratch {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    private static final long ALIGNMENT = 64;
     private static final int TILE = DualLayout.TILE;
 
-    /** Current chunk: B and C, (chunk + TILE, N), their transposes, (N, chunk + TILE), and the tiles' C B^T, (chunk + TILE, TILE). */
+    /** Current chunk: B and C, (chunk + TILE, N), and their transposes, (N, chunk + TILE). */
     final float[] b;
     final float[] c;
     final float[] bColumns;
     final float[] cColumns;
-    final float[] products;
+    /** The tiles' B C^T, (chunk + TILE, TILE). */
+    final float[] sourceProducts;
     /** First tokens of the chunk's tiles, and one past its last token. */
     final int[] starts;
     int tiles;
@@ -28,34 +32,40 @@ final class DualScratch {
     /** Current tile: decay since before its first token up to and with each token, and after each token to its end. */
     final float[] since = new float[TILE];
     final float[] until = new float[TILE];
-    /** Ones, and step sizes of the tile. */
+    /** Ones, step sizes of the tile, and those times until. */
     final float[] ones = new float[TILE];
     final float[] steps = new float[TILE];
-    /** Decays between tokens, and those times C B^T, (TILE, TILE). */
-    final float[] decays;
+    final float[] weights = new float[TILE];
+    /** What each token gives each later one, (TILE, TILE). */
     final float[] mix;
-    /** Step size times input, that decayed to the end of the tile, and the output, (TILE, P). */
-    final float[] drive;
-    final float[] driveToEnd;
-    final float[] y;
-    /** C or B times since or until, (TILE, N). */
-    final float[] rows;
+    /** Input of the tile, that times weights, and the output, (TILE, P). */
+    final MemorySegment x;
+    final MemorySegment xToEnd;
+    final MemorySegment y;
+    /** Whether all of x is finite. */
+    boolean finite;
 
     // For the backward pass only; null otherwise.
 
+    /** The tiles' C B^T, (chunk + TILE, TILE). */
+    final float[] products;
+    /** Decays between tokens, and those times C B^T, (TILE, TILE). */
+    final float[] decays;
+    final float[] decayed;
     /** States before the tiles of the chunk, and zeros. */
-    private final float[][] before;
-    /** Gradient of the output, and that times since, (TILE, P); their likes for drive; transposes (P, TILE). */
-    final float[] dy;
-    final float[] dySince;
-    final float[] dyColumns;
-    final float[] driveColumns;
-    final float[] dDrive;
-    /** Transpose of mix, and inner products of dy and drive, (TILE, TILE). */
-    final float[] mixColumns;
-    final float[] inner;
+    private final MemorySegment[] before;
+    /** Gradient of the output, and that times since, (TILE, P); transposes (P, TILE) of it and of step size times input; gradient of the latter. */
+    final MemorySegment dy;
+    final MemorySegment dySince;
+    final MemorySegment dyColumns;
+    final MemorySegment driveColumns;
+    final MemorySegment dDrive;
+    /** Inner products of dy and drive, (TILE, TILE). */
+    final MemorySegment inner;
     /** A tile's share of the gradients of B or C, (N, TILE). */
-    final float[] share;
+    final MemorySegment share;
+    /** A row of the gradients of B or C, (N). */
+    final float[] row;
     /**
      * Sums over heads for the chunk: gradients of B and C but for the products, (N, chunk + TILE), and of the products, (chunk + TILE,
      * TILE).
@@ -72,7 +82,7 @@ final class DualScratch {
     private final DualLayout layout;
     private final int heads;
     private final boolean backward;
-    private final float[][] perHead;
+    private final MemorySegment[] perHead;
     /** Sums over tokens for each head of the task: gradients of A and D. */
     final double[] aGrad;
     final double[] skipGrad;
@@ -87,38 +97,33 @@ final class DualScratch {
         c = take(chunkRow * n);
         bColumns = take(n * chunkRow);
         cColumns = take(n * chunkRow);
-        products = take(chunkRow * TILE);
+        sourceProducts = take(chunkRow * TILE);
         starts = new int[layout.chunk() + 1];
-        dt = new float[layout.chunk()];
-        decay = new float[layout.chunk()];
+        dt = new float[chunkRow];
+        decay = new float[chunkRow];
         Arrays.fill(ones, 1);
-        decays = take(TILE * TILE);
         mix = take(TILE * TILE);
-        drive = take(layout.tile());
-        driveToEnd = take(layout.tile());
-        y = take(layout.tile());
-        rows = take(TILE * n);
-        before = backward ? take(layout.chunk() / TILE + 1, layout.state()) : null;
-        dy = backward ? take(layout.tile()) : null;
-        dySince = backward ? take(layout.tile()) : null;
-        dyColumns = backward ? take(layout.tile()) : null;
-        driveColumns = backward ? take(layout.tile()) : null;
-        dDrive = backward ? take(layout.tile()) : null;
-        mixColumns = backward ? take(TILE * TILE) : null;
-        inner = backward ? take(TILE * TILE) : null;
-        share = backward ? take(n * TILE) : null;
+        x = takeNative(layout.tile());
+        xToEnd = takeNative(layout.tile());
+        y = takeNative(layout.tile());
+        products = backward ? take(chunkRow * TILE) : null;
+        decays = backward ? take(TILE * TILE) : null;
+        decayed = backward ? take(TILE * TILE) : null;
+        before = backward ? takeNative(layout.chunk() / TILE + 1, layout.state()) : null;
+        dy = backward ? takeNative(layout.tile()) : null;
+        dySince = backward ? takeNative(layout.tile()) : null;
+        dyColumns = backward ? takeNative(layout.tile()) : null;
+        driveColumns = backward ? takeNative(layout.tile()) : null;
+        dDrive = backward ? takeNative(layout.tile()) : null;
+        inner = backward ? takeNative(TILE * TILE) : null;
+        share = backward ? takeNative(n * TILE) : null;
+        row = backward ? take(n) : null;
         bGrad = backward ? take(n * chunkRow) : null;
         cGrad = backward ? take(n * chunkRow) : null;
         productGrad = backward ? take(chunkRow * TILE) : null;
-        perHead = take(heads, layout.state());
+        perHead = takeNative(heads, layout.state());
         aGrad = new double[heads];
         skipGrad = new double[heads];
-        Arrays.fill(drive, 0);
-        Arrays.fill(driveToEnd, 0);
-        if (backward) {
-            Arrays.fill(dy, 0);
-            Arrays.fill(dySince, 0);
-        }
     }
 
     /** NaN, so that reading what nobody has written shows. */
@@ -128,9 +133,14 @@ final class DualScratch {
         return memory;
     }
 
-    private static float[][] take(int count, int floats) {
-        float[][] memory = new float[count][];
-        Arrays.setAll(memory, _ -> take(floats));
+    /** The same outside the heap; released when the scratch is gone. */
+    private static MemorySegment takeNative(int floats) {
+        return Arena.ofAuto().allocate((long) floats * Float.BYTES, ALIGNMENT).fill((byte) -1);
+    }
+
+    private static MemorySegment[] takeNative(int count, int floats) {
+        MemorySegment[] memory = new MemorySegment[count];
+        Arrays.setAll(memory, _ -> takeNative(floats));
         return memory;
     }
 
@@ -139,20 +149,28 @@ final class DualScratch {
     }
 
     /** The state of a head of the task, or the gradient of it. */
-    float[] state(int head) {
+    MemorySegment state(int head) {
         return perHead[head];
     }
 
     /** The state before the tile that starts at a token of the chunk and not a document: between two such tiles lies a whole one. */
-    float[] before(int start) {
+    MemorySegment before(int start) {
         return before[start / TILE];
     }
 
     /** The state before a document. */
-    float[] zero() {
-        float[] zero = before[layout.chunk() / TILE];
-        Arrays.fill(zero, 0);
-        return zero;
+    MemorySegment zero() {
+        return before[layout.chunk() / TILE].fill((byte) 0);
+    }
+
+    /** A panel of a tile of tokens. */
+    MemorySegment panel(MemorySegment tile, int panel) {
+        return tile.asSlice((long) panel * layout.tilePanel() * Float.BYTES, (long) layout.tilePanel() * Float.BYTES);
+    }
+
+    /** A panel of a state. */
+    MemorySegment statePanel(MemorySegment state, int panel) {
+        return state.asSlice((long) panel * layout.statePanel() * Float.BYTES, (long) layout.statePanel() * Float.BYTES);
     }
 
     /** Tokens of a tile. */
@@ -169,8 +187,11 @@ final class DualScratch {
         packRows(in, in.b(), batch, group, token, count, b, bColumns);
         packRows(in, in.c(), batch, group, token, count, c, cColumns);
         for (int i = 0; i < tiles; i++) {
-            kernels.multiply(TILE, c, starts[i] * layout.states(), layout.states(), layout.states(), bColumns, starts[i],
-                    layout.chunkRow(), products, starts[i] * TILE, Math.ceilDiv(rows(i), DualLayout.ROWS) * DualLayout.ROWS, true, 0);
+            int at = starts[i];
+            kernels.products(b, at * layout.states(), layout.states(), cColumns, at, layout.chunkRow(), sourceProducts, at * TILE);
+            if (products != null) {
+                kernels.products(c, at * layout.states(), layout.states(), bColumns, at, layout.chunkRow(), products, at * TILE);
+            }
         }
     }
 
@@ -219,74 +240,54 @@ final class DualScratch {
         kernels.decays(dt, in.a().getAtIndex(F32, head), count, decay);
     }
 
-    /** Forms what a tile needs of a head: its decays, and its input times step sizes. */
+    /** Forms what a tile needs of a head to advance its state: decays, and its input. */
     void prepare(DualTiles kernels, DualInputs in, int batch, int head, int token, int tile) {
         int start = starts[tile];
         int rows = rows(tile);
-        kernels.weights(products, start * TILE, decay, start, rows, decays, mix);
         float product = 1;
         for (int t = 0; t < rows; t++) {
             product *= decay[start + t];
             since[t] = product;
-            until[t] = decays[(rows - 1) * TILE + t];
             steps[t] = dt[start + t];
         }
-        packTile(kernels, in, in.x(), batch, head, token + start, rows, steps, drive);
-        for (int p = 0; p < layout.panels(); p++) {
-            int at = p * layout.tilePanel();
-            kernels.scale(drive, at, layout.panel(), until, rows, layout.panel(), driveToEnd, at, layout.panel());
+        product = 1;
+        for (int t = rows - 1; t >= 0; t--) {
+            until[t] = product;
+            weights[t] = product * steps[t];
+            product *= decay[start + t];
         }
+        finite = packTile(kernels, in, in.x(), batch, head, token + start, rows, weights, x, xToEnd);
     }
 
-    /** Copies rows of a head times {@code factors}; zero for padding and after the last row. */
-    void packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
-            float[] target) {
+    /** Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are finite. */
+    boolean packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
+            MemorySegment plain, MemorySegment scaled) {
         int width = in.shape().width();
         MemorySegment from = source.slice(batch, token, rows, head * width, width);
+        boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
-            kernels.scale(from, p * layout.panel(), (int) source.tokenStride(), factors, rows, layout.columns(p), target,
-                    p * layout.tilePanel(), layout.panel());
-            clear(target, p, rows, TILE);
+            MemorySegment here = from.asSlice((long) p * layout.panel() * Float.BYTES);
+            finite &= kernels.pack(here, (int) source.tokenStride(), rows, layout.columns(p), layout.panel(), factors, panel(plain, p), panel(scaled, p));
             for (int t = 0; in.flags() != null && t < rows; t++) {
                 if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                    clear(target, p, t, t + 1);
+                    clear(panel(plain, p), t);
+                    clear(panel(scaled, p), t);
                 }
             }
         }
+        return finite;
     }
 
-    private void clear(float[] target, int panel, int from, int to) {
-        if (from < to) {
-            int at = panel * layout.tilePanel();
-            Arrays.fill(target, at + from * layout.panel(), at + to * layout.panel(), 0);
-        }
+    private void clear(MemorySegment tile, int row) {
+        tile.asSlice((long) row * layout.panel() * Float.BYTES, (long) layout.panel() * Float.BYTES).fill((byte) 0);
     }
 
-    /** {@code state = decay of the tile state + sum over its tokens of a column of B or C and a row of P numbers}. */
-    void advance(DualTiles kernels, int tile, float[] columns, float[] rowsOfHead, float[] state) {
-        int rows = rows(tile);
-        for (int p = 0; p < layout.panels(); p++) {
-            kernels.multiply(layout.panel(), columns, starts[tile], layout.chunkRow(), rows, rowsOfHead, p * layout.tilePanel(),
-                    layout.panel(), state, p * layout.statePanel(), layout.states(), false, since[rows - 1]);
-        }
-    }
-
-    /**
-     * {@code out = mix x + diag(factors) source state}: what the tile's tokens and the state give each token, {@code source} being rows of
-     * B or C.
-     *
-     * @param upper whether tokens read from later ones, not from earlier ones
-     */
-    void read(DualTiles kernels, int tile, float[] weights, boolean upper, float[] x, float[] source, float[] factors, float[] state,
-            float[] out) {
+    /** {@code state = decay of the tile state + sum over its tokens of a row of B or C and a row of P numbers}. */
+    void advance(DualTiles kernels, int tile, float[] rowsOfGroup, MemorySegment rowsOfHead, MemorySegment state) {
         int rows = rows(tile);
         int n = layout.states();
-        kernels.scale(source, starts[tile] * n, n, factors, rows, n, this.rows, 0, n);
         for (int p = 0; p < layout.panels(); p++) {
-            int at = p * layout.tilePanel();
-            kernels.triangle(layout.panel(), weights, upper, rows, x, at, out, at);
-            kernels.multiply(layout.panel(), this.rows, 0, n, n, state, p * layout.statePanel(), layout.panel(), out, at,
-                    Math.ceilDiv(rows, DualLayout.ROWS) * DualLayout.ROWS, false, 1);
+            kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, panel(rowsOfHead, p), statePanel(state, p), n, since[rows - 1]);
         }
     }
 }

@@ -8,69 +8,94 @@ import java.lang.foreign.MemorySegment;
  */
 interface DualTiles {
     /**
-     * {@code out = beta out + a b}, or {@code out = a b} if {@code fresh}: {@code rows} rows (a multiple of {@link DualLayout#ROWS}) of one
-     * panel.
+     * {@code out = a b} for matrices of the tile's tokens: TILE rows and columns.
      *
-     * @param a rows of k numbers, {@code aRow} apart
-     * @param b k rows of {@code panel} numbers, {@code bRow} apart
-     * @param out rows of {@code panel} numbers without gaps
+     * @param a rows of k numbers without gaps
+     * @param b k rows of TILE numbers, {@code bRow} apart
      */
-    void multiply(int panel, float[] a, int aAt, int aRow, int k, float[] b, int bAt, int bRow, float[] out, int outAt,
-            int rows, boolean fresh, float beta);
+    void products(float[] a, int aAt, int k, float[] b, int bAt, int bRow, float[] out, int outAt);
 
     /**
-     * Row t of out is the sum of s[t, j] times row j of b over j at most t, or at least t if {@code upper}, below {@code rows}. What stands
-     * on the other side of the diagonal is not read, so that no token depends on a later one even by a NaN.
+     * What the state and the tile give each token: {@code out[t] = factors[t] (sum over n of a[n, t] state[n]) + sum of mix[j, t] x[j]} over j at most
+     * t, or at least t if {@code upper}, below {@code rows}. No token depends on others than those, even by a NaN. Rows of {@code out} from
+     * {@code rows} up to a multiple of {@link DualLayout#ROWS} have no meaning.
      *
-     * @param s (TILE, TILE)
+     * @param a row n begins at {@code aAt + n aRow}
+     * @param state (states, panel)
+     * @param mix (TILE, TILE), zero where it is not read
+     * @param x (TILE, panel), zero from {@code rows} on
+     * @param finite whether all of x is finite
+     * @param out rows of {@code panel} numbers, {@code outRow} apart
      */
-    void triangle(int panel, float[] s, boolean upper, int rows, float[] b, int bAt, float[] out, int outAt);
+    void read(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper, boolean finite,
+            int rows, MemorySegment x, MemorySegment out, int outRow);
+
+    /**
+     * {@code state[n] = decay state[n] + sum over t below rows of a[t, n] x[t]}.
+     *
+     * @param a row t begins at {@code aAt + t aRow}
+     * @param x (TILE, panel)
+     * @param state (states, panel)
+     */
+    void advance(int panel, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay);
+
+    /**
+     * {@code out = a columns}, or {@code out += a columns}.
+     *
+     * @param a {@code rows} rows of {@code panel} numbers, a multiple of {@link DualLayout#ROWS}
+     * @param columns (panel, TILE)
+     * @param out (rows, TILE)
+     */
+    void project(int panel, MemorySegment a, int rows, MemorySegment columns, MemorySegment out, boolean add);
+
+    /**
+     * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers, as they are and times {@code factors}; the rest of
+     * (TILE, panel) becomes zero.
+     *
+     * @return whether all numbers are finite
+     */
+    boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, MemorySegment plain, MemorySegment scaled);
 
     /** {@code out[i] = exp(dt[i] a)}. */
     void decays(float[] dt, float a, int count, float[] out);
 
     /**
-     * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE), {@code m}
-     * from
-     * {@code mAt}. Above the diagonal they have no meaning.
+     * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE) and zero elsewhere,
+     * {@code m} from {@code mAt}.
      *
      * @param decay from {@code from} on
      */
     void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s);
 
-    /** {@code out[t] = factors[t] x[t]}, rows of {@code width} numbers. */
-    void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow);
-
-    /** The same for rows in working memory. */
-    void scale(float[] x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow);
+    /** {@code s[j, t] = steps[j] l[t, j] m[j, t]} for t from j on and zero before, with l as in {@link #weights}, plus {@code skip} where t is j. */
+    void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s);
 
     /** {@code out[t] = factors[t] x[t] + factor y[t]}, rows of {@code width} numbers. */
-    void combine(float[] x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
+    void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
             MemorySegment out, int outAt, int outRow);
 
     /** {@code sums[t]} grows by the inner product of {@code x[t]} and {@code y[t]}, rows of {@code width} numbers. */
-    void dots(MemorySegment x, int xAt, int xRow, float[] y, int yAt, int yRow, int rows, int width, float[] sums);
+    void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums);
 
     /** The inner product of {@code count} numbers. */
-    float dot(float[] x, int xAt, float[] y, int yAt, int count);
+    float dot(MemorySegment x, MemorySegment y, int count);
 
-    /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns), without gaps. */
-    void transpose(float[] x, int xAt, int columns, float[] out, int outAt);
+    /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}. */
+    void transpose(MemorySegment x, int columns, float[] factors, MemorySegment out);
 
     /**
      * Adds {@code factors[t] x[n, t]} for the first {@code rows} t to {@code total[n, t]}, and fills {@code sums[t]} with the sum over n of
-     * that times
-     * {@code weights[n, t]}.
+     * that times {@code weights[n, t]}.
      *
      * @param x (states, TILE)
      * @param weights rows {@code row} apart
      * @param total rows {@code row} apart
      */
-    void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    void collect(MemorySegment x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums);
 
     /** {@code total[i] += l[i] k[i]} for {@code count} numbers, a multiple of TILE. */
-    void addProducts(float[] l, float[] k, int count, float[] total, int totalAt);
+    void addProducts(float[] l, MemorySegment k, int count, float[] total, int totalAt);
 
     /** {@code out += factor x} for {@code count} numbers. */
     void add(float factor, float[] x, int xAt, int count, float[] out, int outAt);

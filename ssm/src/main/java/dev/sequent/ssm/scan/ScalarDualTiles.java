@@ -25,30 +25,72 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void multiply(int panel, float[] a, int aAt, int aRow, int k, float[] b, int bAt, int bRow, float[] out,
-            int outAt, int rows, boolean fresh, float beta) {
-        for (int r = 0; r < rows; r++) {
-            for (int j = 0; j < panel; j++) {
-                float sum = fresh ? 0 : beta * at(out, outAt + r * panel + j);
+    public void products(float[] a, int aAt, int k, float[] b, int bAt, int bRow, float[] out, int outAt) {
+        for (int r = 0; r < TILE; r++) {
+            for (int j = 0; j < TILE; j++) {
+                float sum = 0;
                 for (int i = 0; i < k; i++) {
-                    sum += at(a, aAt + r * aRow + i) * at(b, bAt + i * bRow + j);
+                    sum += a[aAt + r * k + i] * b[bAt + i * bRow + j];
                 }
-                put(out, outAt + r * panel + j, sum);
+                out[outAt + r * TILE + j] = sum;
             }
         }
     }
 
     @Override
-    public void triangle(int panel, float[] s, boolean upper, int rows, float[] b, int bAt, float[] out, int outAt) {
+    public void read(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper,
+            boolean finite, int rows, MemorySegment x, MemorySegment out, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
                 float sum = 0;
-                for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
-                    sum += at(s, t * TILE + i) * at(b, bAt + i * panel + j);
+                for (int n = 0; n < states; n++) {
+                    sum += a[aAt + n * aRow + t] * at(state, n * panel + j);
                 }
-                put(out, outAt + t * panel + j, sum);
+                sum *= factors[t];
+                for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
+                    sum += mix[i * TILE + t] * at(x, i * panel + j);
+                }
+                put(out, t * outRow + j, sum);
             }
         }
+    }
+
+    @Override
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay) {
+        for (int n = 0; n < states; n++) {
+            for (int j = 0; j < panel; j++) {
+                float sum = decay * at(state, n * panel + j);
+                for (int t = 0; t < rows; t++) {
+                    sum += a[aAt + t * aRow + n] * at(x, t * panel + j);
+                }
+                put(state, n * panel + j, sum);
+            }
+        }
+    }
+
+    @Override
+    public void project(int panel, MemorySegment a, int rows, MemorySegment columns, MemorySegment out, boolean add) {
+        for (int r = 0; r < rows; r++) {
+            for (int t = 0; t < TILE; t++) {
+                float sum = add ? at(out, r * TILE + t) : 0;
+                for (int i = 0; i < panel; i++) {
+                    sum += at(a, r * panel + i) * at(columns, i * TILE + t);
+                }
+                put(out, r * TILE + t, sum);
+            }
+        }
+    }
+
+    @Override
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, MemorySegment plain, MemorySegment scaled) {
+        for (int t = 0; t < TILE; t++) {
+            for (int j = 0; j < panel; j++) {
+                float value = t < rows && j < columns ? at(x, t * xRow + j) : 0;
+                put(plain, t * panel + j, value);
+                put(scaled, t * panel + j, t < rows ? factors[t] * value : 0);
+            }
+        }
+        return true;
     }
 
     @Override
@@ -60,35 +102,29 @@ final class ScalarDualTiles implements DualTiles {
 
     @Override
     public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j <= t; j++) {
-                float value = j == t ? 1 : decay[from + t] * at(l, (t - 1) * TILE + j);
-                put(l, t * TILE + j, value);
-                put(s, t * TILE + j, value * at(m, mAt + t * TILE + j));
+        for (int t = 0; t < TILE; t++) {
+            for (int j = 0; j < TILE; j++) {
+                boolean used = t < rows && j <= t;
+                l[t * TILE + j] = !used ? 0 : j == t ? 1 : decay[from + t] * l[(t - 1) * TILE + j];
+                s[t * TILE + j] = used ? l[t * TILE + j] * m[mAt + t * TILE + j] : 0;
             }
         }
     }
 
     @Override
-    public void scale(MemorySegment x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < width; j++) {
-                put(out, outAt + t * outRow + j, factors[t] * at(x, xAt + t * xRow + j));
+    public void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s) {
+        for (int j = 0; j < TILE; j++) {
+            float product = 1;
+            for (int t = 0; t < TILE; t++) {
+                product *= t > j ? decay[from + t] : 1;
+                boolean used = j < rows && j <= t;
+                s[j * TILE + t] = used ? product * steps[j] * m[mAt + j * TILE + t] + (j == t ? skip : 0) : 0;
             }
         }
     }
 
     @Override
-    public void scale(float[] x, int xAt, int xRow, float[] factors, int rows, int width, float[] out, int outAt, int outRow) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < width; j++) {
-                put(out, outAt + t * outRow + j, factors[t] * at(x, xAt + t * xRow + j));
-            }
-        }
-    }
-
-    @Override
-    public void combine(float[] x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
+    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
             int width, MemorySegment out, int outAt, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < width; j++) {
@@ -98,7 +134,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void dots(MemorySegment x, int xAt, int xRow, float[] y, int yAt, int yRow, int rows, int width, float[] sums) {
+    public void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < width; j++) {
                 sums[t] += at(x, xAt + t * xRow + j) * at(y, yAt + t * yRow + j);
@@ -107,25 +143,25 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public float dot(float[] x, int xAt, float[] y, int yAt, int count) {
+    public float dot(MemorySegment x, MemorySegment y, int count) {
         double sum = 0;
         for (int i = 0; i < count; i++) {
-            sum += at(x, xAt + i) * at(y, yAt + i);
+            sum += at(x, i) * at(y, i);
         }
         return (float) sum;
     }
 
     @Override
-    public void transpose(float[] x, int xAt, int columns, float[] out, int outAt) {
+    public void transpose(MemorySegment x, int columns, float[] factors, MemorySegment out) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < columns; j++) {
-                put(out, outAt + j * TILE + t, at(x, xAt + t * columns + j));
+                put(out, j * TILE + t, factors[t] * at(x, t * columns + j));
             }
         }
     }
 
     @Override
-    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    public void collect(MemorySegment x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums) {
         for (int t = 0; t < rows; t++) {
             float sum = 0;
@@ -139,7 +175,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
+    public void addProducts(float[] l, MemorySegment k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i++) {
             put(total, totalAt + i, at(total, totalAt + i) + at(l, i) * at(k, i));
         }

@@ -4,7 +4,6 @@ import dev.sequent.fused.Simd;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 
 /**
  * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
@@ -122,7 +121,7 @@ final class StateSpaceDualCpu {
         int firstHead = group * shape.headsPerGroup() + first;
         for (int h = 0; h < heads; h++) {
             if (in.initialState() == null) {
-                Arrays.fill(s.state(h), 0);
+                s.state(h).fill((byte) 0);
             } else {
                 in.initialState().load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -133,7 +132,7 @@ final class StateSpaceDualCpu {
             for (int h = 0; h < heads; h++) {
                 if (saved != null) {
                     MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk());
-                    MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
+                    place.copyFrom(s.state(h));
                 }
                 s.packSteps(tiles, in, batch, firstHead + h, t, count);
                 for (int i = 0; i < s.tiles; i++) {
@@ -147,26 +146,32 @@ final class StateSpaceDualCpu {
     }
 
     private void forwardTile(DualInputs in, ScanRows y, DualScratch s, DualLayout layout, int batch, int head, int chunkStart, int tile,
-            float[] state) {
+            MemorySegment state) {
         int width = in.shape().width();
-        int token = chunkStart + s.starts[tile];
+        int start = s.starts[tile];
+        int token = chunkStart + start;
         int rows = s.rows(tile);
         if (in.has(batch, token, ScanInputs.RESET)) {
-            Arrays.fill(state, 0);
+            state.fill((byte) 0);
         }
         s.prepare(tiles, in, batch, head, chunkStart, tile);
-        s.read(tiles, tile, s.mix, false, s.drive, s.c, s.since, state, s.y);
-        s.advance(tiles, tile, s.bColumns, s.driveToEnd, state);
-        MemorySegment x = in.x().slice(batch, token, rows, head * width, width);
-        MemorySegment out = y.slice(batch, token, rows, head * width, width);
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
+        tiles.sourceWeights(s.sourceProducts, start * DualLayout.TILE, s.decay, start, s.steps, skip, rows, s.mix);
+        MemorySegment out = y.slice(batch, token, rows, head * width, width);
+        int outRow = (int) y.tokenStride();
         for (int p = 0; p < layout.panels(); p++) {
-            int at = p * layout.panel();
             int columns = layout.columns(p);
-            tiles.combine(s.y, p * layout.tilePanel(), layout.panel(), s.ones, x, at, (int) in.x().tokenStride(), skip, rows, columns, out,
-                    at, (int) y.tokenStride());
+            boolean direct = rows == DualLayout.TILE && columns == layout.panel();
+            MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
+            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), s.statePanel(state, p), s.since, s.mix, false, s.finite,
+                    rows, s.panel(s.x, p), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
+            for (int t = 0; !direct && t < rows; t++) {
+                MemorySegment.copy(s.panel(s.y, p), (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,
+                        (long) columns * Float.BYTES);
+            }
         }
-        clearPadding(in, batch, token, rows, out, (int) y.tokenStride(), width);
+        s.advance(tiles, tile, s.b, s.xToEnd, state);
+        clearPadding(in, batch, token, rows, out, outRow, width);
     }
 
     /** Zeros in the rows of tokens that are padding. */

@@ -86,7 +86,7 @@ final class DualBackward {
             s.aGrad[h] = 0;
             s.skipGrad[h] = 0;
             if (dFinalState == null) {
-                s.state(h).fill((byte) 0);
+                Arrays.fill(s.state(h), 0);
             } else {
                 dFinalState.load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -124,13 +124,14 @@ final class DualBackward {
                 token / pass.layout().chunk());
         for (int i = 0; i < s.tiles; i++) {
             boolean reset = in.has(batch, token + s.starts[i], ScanInputs.RESET);
-            MemorySegment here = reset ? s.zero() : s.before(s.starts[i]);
+            float[] here = reset ? s.zero() : s.before(s.starts[i]);
             if (i == 0 && !reset) {
-                here.copyFrom(state);
+                MemorySegment.copy(state, F32, 0, here, 0, here.length);
             }
             if (i + 1 < s.tiles && !in.has(batch, token + s.starts[i + 1], ScanInputs.RESET)) {
                 s.prepare(tiles, in, batch, head, token, i);
-                MemorySegment next = s.before(s.starts[i + 1]).copyFrom(here);
+                float[] next = s.before(s.starts[i + 1]);
+                System.arraycopy(here, 0, next, 0, next.length);
                 s.advance(tiles, i, s.b, s.xToEnd, next);
             }
         }
@@ -143,37 +144,38 @@ final class DualBackward {
         int rows = s.rows(tile);
         int token = chunkStart + start;
         boolean reset = in.has(batch, token, ScanInputs.RESET);
-        MemorySegment carry = s.state(local);
-        MemorySegment before = reset ? s.zero() : s.before(start);
+        float[] carry = s.state(local);
+        float[] before = reset ? s.zero() : s.before(start);
         s.prepare(tiles, in, batch, head, chunkStart, tile);
         boolean finite = s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.since, s.dy, s.dySince);
         tiles.weights(s.products, start * TILE, s.decay, start, rows, s.decays, s.decayed);
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.transpose(s.panel(s.dy, p), layout.panel(), s.ones, s.panel(s.dyColumns, p));
-            tiles.transpose(s.panel(s.x, p), layout.panel(), s.steps, s.panel(s.driveColumns, p));
-            tiles.project(layout.panel(), s.panel(s.dy, p), TILE, s.panel(s.driveColumns, p), s.inner, p > 0);
+            int at = p * layout.tilePanel();
+            tiles.transpose(s.dy, at, layout.panel(), s.ones, s.dyColumns);
+            tiles.transpose(s.x, at, layout.panel(), s.steps, s.driveColumns);
+            tiles.project(layout.panel(), s.dy, at, TILE, s.driveColumns, at, s.inner, p > 0);
         }
         tiles.addProducts(s.decays, s.inner, rows * TILE, s.productGrad, start * TILE);
         share(s, layout, before, s.dyColumns, s.since, rows, s.cColumns, s.cGrad, start, s.fromState);
         share(s, layout, carry, s.driveColumns, s.until, rows, s.bColumns, s.bGrad, start, s.toState);
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.read(layout.panel(), s.bColumns, start, layout.chunkRow(), layout.states(), s.statePanel(carry, p), s.until, s.decayed, true, finite,
-                    rows, s.panel(s.dy, p), s.panel(s.dDrive, p), layout.panel());
+            tiles.read(layout.panel(), s.bColumns, start, layout.chunkRow(), layout.states(), carry, p * layout.statePanel(), s.until,
+                    s.decayed, true, finite, rows, s.dy, p * layout.tilePanel(), s.panel(s.dDrive, p), layout.panel());
         }
         float through = s.since[rows - 1] * tiles.dot(carry, before, layout.state());
         storeInput(pass, s, batch, head, local, token, start, rows, through);
         if (reset) {
-            carry.fill((byte) 0);
+            Arrays.fill(carry, 0);
         } else {
             s.advance(tiles, tile, s.c, s.dySince, carry);
         }
     }
 
     /** A tile's share of the gradient of B or C that goes through the state, and its inner products with B or C. */
-    private void share(DualScratch s, DualLayout layout, MemorySegment state, MemorySegment columns, float[] factors, int rows,
+    private void share(DualScratch s, DualLayout layout, float[] state, float[] columns, float[] factors, int rows,
             float[] weights, float[] total, int start, float[] sums) {
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.project(layout.panel(), s.statePanel(state, p), layout.states(), s.panel(columns, p), s.share, p > 0);
+            tiles.project(layout.panel(), state, p * layout.statePanel(), layout.states(), columns, p * layout.tilePanel(), s.share, p > 0);
         }
         tiles.collect(s.share, layout.states(), factors, rows, weights, start, total, start, layout.chunkRow(), sums);
     }
@@ -200,7 +202,7 @@ final class DualBackward {
             tiles.combine(s.dDrive, at, layout.panel(), s.steps, dy, p * layout.panel(), (int) pass.dy().tokenStride(), skip, rows, columns,
                     dx, p * layout.panel(), dxRow);
             tiles.dots(x, p * layout.panel(), xRow, s.dDrive, at, layout.panel(), rows, columns, s.inputDots);
-            tiles.dots(x, p * layout.panel(), xRow, s.dy, at, layout.panel(), rows, columns, s.sums);
+            tiles.dots(x, p * layout.panel(), xRow, dy, p * layout.panel(), (int) pass.dy().tokenStride(), rows, columns, s.sums);
         }
         StateSpaceDualCpu.clearPadding(in, batch, token, rows, dx, dxRow, width);
         decayGradients(s, rows, through);
@@ -232,7 +234,7 @@ final class DualBackward {
             for (int i = t; i < rows; i++) {
                 if (t > 0) {
                     int at = i * TILE + t - 1;
-                    across[i] += s.decayed[at] * s.inner.getAtIndex(F32, at);
+                    across[i] += s.decayed[at] * s.inner[at];
                 }
                 sum += across[i];
             }

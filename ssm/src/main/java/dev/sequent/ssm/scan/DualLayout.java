@@ -15,7 +15,7 @@ record DualLayout(int width, int panel, int panels, int states, int chunk) {
     static final int TILE = 16;
     /** Rows that a product of matrices forms at once. */
     static final int ROWS = 8;
-    static final int WIDE = 64;
+    static final int WIDE = 32;
 
     private static final int SHORTEST_CHUNK = 32;
     private static final int LONGEST_CHUNK = 128;

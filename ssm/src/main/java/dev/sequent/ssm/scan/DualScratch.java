@@ -6,9 +6,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. What kernels read by
- * vectors lies in native memory at multiples of 64 bytes; what they multiply vectors with, number by number, in arrays. Parts that are read beyond what
- * a tile writes are zero there.
+ * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. Parts that
+ * are read beyond what a tile writes are zero there.
  */
 final class DualScratch {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
@@ -39,8 +38,8 @@ final class DualScratch {
     /** What each token gives each later one, (TILE, TILE). */
     final float[] mix;
     /** Input of the tile, that times weights, and the output, (TILE, P). */
-    final MemorySegment x;
-    final MemorySegment xToEnd;
+    final float[] x;
+    final float[] xToEnd;
     final MemorySegment y;
     /** Whether all of x is finite. */
     boolean finite;
@@ -53,17 +52,17 @@ final class DualScratch {
     final float[] decays;
     final float[] decayed;
     /** States before the tiles of the chunk, and zeros. */
-    private final MemorySegment[] before;
+    private final float[][] before;
     /** Gradient of the output, and that times since, (TILE, P); transposes (P, TILE) of it and of step size times input; gradient of the latter. */
-    final MemorySegment dy;
-    final MemorySegment dySince;
-    final MemorySegment dyColumns;
-    final MemorySegment driveColumns;
+    final float[] dy;
+    final float[] dySince;
+    final float[] dyColumns;
+    final float[] driveColumns;
     final MemorySegment dDrive;
     /** Inner products of dy and drive, (TILE, TILE). */
-    final MemorySegment inner;
+    final float[] inner;
     /** A tile's share of the gradients of B or C, (N, TILE). */
-    final MemorySegment share;
+    final float[] share;
     /** A row of the gradients of B or C, (N). */
     final float[] row;
     /**
@@ -82,7 +81,7 @@ final class DualScratch {
     private final DualLayout layout;
     private final int heads;
     private final boolean backward;
-    private final MemorySegment[] perHead;
+    private final float[][] perHead;
     /** Sums over tokens for each head of the task: gradients of A and D. */
     final double[] aGrad;
     final double[] skipGrad;
@@ -103,25 +102,25 @@ final class DualScratch {
         decay = new float[chunkRow];
         Arrays.fill(ones, 1);
         mix = take(TILE * TILE);
-        x = takeNative(layout.tile());
-        xToEnd = takeNative(layout.tile());
+        x = take(layout.tile());
+        xToEnd = take(layout.tile());
         y = takeNative(layout.tile());
         products = backward ? take(chunkRow * TILE) : null;
         decays = backward ? take(TILE * TILE) : null;
         decayed = backward ? take(TILE * TILE) : null;
-        before = backward ? takeNative(layout.chunk() / TILE + 1, layout.state()) : null;
-        dy = backward ? takeNative(layout.tile()) : null;
-        dySince = backward ? takeNative(layout.tile()) : null;
-        dyColumns = backward ? takeNative(layout.tile()) : null;
-        driveColumns = backward ? takeNative(layout.tile()) : null;
+        before = backward ? take(layout.chunk() / TILE + 1, layout.state()) : null;
+        dy = backward ? take(layout.tile()) : null;
+        dySince = backward ? take(layout.tile()) : null;
+        dyColumns = backward ? take(layout.tile()) : null;
+        driveColumns = backward ? take(layout.tile()) : null;
         dDrive = backward ? takeNative(layout.tile()) : null;
-        inner = backward ? takeNative(TILE * TILE) : null;
-        share = backward ? takeNative(n * TILE) : null;
+        inner = backward ? take(TILE * TILE) : null;
+        share = backward ? take(n * TILE) : null;
         row = backward ? take(n) : null;
         bGrad = backward ? take(n * chunkRow) : null;
         cGrad = backward ? take(n * chunkRow) : null;
         productGrad = backward ? take(chunkRow * TILE) : null;
-        perHead = takeNative(heads, layout.state());
+        perHead = take(heads, layout.state());
         aGrad = new double[heads];
         skipGrad = new double[heads];
     }
@@ -138,9 +137,9 @@ final class DualScratch {
         return Arena.ofAuto().allocate((long) floats * Float.BYTES, ALIGNMENT).fill((byte) -1);
     }
 
-    private static MemorySegment[] takeNative(int count, int floats) {
-        MemorySegment[] memory = new MemorySegment[count];
-        Arrays.setAll(memory, _ -> takeNative(floats));
+    private static float[][] take(int count, int floats) {
+        float[][] memory = new float[count][];
+        Arrays.setAll(memory, _ -> take(floats));
         return memory;
     }
 
@@ -149,28 +148,25 @@ final class DualScratch {
     }
 
     /** The state of a head of the task, or the gradient of it. */
-    MemorySegment state(int head) {
+    float[] state(int head) {
         return perHead[head];
     }
 
     /** The state before the tile that starts at a token of the chunk and not a document: between two such tiles lies a whole one. */
-    MemorySegment before(int start) {
+    float[] before(int start) {
         return before[start / TILE];
     }
 
     /** The state before a document. */
-    MemorySegment zero() {
-        return before[layout.chunk() / TILE].fill((byte) 0);
+    float[] zero() {
+        float[] zero = before[layout.chunk() / TILE];
+        Arrays.fill(zero, 0);
+        return zero;
     }
 
     /** A panel of a tile of tokens. */
     MemorySegment panel(MemorySegment tile, int panel) {
         return tile.asSlice((long) panel * layout.tilePanel() * Float.BYTES, (long) layout.tilePanel() * Float.BYTES);
-    }
-
-    /** A panel of a state. */
-    MemorySegment statePanel(MemorySegment state, int panel) {
-        return state.asSlice((long) panel * layout.statePanel() * Float.BYTES, (long) layout.statePanel() * Float.BYTES);
     }
 
     /** Tokens of a tile. */
@@ -261,33 +257,36 @@ final class DualScratch {
 
     /** Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are finite. */
     boolean packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
-            MemorySegment plain, MemorySegment scaled) {
+            float[] plain, float[] scaled) {
         int width = in.shape().width();
         MemorySegment from = source.slice(batch, token, rows, head * width, width);
         boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
             MemorySegment here = from.asSlice((long) p * layout.panel() * Float.BYTES);
-            finite &= kernels.pack(here, (int) source.tokenStride(), rows, layout.columns(p), layout.panel(), factors, panel(plain, p), panel(scaled, p));
+            finite &= kernels.pack(here, (int) source.tokenStride(), rows, layout.columns(p), layout.panel(), factors, plain, scaled,
+                    p * layout.tilePanel());
             for (int t = 0; in.flags() != null && t < rows; t++) {
                 if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                    clear(panel(plain, p), t);
-                    clear(panel(scaled, p), t);
+                    clear(plain, p, t);
+                    clear(scaled, p, t);
                 }
             }
         }
         return finite;
     }
 
-    private void clear(MemorySegment tile, int row) {
-        tile.asSlice((long) row * layout.panel() * Float.BYTES, (long) layout.panel() * Float.BYTES).fill((byte) 0);
+    private void clear(float[] tile, int panel, int row) {
+        int at = panel * layout.tilePanel() + row * layout.panel();
+        Arrays.fill(tile, at, at + layout.panel(), 0);
     }
 
     /** {@code state = decay of the tile state + sum over its tokens of a row of B or C and a row of P numbers}. */
-    void advance(DualTiles kernels, int tile, float[] rowsOfGroup, MemorySegment rowsOfHead, MemorySegment state) {
+    void advance(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state) {
         int rows = rows(tile);
         int n = layout.states();
         for (int p = 0; p < layout.panels(); p++) {
-            kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, panel(rowsOfHead, p), statePanel(state, p), n, since[rows - 1]);
+            kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, rowsOfHead, p * layout.tilePanel(), state, p * layout.statePanel(),
+                    n, since[rows - 1]);
         }
     }
 }

@@ -2,6 +2,7 @@ package dev.sequent.ssm.scan;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * An F32 tensor of states (B, H, P, N) in native memory, with the strides of its axes in elements. The kernels' own tensors have P
@@ -17,9 +18,9 @@ record DualStates(MemorySegment segment, long batchStride, long headStride, long
     }
 
     /** Copies one state to working memory, padded with zeros. */
-    void load(DualShape s, DualLayout layout, int batch, int head, MemorySegment target) {
+    void load(DualShape s, DualLayout layout, int batch, int head, float[] target) {
         if (layout.states() > s.states() || layout.panel() * layout.panels() > s.width()) {
-            target.fill((byte) 0);
+            Arrays.fill(target, 0);
         }
         for (int p = 0; p < layout.panels(); p++) {
             int columns = layout.columns(p);
@@ -27,10 +28,10 @@ record DualStates(MemorySegment segment, long batchStride, long headStride, long
                 long from = start(batch, head) + (long) p * layout.panel() * columnStride + n * stateStride;
                 int to = p * layout.statePanel() + n * layout.panel();
                 if (columnStride == 1) {
-                    MemorySegment.copy(segment, from * Float.BYTES, target, (long) to * Float.BYTES, (long) columns * Float.BYTES);
+                    MemorySegment.copy(segment, F32, from * Float.BYTES, target, to, columns);
                 } else {
                     for (int j = 0; j < columns; j++) {
-                        target.setAtIndex(F32, to + j, segment.getAtIndex(F32, from + j * columnStride));
+                        target[to + j] = segment.getAtIndex(F32, from + j * columnStride);
                     }
                 }
             }
@@ -38,17 +39,17 @@ record DualStates(MemorySegment segment, long batchStride, long headStride, long
     }
 
     /** Copies one state from working memory. */
-    void store(DualShape s, DualLayout layout, int batch, int head, MemorySegment source) {
+    void store(DualShape s, DualLayout layout, int batch, int head, float[] source) {
         for (int p = 0; p < layout.panels(); p++) {
             int columns = layout.columns(p);
             for (int n = 0; n < s.states(); n++) {
                 long to = start(batch, head) + (long) p * layout.panel() * columnStride + n * stateStride;
                 int from = p * layout.statePanel() + n * layout.panel();
                 if (columnStride == 1) {
-                    MemorySegment.copy(source, (long) from * Float.BYTES, segment, to * Float.BYTES, (long) columns * Float.BYTES);
+                    MemorySegment.copy(source, from, segment, F32, to * Float.BYTES, columns);
                 } else {
                     for (int j = 0; j < columns; j++) {
-                        segment.setAtIndex(F32, to + j * columnStride, source.getAtIndex(F32, from + j));
+                        segment.setAtIndex(F32, to + j * columnStride, source[from + j]);
                     }
                 }
             }

@@ -27,8 +27,8 @@ interface DualTiles {
      * @param finite whether all of x is finite
      * @param out rows of {@code panel} numbers, {@code outRow} apart
      */
-    void read(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper, boolean finite,
-            int rows, MemorySegment x, MemorySegment out, int outRow);
+    void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
+            boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow);
 
     /**
      * {@code state[n] = decay state[n] + sum over t below rows of a[t, n] x[t]}.
@@ -37,7 +37,7 @@ interface DualTiles {
      * @param x (TILE, panel)
      * @param state (states, panel)
      */
-    void advance(int panel, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay);
+    void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay);
 
     /**
      * {@code out = a columns}, or {@code out += a columns}.
@@ -46,15 +46,15 @@ interface DualTiles {
      * @param columns (panel, TILE)
      * @param out (rows, TILE)
      */
-    void project(int panel, MemorySegment a, int rows, MemorySegment columns, MemorySegment out, boolean add);
+    void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add);
 
     /**
      * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers, as they are and times {@code factors}; the rest of
-     * (TILE, panel) becomes zero.
+     * (TILE, panel) from {@code at} becomes zero.
      *
      * @return whether all numbers are finite
      */
-    boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, MemorySegment plain, MemorySegment scaled);
+    boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled, int at);
 
     /** {@code out[i] = exp(dt[i] a)}. */
     void decays(float[] dt, float a, int count, float[] out);
@@ -78,10 +78,10 @@ interface DualTiles {
     void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums);
 
     /** The inner product of {@code count} numbers. */
-    float dot(MemorySegment x, MemorySegment y, int count);
+    float dot(float[] x, float[] y, int count);
 
-    /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}. */
-    void transpose(MemorySegment x, int columns, float[] factors, MemorySegment out);
+    /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}; both from {@code at}. */
+    void transpose(float[] x, int at, int columns, float[] factors, float[] out);
 
     /**
      * Adds {@code factors[t] x[n, t]} for the first {@code rows} t to {@code total[n, t]}, and fills {@code sums[t]} with the sum over n of
@@ -91,11 +91,11 @@ interface DualTiles {
      * @param weights rows {@code row} apart
      * @param total rows {@code row} apart
      */
-    void collect(MemorySegment x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums);
 
     /** {@code total[i] += l[i] k[i]} for {@code count} numbers, a multiple of TILE. */
-    void addProducts(float[] l, MemorySegment k, int count, float[] total, int totalAt);
+    void addProducts(float[] l, float[] k, int count, float[] total, int totalAt);
 
     /** {@code out += factor x} for {@code count} numbers. */
     void add(float factor, float[] x, int xAt, int count, float[] out, int outAt);

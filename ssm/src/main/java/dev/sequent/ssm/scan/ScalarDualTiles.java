@@ -38,17 +38,17 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void read(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper,
-            boolean finite, int rows, MemorySegment x, MemorySegment out, int outRow) {
+    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
+            boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
                 float sum = 0;
                 for (int n = 0; n < states; n++) {
-                    sum += a[aAt + n * aRow + t] * at(state, n * panel + j);
+                    sum += a[aAt + n * aRow + t] * state[stateAt + n * panel + j];
                 }
                 sum *= factors[t];
                 for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
-                    sum += mix[i * TILE + t] * at(x, i * panel + j);
+                    sum += mix[i * TILE + t] * x[xAt + i * panel + j];
                 }
                 put(out, t * outRow + j, sum);
             }
@@ -56,38 +56,40 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void advance(int panel, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay) {
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
+            float decay) {
         for (int n = 0; n < states; n++) {
             for (int j = 0; j < panel; j++) {
-                float sum = decay * at(state, n * panel + j);
+                float sum = decay * state[stateAt + n * panel + j];
                 for (int t = 0; t < rows; t++) {
-                    sum += a[aAt + t * aRow + n] * at(x, t * panel + j);
+                    sum += a[aAt + t * aRow + n] * x[xAt + t * panel + j];
                 }
-                put(state, n * panel + j, sum);
+                state[stateAt + n * panel + j] = sum;
             }
         }
     }
 
     @Override
-    public void project(int panel, MemorySegment a, int rows, MemorySegment columns, MemorySegment out, boolean add) {
+    public void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add) {
         for (int r = 0; r < rows; r++) {
             for (int t = 0; t < TILE; t++) {
-                float sum = add ? at(out, r * TILE + t) : 0;
+                float sum = add ? out[r * TILE + t] : 0;
                 for (int i = 0; i < panel; i++) {
-                    sum += at(a, r * panel + i) * at(columns, i * TILE + t);
+                    sum += a[aAt + r * panel + i] * columns[columnsAt + i * TILE + t];
                 }
-                put(out, r * TILE + t, sum);
+                out[r * TILE + t] = sum;
             }
         }
     }
 
     @Override
-    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, MemorySegment plain, MemorySegment scaled) {
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled,
+            int at) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < panel; j++) {
                 float value = t < rows && j < columns ? at(x, t * xRow + j) : 0;
-                put(plain, t * panel + j, value);
-                put(scaled, t * panel + j, t < rows ? factors[t] * value : 0);
+                plain[at + t * panel + j] = value;
+                scaled[at + t * panel + j] = t < rows ? factors[t] * value : 0;
             }
         }
         return true;
@@ -143,7 +145,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public float dot(MemorySegment x, MemorySegment y, int count) {
+    public float dot(float[] x, float[] y, int count) {
         double sum = 0;
         for (int i = 0; i < count; i++) {
             sum += at(x, i) * at(y, i);
@@ -152,16 +154,16 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void transpose(MemorySegment x, int columns, float[] factors, MemorySegment out) {
+    public void transpose(float[] x, int at, int columns, float[] factors, float[] out) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < columns; j++) {
-                put(out, j * TILE + t, factors[t] * at(x, t * columns + j));
+                out[at + j * TILE + t] = factors[t] * x[at + t * columns + j];
             }
         }
     }
 
     @Override
-    public void collect(MemorySegment x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums) {
         for (int t = 0; t < rows; t++) {
             float sum = 0;
@@ -175,7 +177,7 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void addProducts(float[] l, MemorySegment k, int count, float[] total, int totalAt) {
+    public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i++) {
             put(total, totalAt + i, at(total, totalAt + i) + at(l, i) * at(k, i));
         }

@@ -4,6 +4,7 @@ import dev.sequent.fused.Simd;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
@@ -121,7 +122,7 @@ final class StateSpaceDualCpu {
         int firstHead = group * shape.headsPerGroup() + first;
         for (int h = 0; h < heads; h++) {
             if (in.initialState() == null) {
-                s.state(h).fill((byte) 0);
+                Arrays.fill(s.state(h), 0);
             } else {
                 in.initialState().load(shape, layout, batch, firstHead + h, s.state(h));
             }
@@ -132,7 +133,7 @@ final class StateSpaceDualCpu {
             for (int h = 0; h < heads; h++) {
                 if (saved != null) {
                     MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk());
-                    place.copyFrom(s.state(h));
+                    MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
                 }
                 s.packSteps(tiles, in, batch, firstHead + h, t, count);
                 for (int i = 0; i < s.tiles; i++) {
@@ -146,13 +147,13 @@ final class StateSpaceDualCpu {
     }
 
     private void forwardTile(DualInputs in, ScanRows y, DualScratch s, DualLayout layout, int batch, int head, int chunkStart, int tile,
-            MemorySegment state) {
+            float[] state) {
         int width = in.shape().width();
         int start = s.starts[tile];
         int token = chunkStart + start;
         int rows = s.rows(tile);
         if (in.has(batch, token, ScanInputs.RESET)) {
-            state.fill((byte) 0);
+            Arrays.fill(state, 0);
         }
         s.prepare(tiles, in, batch, head, chunkStart, tile);
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
@@ -163,8 +164,8 @@ final class StateSpaceDualCpu {
             int columns = layout.columns(p);
             boolean direct = rows == DualLayout.TILE && columns == layout.panel();
             MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
-            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), s.statePanel(state, p), s.since, s.mix, false, s.finite,
-                    rows, s.panel(s.x, p), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
+            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), state, p * layout.statePanel(), s.since, s.mix,
+                    false, s.finite, rows, s.x, p * layout.tilePanel(), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
             for (int t = 0; !direct && t < rows; t++) {
                 MemorySegment.copy(s.panel(s.y, p), (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,
                         (long) columns * Float.BYTES);

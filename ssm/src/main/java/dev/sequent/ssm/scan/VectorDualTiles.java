@@ -2,10 +2,10 @@ package dev.sequent.ssm.scan;
 
 import dev.sequent.fused.LaneSum;
 import dev.sequent.fused.VectorExp;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -26,9 +26,6 @@ final class VectorDualTiles implements DualTiles {
     private static final float LARGEST_EXPONENT = 0.5f;
     /** Row t is 1 in column t. */
     private static final float[] IDENTITY = identity();
-
-    private static final float[] ZEROS = new float[TILE * TILE];
-    private static final MemorySegment NOTHING = Arena.global().allocate(TILE * W * 4L, 64);
 
     private static float[] identity() {
         float[] i = new float[TILE * TILE];
@@ -101,165 +98,161 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void read(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper,
-            boolean finite, int rows, MemorySegment x, MemorySegment out, int outRow) {
-        MemorySegment h = part(state, 0, states * panel);
-        MemorySegment in = part(x, 0, TILE * panel);
+    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
+            boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
         int padded = (rows + 7) & -8;
         MemorySegment o = part(out, 0, (padded - 1) * outRow + panel);
-        if (!finite) {
-            // products with the zeros of mix would carry a NaN to tokens that do not depend on it
-            readWith(panel, a, aAt, aRow, states, h, factors, ZEROS, upper, padded, part(NOTHING, 0, TILE * W), o, outRow);
-            addTriangle(panel, mix, upper, rows, in, o, outRow);
-        } else {
-            readWith(panel, a, aAt, aRow, states, h, factors, mix, upper, padded, in, o, outRow);
-        }
-    }
-
-    private static void readWith(int panel, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix,
-            boolean upper, int rows, MemorySegment x, MemorySegment out, int outRow) {
+        // products with the zeros of mix would carry a NaN to tokens that do not depend on it
+        int sources = finite ? padded : 0;
         if (panel == W && L == 16) {
-            readWide(a, aAt, aRow, states, state, factors, mix, upper, rows, x, out, outRow);
+            readWide(a, aAt, aRow, states, state, stateAt, factors, mix, upper, padded, sources, x, xAt, o, outRow);
         } else {
             for (int j = 0; j < panel; j += L) {
-                readNarrow(panel, j, a, aAt, aRow, states, state, factors, mix, upper, rows, x, out, outRow);
+                readNarrow(panel, a, aAt, aRow, states, state, stateAt + j, factors, mix, upper, padded, sources, x, xAt + j,
+                        part(o, j, (padded - 1) * outRow + L), outRow);
             }
+        }
+        if (!finite) {
+            addTriangle(panel, mix, upper, rows, x, xAt, o, outRow);
         }
     }
 
-    private static void addTriangle(int panel, float[] mix, boolean upper, int rows, MemorySegment x, MemorySegment out, int outRow) {
+    private static void addTriangle(int panel, float[] mix, boolean upper, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j += L) {
                 FloatVector c = load(out, t * outRow + j);
                 for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
-                    c = load(x, i * panel + j).fma(FloatVector.broadcast(S, mix[i * TILE + t]), c);
+                    c = load(x, xAt + i * panel + j).fma(FloatVector.broadcast(S, mix[i * TILE + t]), c);
                 }
                 store(c, out, t * outRow + j);
             }
         }
     }
 
-    /** Four rows of four vectors; {@code rows} is a multiple of four. */
-    private static void readWide(float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix, boolean upper, int rows,
-            MemorySegment x, MemorySegment out, int outRow) {
-        for (int r = 0; r < rows; r += 4) {
+    /** Eight rows of two vectors. */
+    private static void readWide(float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
+            int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
+        for (int r = 0; r < rows; r += 8) {
             FloatVector c00 = FloatVector.zero(S);
             FloatVector c01 = FloatVector.zero(S);
-            FloatVector c02 = FloatVector.zero(S);
-            FloatVector c03 = FloatVector.zero(S);
             FloatVector c10 = FloatVector.zero(S);
             FloatVector c11 = FloatVector.zero(S);
-            FloatVector c12 = FloatVector.zero(S);
-            FloatVector c13 = FloatVector.zero(S);
             FloatVector c20 = FloatVector.zero(S);
             FloatVector c21 = FloatVector.zero(S);
-            FloatVector c22 = FloatVector.zero(S);
-            FloatVector c23 = FloatVector.zero(S);
             FloatVector c30 = FloatVector.zero(S);
             FloatVector c31 = FloatVector.zero(S);
-            FloatVector c32 = FloatVector.zero(S);
-            FloatVector c33 = FloatVector.zero(S);
-            int at = aAt + r;
+            FloatVector c40 = FloatVector.zero(S);
+            FloatVector c41 = FloatVector.zero(S);
+            FloatVector c50 = FloatVector.zero(S);
+            FloatVector c51 = FloatVector.zero(S);
+            FloatVector c60 = FloatVector.zero(S);
+            FloatVector c61 = FloatVector.zero(S);
+            FloatVector c70 = FloatVector.zero(S);
+            FloatVector c71 = FloatVector.zero(S);
             for (int i = 0; i < states; i++) {
-                int q = at + i * aRow;
-                FloatVector b0 = load(state, i * W);
-                FloatVector b1 = load(state, i * W + L);
-                FloatVector b2 = load(state, i * W + 2 * L);
-                FloatVector b3 = load(state, i * W + 3 * L);
-                FloatVector f = FloatVector.broadcast(S, a[q]);
-                c00 = b0.fma(f, c00);
-                c01 = b1.fma(f, c01);
-                c02 = b2.fma(f, c02);
-                c03 = b3.fma(f, c03);
-                f = FloatVector.broadcast(S, a[q + 1]);
-                c10 = b0.fma(f, c10);
-                c11 = b1.fma(f, c11);
-                c12 = b2.fma(f, c12);
-                c13 = b3.fma(f, c13);
-                f = FloatVector.broadcast(S, a[q + 2]);
-                c20 = b0.fma(f, c20);
-                c21 = b1.fma(f, c21);
-                c22 = b2.fma(f, c22);
-                c23 = b3.fma(f, c23);
-                f = FloatVector.broadcast(S, a[q + 3]);
-                c30 = b0.fma(f, c30);
-                c31 = b1.fma(f, c31);
-                c32 = b2.fma(f, c32);
-                c33 = b3.fma(f, c33);
+                FloatVector b0 = FloatVector.fromArray(S, state, stateAt + i * W);
+                FloatVector b1 = FloatVector.fromArray(S, state, stateAt + i * W + L);
+                int q = aAt + r + i * aRow;
+                FloatVector f0 = FloatVector.broadcast(S, a[q]);
+                c00 = b0.fma(f0, c00);
+                c01 = b1.fma(f0, c01);
+                FloatVector f1 = FloatVector.broadcast(S, a[q + 1]);
+                c10 = b0.fma(f1, c10);
+                c11 = b1.fma(f1, c11);
+                FloatVector f2 = FloatVector.broadcast(S, a[q + 2]);
+                c20 = b0.fma(f2, c20);
+                c21 = b1.fma(f2, c21);
+                FloatVector f3 = FloatVector.broadcast(S, a[q + 3]);
+                c30 = b0.fma(f3, c30);
+                c31 = b1.fma(f3, c31);
+                FloatVector f4 = FloatVector.broadcast(S, a[q + 4]);
+                c40 = b0.fma(f4, c40);
+                c41 = b1.fma(f4, c41);
+                FloatVector f5 = FloatVector.broadcast(S, a[q + 5]);
+                c50 = b0.fma(f5, c50);
+                c51 = b1.fma(f5, c51);
+                FloatVector f6 = FloatVector.broadcast(S, a[q + 6]);
+                c60 = b0.fma(f6, c60);
+                c61 = b1.fma(f6, c61);
+                FloatVector f7 = FloatVector.broadcast(S, a[q + 7]);
+                c70 = b0.fma(f7, c70);
+                c71 = b1.fma(f7, c71);
             }
-            FloatVector g = FloatVector.broadcast(S, factors[r]);
-            c00 = c00.mul(g);
-            c01 = c01.mul(g);
-            c02 = c02.mul(g);
-            c03 = c03.mul(g);
-            g = FloatVector.broadcast(S, factors[r + 1]);
-            c10 = c10.mul(g);
-            c11 = c11.mul(g);
-            c12 = c12.mul(g);
-            c13 = c13.mul(g);
-            g = FloatVector.broadcast(S, factors[r + 2]);
-            c20 = c20.mul(g);
-            c21 = c21.mul(g);
-            c22 = c22.mul(g);
-            c23 = c23.mul(g);
-            g = FloatVector.broadcast(S, factors[r + 3]);
-            c30 = c30.mul(g);
-            c31 = c31.mul(g);
-            c32 = c32.mul(g);
-            c33 = c33.mul(g);
-            int to = upper ? rows : Math.min(rows, r + 4);
+            c00 = c00.mul(factors[r]);
+            c01 = c01.mul(factors[r]);
+            c10 = c10.mul(factors[r + 1]);
+            c11 = c11.mul(factors[r + 1]);
+            c20 = c20.mul(factors[r + 2]);
+            c21 = c21.mul(factors[r + 2]);
+            c30 = c30.mul(factors[r + 3]);
+            c31 = c31.mul(factors[r + 3]);
+            c40 = c40.mul(factors[r + 4]);
+            c41 = c41.mul(factors[r + 4]);
+            c50 = c50.mul(factors[r + 5]);
+            c51 = c51.mul(factors[r + 5]);
+            c60 = c60.mul(factors[r + 6]);
+            c61 = c61.mul(factors[r + 6]);
+            c70 = c70.mul(factors[r + 7]);
+            c71 = c71.mul(factors[r + 7]);
+            int to = upper ? sources : Math.min(sources, r + 8);
             for (int i = upper ? r : 0; i < to; i++) {
+                FloatVector b0 = FloatVector.fromArray(S, x, xAt + i * W);
+                FloatVector b1 = FloatVector.fromArray(S, x, xAt + i * W + L);
                 int q = i * TILE + r;
-                FloatVector b0 = load(x, i * W);
-                FloatVector b1 = load(x, i * W + L);
-                FloatVector b2 = load(x, i * W + 2 * L);
-                FloatVector b3 = load(x, i * W + 3 * L);
-                FloatVector f = FloatVector.broadcast(S, mix[q]);
-                c00 = b0.fma(f, c00);
-                c01 = b1.fma(f, c01);
-                c02 = b2.fma(f, c02);
-                c03 = b3.fma(f, c03);
-                f = FloatVector.broadcast(S, mix[q + 1]);
-                c10 = b0.fma(f, c10);
-                c11 = b1.fma(f, c11);
-                c12 = b2.fma(f, c12);
-                c13 = b3.fma(f, c13);
-                f = FloatVector.broadcast(S, mix[q + 2]);
-                c20 = b0.fma(f, c20);
-                c21 = b1.fma(f, c21);
-                c22 = b2.fma(f, c22);
-                c23 = b3.fma(f, c23);
-                f = FloatVector.broadcast(S, mix[q + 3]);
-                c30 = b0.fma(f, c30);
-                c31 = b1.fma(f, c31);
-                c32 = b2.fma(f, c32);
-                c33 = b3.fma(f, c33);
+                FloatVector f0 = FloatVector.broadcast(S, mix[q]);
+                c00 = b0.fma(f0, c00);
+                c01 = b1.fma(f0, c01);
+                FloatVector f1 = FloatVector.broadcast(S, mix[q + 1]);
+                c10 = b0.fma(f1, c10);
+                c11 = b1.fma(f1, c11);
+                FloatVector f2 = FloatVector.broadcast(S, mix[q + 2]);
+                c20 = b0.fma(f2, c20);
+                c21 = b1.fma(f2, c21);
+                FloatVector f3 = FloatVector.broadcast(S, mix[q + 3]);
+                c30 = b0.fma(f3, c30);
+                c31 = b1.fma(f3, c31);
+                FloatVector f4 = FloatVector.broadcast(S, mix[q + 4]);
+                c40 = b0.fma(f4, c40);
+                c41 = b1.fma(f4, c41);
+                FloatVector f5 = FloatVector.broadcast(S, mix[q + 5]);
+                c50 = b0.fma(f5, c50);
+                c51 = b1.fma(f5, c51);
+                FloatVector f6 = FloatVector.broadcast(S, mix[q + 6]);
+                c60 = b0.fma(f6, c60);
+                c61 = b1.fma(f6, c61);
+                FloatVector f7 = FloatVector.broadcast(S, mix[q + 7]);
+                c70 = b0.fma(f7, c70);
+                c71 = b1.fma(f7, c71);
             }
             int o = r * outRow;
-            store(c00, out, o);
-            store(c01, out, o + 1 * L);
-            store(c02, out, o + 2 * L);
-            store(c03, out, o + 3 * L);
+            c00.intoMemorySegment(out, o * 4L, LE);
+            c01.intoMemorySegment(out, (o + L) * 4L, LE);
             o += outRow;
-            store(c10, out, o);
-            store(c11, out, o + 1 * L);
-            store(c12, out, o + 2 * L);
-            store(c13, out, o + 3 * L);
+            c10.intoMemorySegment(out, o * 4L, LE);
+            c11.intoMemorySegment(out, (o + L) * 4L, LE);
             o += outRow;
-            store(c20, out, o);
-            store(c21, out, o + 1 * L);
-            store(c22, out, o + 2 * L);
-            store(c23, out, o + 3 * L);
+            c20.intoMemorySegment(out, o * 4L, LE);
+            c21.intoMemorySegment(out, (o + L) * 4L, LE);
             o += outRow;
-            store(c30, out, o);
-            store(c31, out, o + 1 * L);
-            store(c32, out, o + 2 * L);
-            store(c33, out, o + 3 * L);
+            c30.intoMemorySegment(out, o * 4L, LE);
+            c31.intoMemorySegment(out, (o + L) * 4L, LE);
+            o += outRow;
+            c40.intoMemorySegment(out, o * 4L, LE);
+            c41.intoMemorySegment(out, (o + L) * 4L, LE);
+            o += outRow;
+            c50.intoMemorySegment(out, o * 4L, LE);
+            c51.intoMemorySegment(out, (o + L) * 4L, LE);
+            o += outRow;
+            c60.intoMemorySegment(out, o * 4L, LE);
+            c61.intoMemorySegment(out, (o + L) * 4L, LE);
+            o += outRow;
+            c70.intoMemorySegment(out, o * 4L, LE);
+            c71.intoMemorySegment(out, (o + L) * 4L, LE);
         }
     }
 
-    private static void readNarrow(int panel, int j, float[] a, int aAt, int aRow, int states, MemorySegment state, float[] factors, float[] mix,
-            boolean upper, int rows, MemorySegment x, MemorySegment out, int outRow) {
+    private static void readNarrow(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
+            boolean upper, int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int r = 0; r < rows; r += 8) {
             FloatVector c0 = FloatVector.zero(S);
             FloatVector c1 = FloatVector.zero(S);
@@ -269,10 +262,9 @@ final class VectorDualTiles implements DualTiles {
             FloatVector c5 = FloatVector.zero(S);
             FloatVector c6 = FloatVector.zero(S);
             FloatVector c7 = FloatVector.zero(S);
-            int at = aAt + r;
             for (int i = 0; i < states; i++) {
-                int q = at + i * aRow;
-                FloatVector b = load(state, i * panel + j);
+                FloatVector b = FloatVector.fromArray(S, state, stateAt + i * panel);
+                int q = aAt + r + i * aRow;
                 c0 = b.fma(FloatVector.broadcast(S, a[q]), c0);
                 c1 = b.fma(FloatVector.broadcast(S, a[q + 1]), c1);
                 c2 = b.fma(FloatVector.broadcast(S, a[q + 2]), c2);
@@ -290,10 +282,10 @@ final class VectorDualTiles implements DualTiles {
             c5 = c5.mul(factors[r + 5]);
             c6 = c6.mul(factors[r + 6]);
             c7 = c7.mul(factors[r + 7]);
-            int to = upper ? rows : Math.min(rows, r + 8);
+            int to = upper ? sources : Math.min(sources, r + 8);
             for (int i = upper ? r : 0; i < to; i++) {
+                FloatVector b = FloatVector.fromArray(S, x, xAt + i * panel);
                 int q = i * TILE + r;
-                FloatVector b = load(x, i * panel + j);
                 c0 = b.fma(FloatVector.broadcast(S, mix[q]), c0);
                 c1 = b.fma(FloatVector.broadcast(S, mix[q + 1]), c1);
                 c2 = b.fma(FloatVector.broadcast(S, mix[q + 2]), c2);
@@ -303,114 +295,119 @@ final class VectorDualTiles implements DualTiles {
                 c6 = b.fma(FloatVector.broadcast(S, mix[q + 6]), c6);
                 c7 = b.fma(FloatVector.broadcast(S, mix[q + 7]), c7);
             }
-            int o = r * outRow + j;
-            store(c0, out, o);
-            store(c1, out, o + outRow);
-            store(c2, out, o + 2 * outRow);
-            store(c3, out, o + 3 * outRow);
-            store(c4, out, o + 4 * outRow);
-            store(c5, out, o + 5 * outRow);
-            store(c6, out, o + 6 * outRow);
-            store(c7, out, o + 7 * outRow);
+            int o = r * outRow;
+            c0.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c1.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c2.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c3.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c4.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c5.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c6.intoMemorySegment(out, o * 4L, LE);
+            o += outRow;
+            c7.intoMemorySegment(out, o * 4L, LE);
         }
     }
 
     @Override
-    public void advance(int panel, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay) {
-        MemorySegment in = part(x, 0, TILE * panel);
-        MemorySegment h = part(state, 0, states * panel);
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay) {
         if (panel == W && L == 16) {
-            advanceWide(a, aAt, aRow, rows, in, h, states, decay);
+            advanceWide(a, aAt, aRow, rows, x, xAt, state, stateAt, states, decay);
         } else {
             for (int j = 0; j < panel; j += L) {
-                advanceNarrow(panel, j, a, aAt, aRow, rows, in, h, states, decay);
+                advanceNarrow(panel, a, aAt, aRow, rows, x, xAt + j, state, stateAt + j, states, decay);
             }
         }
     }
 
-    /** Four rows of four vectors. */
-    private static void advanceWide(float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states, float decay) {
-        for (int r = 0; r < states; r += 4) {
-            int o = r * W;
-            FloatVector c00 = load(state, o).mul(decay);
-            FloatVector c01 = load(state, o + 1 * L).mul(decay);
-            FloatVector c02 = load(state, o + 2 * L).mul(decay);
-            FloatVector c03 = load(state, o + 3 * L).mul(decay);
-            FloatVector c10 = load(state, o + 4 * L).mul(decay);
-            FloatVector c11 = load(state, o + 5 * L).mul(decay);
-            FloatVector c12 = load(state, o + 6 * L).mul(decay);
-            FloatVector c13 = load(state, o + 7 * L).mul(decay);
-            FloatVector c20 = load(state, o + 8 * L).mul(decay);
-            FloatVector c21 = load(state, o + 9 * L).mul(decay);
-            FloatVector c22 = load(state, o + 10 * L).mul(decay);
-            FloatVector c23 = load(state, o + 11 * L).mul(decay);
-            FloatVector c30 = load(state, o + 12 * L).mul(decay);
-            FloatVector c31 = load(state, o + 13 * L).mul(decay);
-            FloatVector c32 = load(state, o + 14 * L).mul(decay);
-            FloatVector c33 = load(state, o + 15 * L).mul(decay);
-            int at = aAt + r;
+    /** Eight rows of two vectors. */
+    private static void advanceWide(float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay) {
+        for (int r = 0; r < states; r += 8) {
+            int o = stateAt + r * W;
+            FloatVector c00 = FloatVector.fromArray(S, state, o).mul(decay);
+            FloatVector c01 = FloatVector.fromArray(S, state, o + 1 * L).mul(decay);
+            FloatVector c10 = FloatVector.fromArray(S, state, o + 2 * L).mul(decay);
+            FloatVector c11 = FloatVector.fromArray(S, state, o + 3 * L).mul(decay);
+            FloatVector c20 = FloatVector.fromArray(S, state, o + 4 * L).mul(decay);
+            FloatVector c21 = FloatVector.fromArray(S, state, o + 5 * L).mul(decay);
+            FloatVector c30 = FloatVector.fromArray(S, state, o + 6 * L).mul(decay);
+            FloatVector c31 = FloatVector.fromArray(S, state, o + 7 * L).mul(decay);
+            FloatVector c40 = FloatVector.fromArray(S, state, o + 8 * L).mul(decay);
+            FloatVector c41 = FloatVector.fromArray(S, state, o + 9 * L).mul(decay);
+            FloatVector c50 = FloatVector.fromArray(S, state, o + 10 * L).mul(decay);
+            FloatVector c51 = FloatVector.fromArray(S, state, o + 11 * L).mul(decay);
+            FloatVector c60 = FloatVector.fromArray(S, state, o + 12 * L).mul(decay);
+            FloatVector c61 = FloatVector.fromArray(S, state, o + 13 * L).mul(decay);
+            FloatVector c70 = FloatVector.fromArray(S, state, o + 14 * L).mul(decay);
+            FloatVector c71 = FloatVector.fromArray(S, state, o + 15 * L).mul(decay);
             for (int i = 0; i < rows; i++) {
-                int q = at + i * aRow;
-                FloatVector b0 = load(x, i * W);
-                FloatVector b1 = load(x, i * W + L);
-                FloatVector b2 = load(x, i * W + 2 * L);
-                FloatVector b3 = load(x, i * W + 3 * L);
-                FloatVector f = FloatVector.broadcast(S, a[q]);
-                c00 = b0.fma(f, c00);
-                c01 = b1.fma(f, c01);
-                c02 = b2.fma(f, c02);
-                c03 = b3.fma(f, c03);
-                f = FloatVector.broadcast(S, a[q + 1]);
-                c10 = b0.fma(f, c10);
-                c11 = b1.fma(f, c11);
-                c12 = b2.fma(f, c12);
-                c13 = b3.fma(f, c13);
-                f = FloatVector.broadcast(S, a[q + 2]);
-                c20 = b0.fma(f, c20);
-                c21 = b1.fma(f, c21);
-                c22 = b2.fma(f, c22);
-                c23 = b3.fma(f, c23);
-                f = FloatVector.broadcast(S, a[q + 3]);
-                c30 = b0.fma(f, c30);
-                c31 = b1.fma(f, c31);
-                c32 = b2.fma(f, c32);
-                c33 = b3.fma(f, c33);
+                FloatVector b0 = FloatVector.fromArray(S, x, xAt + i * W);
+                FloatVector b1 = FloatVector.fromArray(S, x, xAt + i * W + L);
+                int q = aAt + r + i * aRow;
+                FloatVector f0 = FloatVector.broadcast(S, a[q]);
+                c00 = b0.fma(f0, c00);
+                c01 = b1.fma(f0, c01);
+                FloatVector f1 = FloatVector.broadcast(S, a[q + 1]);
+                c10 = b0.fma(f1, c10);
+                c11 = b1.fma(f1, c11);
+                FloatVector f2 = FloatVector.broadcast(S, a[q + 2]);
+                c20 = b0.fma(f2, c20);
+                c21 = b1.fma(f2, c21);
+                FloatVector f3 = FloatVector.broadcast(S, a[q + 3]);
+                c30 = b0.fma(f3, c30);
+                c31 = b1.fma(f3, c31);
+                FloatVector f4 = FloatVector.broadcast(S, a[q + 4]);
+                c40 = b0.fma(f4, c40);
+                c41 = b1.fma(f4, c41);
+                FloatVector f5 = FloatVector.broadcast(S, a[q + 5]);
+                c50 = b0.fma(f5, c50);
+                c51 = b1.fma(f5, c51);
+                FloatVector f6 = FloatVector.broadcast(S, a[q + 6]);
+                c60 = b0.fma(f6, c60);
+                c61 = b1.fma(f6, c61);
+                FloatVector f7 = FloatVector.broadcast(S, a[q + 7]);
+                c70 = b0.fma(f7, c70);
+                c71 = b1.fma(f7, c71);
             }
-            store(c00, state, o);
-            store(c01, state, o + 1 * L);
-            store(c02, state, o + 2 * L);
-            store(c03, state, o + 3 * L);
-            store(c10, state, o + 4 * L);
-            store(c11, state, o + 5 * L);
-            store(c12, state, o + 6 * L);
-            store(c13, state, o + 7 * L);
-            store(c20, state, o + 8 * L);
-            store(c21, state, o + 9 * L);
-            store(c22, state, o + 10 * L);
-            store(c23, state, o + 11 * L);
-            store(c30, state, o + 12 * L);
-            store(c31, state, o + 13 * L);
-            store(c32, state, o + 14 * L);
-            store(c33, state, o + 15 * L);
+            c00.intoArray(state, o);
+            c01.intoArray(state, o + 1 * L);
+            c10.intoArray(state, o + 2 * L);
+            c11.intoArray(state, o + 3 * L);
+            c20.intoArray(state, o + 4 * L);
+            c21.intoArray(state, o + 5 * L);
+            c30.intoArray(state, o + 6 * L);
+            c31.intoArray(state, o + 7 * L);
+            c40.intoArray(state, o + 8 * L);
+            c41.intoArray(state, o + 9 * L);
+            c50.intoArray(state, o + 10 * L);
+            c51.intoArray(state, o + 11 * L);
+            c60.intoArray(state, o + 12 * L);
+            c61.intoArray(state, o + 13 * L);
+            c70.intoArray(state, o + 14 * L);
+            c71.intoArray(state, o + 15 * L);
         }
     }
 
-    private static void advanceNarrow(int panel, int j, float[] a, int aAt, int aRow, int rows, MemorySegment x, MemorySegment state, int states,
+    private static void advanceNarrow(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
             float decay) {
         for (int r = 0; r < states; r += 8) {
-            int o = r * panel + j;
-            FloatVector c0 = load(state, o).mul(decay);
-            FloatVector c1 = load(state, o + panel).mul(decay);
-            FloatVector c2 = load(state, o + 2 * panel).mul(decay);
-            FloatVector c3 = load(state, o + 3 * panel).mul(decay);
-            FloatVector c4 = load(state, o + 4 * panel).mul(decay);
-            FloatVector c5 = load(state, o + 5 * panel).mul(decay);
-            FloatVector c6 = load(state, o + 6 * panel).mul(decay);
-            FloatVector c7 = load(state, o + 7 * panel).mul(decay);
-            int at = aAt + r;
+            int o = stateAt + r * panel;
+            FloatVector c0 = FloatVector.fromArray(S, state, o).mul(decay);
+            FloatVector c1 = FloatVector.fromArray(S, state, o + 1 * panel).mul(decay);
+            FloatVector c2 = FloatVector.fromArray(S, state, o + 2 * panel).mul(decay);
+            FloatVector c3 = FloatVector.fromArray(S, state, o + 3 * panel).mul(decay);
+            FloatVector c4 = FloatVector.fromArray(S, state, o + 4 * panel).mul(decay);
+            FloatVector c5 = FloatVector.fromArray(S, state, o + 5 * panel).mul(decay);
+            FloatVector c6 = FloatVector.fromArray(S, state, o + 6 * panel).mul(decay);
+            FloatVector c7 = FloatVector.fromArray(S, state, o + 7 * panel).mul(decay);
             for (int i = 0; i < rows; i++) {
-                int q = at + i * aRow;
-                FloatVector b = load(x, i * panel + j);
+                FloatVector b = FloatVector.fromArray(S, x, xAt + i * panel);
+                int q = aAt + r + i * aRow;
                 c0 = b.fma(FloatVector.broadcast(S, a[q]), c0);
                 c1 = b.fma(FloatVector.broadcast(S, a[q + 1]), c1);
                 c2 = b.fma(FloatVector.broadcast(S, a[q + 2]), c2);
@@ -420,99 +417,147 @@ final class VectorDualTiles implements DualTiles {
                 c6 = b.fma(FloatVector.broadcast(S, a[q + 6]), c6);
                 c7 = b.fma(FloatVector.broadcast(S, a[q + 7]), c7);
             }
-            store(c0, state, o);
-            store(c1, state, o + panel);
-            store(c2, state, o + 2 * panel);
-            store(c3, state, o + 3 * panel);
-            store(c4, state, o + 4 * panel);
-            store(c5, state, o + 5 * panel);
-            store(c6, state, o + 6 * panel);
-            store(c7, state, o + 7 * panel);
+            c0.intoArray(state, o);
+            c1.intoArray(state, o + 1 * panel);
+            c2.intoArray(state, o + 2 * panel);
+            c3.intoArray(state, o + 3 * panel);
+            c4.intoArray(state, o + 4 * panel);
+            c5.intoArray(state, o + 5 * panel);
+            c6.intoArray(state, o + 6 * panel);
+            c7.intoArray(state, o + 7 * panel);
         }
     }
 
     @Override
-    public void project(int panel, MemorySegment a, int rows, MemorySegment columns, MemorySegment out, boolean add) {
-        MemorySegment as = part(a, 0, rows * panel);
-        MemorySegment cs = part(columns, 0, panel * TILE);
-        MemorySegment os = part(out, 0, rows * TILE);
+    public void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add) {
         for (int j = 0; j < TILE; j += L) {
-            projectRows(panel, as, rows, cs, j, os, add);
+            if (panel == W) {
+                projectWide(a, aAt, rows, columns, columnsAt + j, out, j, add);
+            } else {
+                projectNarrow(panel, a, aAt, rows, columns, columnsAt + j, out, j, add);
+            }
         }
     }
 
-    /** Eight rows of one vector. */
-    private static void projectRows(int panel, MemorySegment a, int rows, MemorySegment columns, int j, MemorySegment out, boolean add) {
+    private static void projectWide(float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, int outAt,
+            boolean add) {
         for (int r = 0; r < rows; r += 8) {
-            int o = r * TILE + j;
-            FloatVector c0 = add ? load(out, o) : FloatVector.zero(S);
-            FloatVector c1 = add ? load(out, o + 1 * TILE) : FloatVector.zero(S);
-            FloatVector c2 = add ? load(out, o + 2 * TILE) : FloatVector.zero(S);
-            FloatVector c3 = add ? load(out, o + 3 * TILE) : FloatVector.zero(S);
-            FloatVector c4 = add ? load(out, o + 4 * TILE) : FloatVector.zero(S);
-            FloatVector c5 = add ? load(out, o + 5 * TILE) : FloatVector.zero(S);
-            FloatVector c6 = add ? load(out, o + 6 * TILE) : FloatVector.zero(S);
-            FloatVector c7 = add ? load(out, o + 7 * TILE) : FloatVector.zero(S);
-            int a0 = r * panel;
-            int a1 = a0 + panel;
-            int a2 = a1 + panel;
-            int a3 = a2 + panel;
-            int a4 = a3 + panel;
-            int a5 = a4 + panel;
-            int a6 = a5 + panel;
-            int a7 = a6 + panel;
-            for (int i = 0; i < panel; i++) {
-                FloatVector b = load(columns, i * TILE + j);
-                c0 = b.fma(FloatVector.broadcast(S, a.get(F32, (a0 + i) * 4L)), c0);
-                c1 = b.fma(FloatVector.broadcast(S, a.get(F32, (a1 + i) * 4L)), c1);
-                c2 = b.fma(FloatVector.broadcast(S, a.get(F32, (a2 + i) * 4L)), c2);
-                c3 = b.fma(FloatVector.broadcast(S, a.get(F32, (a3 + i) * 4L)), c3);
-                c4 = b.fma(FloatVector.broadcast(S, a.get(F32, (a4 + i) * 4L)), c4);
-                c5 = b.fma(FloatVector.broadcast(S, a.get(F32, (a5 + i) * 4L)), c5);
-                c6 = b.fma(FloatVector.broadcast(S, a.get(F32, (a6 + i) * 4L)), c6);
-                c7 = b.fma(FloatVector.broadcast(S, a.get(F32, (a7 + i) * 4L)), c7);
+            int o = outAt + r * TILE;
+            int q = aAt + r * W;
+            FloatVector c0 = FloatVector.zero(S);
+            FloatVector c1 = FloatVector.zero(S);
+            FloatVector c2 = FloatVector.zero(S);
+            FloatVector c3 = FloatVector.zero(S);
+            FloatVector c4 = FloatVector.zero(S);
+            FloatVector c5 = FloatVector.zero(S);
+            FloatVector c6 = FloatVector.zero(S);
+            FloatVector c7 = FloatVector.zero(S);
+            for (int i = 0; i < W; i++) {
+                FloatVector b = FloatVector.fromArray(S, columns, columnsAt + i * TILE);
+                c0 = b.fma(FloatVector.broadcast(S, a[q + i]), c0);
+                c1 = b.fma(FloatVector.broadcast(S, a[q + i + W]), c1);
+                c2 = b.fma(FloatVector.broadcast(S, a[q + i + 2 * W]), c2);
+                c3 = b.fma(FloatVector.broadcast(S, a[q + i + 3 * W]), c3);
+                c4 = b.fma(FloatVector.broadcast(S, a[q + i + 4 * W]), c4);
+                c5 = b.fma(FloatVector.broadcast(S, a[q + i + 5 * W]), c5);
+                c6 = b.fma(FloatVector.broadcast(S, a[q + i + 6 * W]), c6);
+                c7 = b.fma(FloatVector.broadcast(S, a[q + i + 7 * W]), c7);
             }
-            store(c0, out, o);
-            store(c1, out, o + 1 * TILE);
-            store(c2, out, o + 2 * TILE);
-            store(c3, out, o + 3 * TILE);
-            store(c4, out, o + 4 * TILE);
-            store(c5, out, o + 5 * TILE);
-            store(c6, out, o + 6 * TILE);
-            store(c7, out, o + 7 * TILE);
+            if (add) {
+                c0 = c0.add(FloatVector.fromArray(S, out, o));
+                c1 = c1.add(FloatVector.fromArray(S, out, o + 1 * TILE));
+                c2 = c2.add(FloatVector.fromArray(S, out, o + 2 * TILE));
+                c3 = c3.add(FloatVector.fromArray(S, out, o + 3 * TILE));
+                c4 = c4.add(FloatVector.fromArray(S, out, o + 4 * TILE));
+                c5 = c5.add(FloatVector.fromArray(S, out, o + 5 * TILE));
+                c6 = c6.add(FloatVector.fromArray(S, out, o + 6 * TILE));
+                c7 = c7.add(FloatVector.fromArray(S, out, o + 7 * TILE));
+            }
+            c0.intoArray(out, o);
+            c1.intoArray(out, o + 1 * TILE);
+            c2.intoArray(out, o + 2 * TILE);
+            c3.intoArray(out, o + 3 * TILE);
+            c4.intoArray(out, o + 4 * TILE);
+            c5.intoArray(out, o + 5 * TILE);
+            c6.intoArray(out, o + 6 * TILE);
+            c7.intoArray(out, o + 7 * TILE);
+        }
+    }
+
+    private static void projectNarrow(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, int outAt,
+            boolean add) {
+        for (int r = 0; r < rows; r += 8) {
+            int o = outAt + r * TILE;
+            int q = aAt + r * panel;
+            FloatVector c0 = FloatVector.zero(S);
+            FloatVector c1 = FloatVector.zero(S);
+            FloatVector c2 = FloatVector.zero(S);
+            FloatVector c3 = FloatVector.zero(S);
+            FloatVector c4 = FloatVector.zero(S);
+            FloatVector c5 = FloatVector.zero(S);
+            FloatVector c6 = FloatVector.zero(S);
+            FloatVector c7 = FloatVector.zero(S);
+            for (int i = 0; i < panel; i++) {
+                FloatVector b = FloatVector.fromArray(S, columns, columnsAt + i * TILE);
+                c0 = b.fma(FloatVector.broadcast(S, a[q + i]), c0);
+                c1 = b.fma(FloatVector.broadcast(S, a[q + i + panel]), c1);
+                c2 = b.fma(FloatVector.broadcast(S, a[q + i + 2 * panel]), c2);
+                c3 = b.fma(FloatVector.broadcast(S, a[q + i + 3 * panel]), c3);
+                c4 = b.fma(FloatVector.broadcast(S, a[q + i + 4 * panel]), c4);
+                c5 = b.fma(FloatVector.broadcast(S, a[q + i + 5 * panel]), c5);
+                c6 = b.fma(FloatVector.broadcast(S, a[q + i + 6 * panel]), c6);
+                c7 = b.fma(FloatVector.broadcast(S, a[q + i + 7 * panel]), c7);
+            }
+            if (add) {
+                c0 = c0.add(FloatVector.fromArray(S, out, o));
+                c1 = c1.add(FloatVector.fromArray(S, out, o + 1 * TILE));
+                c2 = c2.add(FloatVector.fromArray(S, out, o + 2 * TILE));
+                c3 = c3.add(FloatVector.fromArray(S, out, o + 3 * TILE));
+                c4 = c4.add(FloatVector.fromArray(S, out, o + 4 * TILE));
+                c5 = c5.add(FloatVector.fromArray(S, out, o + 5 * TILE));
+                c6 = c6.add(FloatVector.fromArray(S, out, o + 6 * TILE));
+                c7 = c7.add(FloatVector.fromArray(S, out, o + 7 * TILE));
+            }
+            c0.intoArray(out, o);
+            c1.intoArray(out, o + 1 * TILE);
+            c2.intoArray(out, o + 2 * TILE);
+            c3.intoArray(out, o + 3 * TILE);
+            c4.intoArray(out, o + 4 * TILE);
+            c5.intoArray(out, o + 5 * TILE);
+            c6.intoArray(out, o + 6 * TILE);
+            c7.intoArray(out, o + 7 * TILE);
         }
     }
 
     @Override
-    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, MemorySegment plain, MemorySegment scaled) {
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled, int at) {
         MemorySegment xs = part(x, 0, (rows - 1) * xRow + columns);
-        MemorySegment ps = part(plain, 0, TILE * panel);
-        MemorySegment ss = part(scaled, 0, TILE * panel);
         int whole = columns - columns % L;
         FloatVector zeros = FloatVector.zero(S);
         float rest = 0;
         for (int t = 0; t < rows; t++) {
             FloatVector f = FloatVector.broadcast(S, factors[t]);
+            int to = at + t * panel;
             for (int j = 0; j < whole; j += L) {
                 FloatVector v = load(xs, t * xRow + j);
                 zeros = v.fma(FloatVector.zero(S), zeros);
-                store(v, ps, t * panel + j);
-                store(v.mul(f), ss, t * panel + j);
+                v.intoArray(plain, to + j);
+                v.mul(f).intoArray(scaled, to + j);
             }
             for (int j = whole; j < columns; j++) {
                 float v = xs.get(F32, (t * xRow + j) * 4L);
                 rest += v * 0;
-                ps.set(F32, (t * panel + j) * 4L, v);
-                ss.set(F32, (t * panel + j) * 4L, v * factors[t]);
+                plain[to + j] = v;
+                scaled[to + j] = v * factors[t];
             }
-            for (int j = columns; j < panel; j++) {
-                ps.set(F32, (t * panel + j) * 4L, 0);
-                ss.set(F32, (t * panel + j) * 4L, 0);
+            if (columns < panel) {
+                Arrays.fill(plain, to + columns, to + panel, 0);
+                Arrays.fill(scaled, to + columns, to + panel, 0);
             }
         }
-        for (int i = rows * panel; i < TILE * panel; i += L) {
-            store(FloatVector.zero(S), ps, i);
-            store(FloatVector.zero(S), ss, i);
+        if (rows < TILE) {
+            Arrays.fill(plain, at + rows * panel, at + TILE * panel, 0);
+            Arrays.fill(scaled, at + rows * panel, at + TILE * panel, 0);
         }
         return rest == 0 && zeros.compare(VectorOperators.EQ, 0f).allTrue();
     }
@@ -610,44 +655,38 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public float dot(MemorySegment x, MemorySegment y, int count) {
-        MemorySegment xs = part(x, 0, count);
-        MemorySegment ys = part(y, 0, count);
+    public float dot(float[] x, float[] y, int count) {
         FloatVector s0 = FloatVector.zero(S);
         FloatVector s1 = FloatVector.zero(S);
         int pairs = count - count % (2 * L);
         for (int i = 0; i < pairs; i += 2 * L) {
-            s0 = load(xs, i).fma(load(ys, i), s0);
-            s1 = load(xs, i + L).fma(load(ys, i + L), s1);
+            s0 = load(x, i).fma(load(y, i), s0);
+            s1 = load(x, i + L).fma(load(y, i + L), s1);
         }
         for (int i = pairs; i < count; i += L) {
-            s0 = load(xs, i).fma(load(ys, i), s0);
+            s0 = load(x, i).fma(load(y, i), s0);
         }
         return LaneSum.of(s0.add(s1));
     }
 
     @Override
-    public void transpose(MemorySegment x, int columns, float[] factors, MemorySegment out) {
-        MemorySegment xs = part(x, 0, TILE * columns);
-        MemorySegment os = part(out, 0, columns * TILE);
-        for (int t = 0; t < TILE; t++) {
-            float f = factors[t];
-            for (int j = 0; j < columns; j++) {
-                os.set(F32, (j * TILE + t) * 4L, f * xs.get(F32, (t * columns + j) * 4L));
+    public void transpose(float[] x, int at, int columns, float[] factors, float[] out) {
+        for (int j = 0; j < columns; j++) {
+            for (int t = 0; t < TILE; t++) {
+                out[at + j * TILE + t] = factors[t] * x[at + t * columns + j];
             }
         }
     }
 
     @Override
-    public void collect(MemorySegment x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total, int totalAt, int row,
+    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total, int totalAt, int row,
             float[] sums) {
-        MemorySegment xs = part(x, 0, states * TILE);
         for (int j = 0; j < TILE; j += L) {
             VectorMask<Float> beyond = VectorMask.fromLong(S, beyond(rows - j));
             FloatVector f = FloatVector.fromArray(S, factors, j);
             FloatVector sum = FloatVector.zero(S);
             for (int n = 0; n < states; n++) {
-                FloatVector value = load(xs, n * TILE + j).mul(f).blend(0f, beyond);
+                FloatVector value = load(x, n * TILE + j).mul(f).blend(0f, beyond);
                 load(total, totalAt + n * row + j).add(value).intoArray(total, totalAt + n * row + j);
                 sum = value.fma(load(weights, weightsAt + n * row + j), sum);
             }
@@ -656,10 +695,9 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void addProducts(float[] l, MemorySegment k, int count, float[] total, int totalAt) {
-        MemorySegment ks = part(k, 0, count);
+    public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i += L) {
-            load(l, i).fma(load(ks, i), load(total, totalAt + i)).intoArray(total, totalAt + i);
+            load(l, i).fma(load(k, i), load(total, totalAt + i)).intoArray(total, totalAt + i);
         }
     }
 

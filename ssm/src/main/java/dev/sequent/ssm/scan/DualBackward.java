@@ -26,10 +26,12 @@ final class DualBackward {
 
     private final Parallel pool;
     private final DualTiles tiles;
+    private final DualCarrier carrier;
     private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
 
-    DualBackward(Parallel pool, DualTiles tiles) {
+    DualBackward(Parallel pool, DualTiles tiles, DualCarrier carrier) {
         this.pool = pool;
+        this.carrier = carrier;
         this.tiles = tiles;
     }
 
@@ -55,65 +57,105 @@ final class DualBackward {
         return parts(s) == 1 ? 0 : 2 * parts(s) * matrix(s);
     }
 
-    static long workspaceFloats(DualShape s) {
-        return sharedFloats(s) + 2L * s.batch() * s.heads();
+    /** Gradients of A, or D: one number for each chunk, sequence and head. */
+    private static long scalars(DualShape s) {
+        return (long) DualLayout.of(s).chunks(s.tokens()) * s.batch() * s.heads();
+    }
+
+    long workspaceFloats(DualShape s) {
+        return sharedFloats(s) + 2 * scalars(s) + (carrier.pays(s) ? StateSpaceDualCpu.savedFloats(s) : 0);
     }
 
     void run(DualInputs in, MemorySegment saved, ScanRows dy, DualStates dFinalState, DualGradients out, MemorySegment memory) {
         DualShape s = in.shape();
         int parts = parts(s);
         Pass pass = new Pass(in, DualLayout.of(s), saved, dy, out, memory);
-        pool.forEach(s.batch() * s.groups() * parts, task -> task(pass, dFinalState, task / parts / s.groups(), task / parts % s.groups(),
-                task % parts));
+        boolean split = carrier.pays(s);
+        MemorySegment carries = memory.asSlice((sharedFloats(s) + 2 * scalars(s)) * Float.BYTES);
+        if (split) {
+            carrier.backward(in, dy, dFinalState, carries);
+        }
+        int chunks = pass.layout().chunks(s.tokens());
+        int pieces = split ? chunks : 1;
+        pool.forEach(s.batch() * s.groups() * parts * pieces, index -> {
+            int task = index / pieces;
+            Task mine = new Task(task / parts / s.groups(), task / parts % s.groups(), task % parts);
+            if (split) {
+                int chunk = index % pieces;
+                task(pass, mine, chunk, chunk + 1, (head, state) -> MemorySegment.copy(
+                        StateSpaceDualCpu.savedState(carries, s, pass.layout(), mine.batch(), head, chunk), F32, 0, state, 0, pass.layout().state()));
+            } else {
+                task(pass, mine, 0, chunks, (head, state) -> {
+                    if (dFinalState == null) {
+                        Arrays.fill(state, 0);
+                    } else {
+                        dFinalState.load(s, pass.layout(), mine.batch(), head, state);
+                    }
+                });
+            }
+        });
         if (parts > 1) {
             ScanWorkspace.sum(pool, memory, 0, parts, matrix(s), out.b());
             ScanWorkspace.sum(pool, memory, parts * matrix(s), parts, matrix(s), out.c());
         }
-        long scalars = sharedFloats(s);
-        ScanWorkspace.sum(pool, memory, scalars, s.batch(), s.heads(), out.a());
-        ScanWorkspace.sum(pool, memory, scalars + (long) s.batch() * s.heads(), s.batch(), s.heads(), out.skip());
+        sumScalars(s, memory, sharedFloats(s), out.a());
+        sumScalars(s, memory, sharedFloats(s) + scalars(s), out.skip());
     }
 
-    private void task(Pass pass, DualStates dFinalState, int batch, int group, int part) {
+    /** Heads of a task: a part of a group of a sequence. */
+    private record Task(int batch, int group, int part) {}
+
+    /** Gives the gradient of the state after a task's last chunk. */
+    private interface Carry {
+        void load(int head, float[] state);
+    }
+
+    private static void sumScalars(DualShape s, MemorySegment memory, long start, MemorySegment out) {
+        for (int h = 0; out != null && h < s.heads(); h++) {
+            double sum = 0;
+            for (long i = h; i < scalars(s); i += s.heads()) {
+                sum += memory.getAtIndex(F32, start + i);
+            }
+            out.setAtIndex(F32, h, (float) sum);
+        }
+    }
+
+    /** Runs chunks from the last to the first; the one with the first of all writes the gradient of the initial state. */
+    private void task(Pass pass, Task task, int from, int to, Carry carry) {
         DualInputs in = pass.in();
         DualShape shape = in.shape();
         DualLayout layout = pass.layout();
         DualScratch s = StateSpaceDualCpu.scratch(scratch, layout, taskHeads(shape), true);
-        int first = part * taskHeads(shape);
+        int batch = task.batch();
+        int first = task.part() * taskHeads(shape);
         int heads = Math.min(taskHeads(shape), shape.headsPerGroup() - first);
-        int firstHead = group * shape.headsPerGroup() + first;
+        int firstHead = task.group() * shape.headsPerGroup() + first;
         for (int h = 0; h < heads; h++) {
-            s.aGrad[h] = 0;
-            s.skipGrad[h] = 0;
-            if (dFinalState == null) {
-                Arrays.fill(s.state(h), 0);
-            } else {
-                dFinalState.load(shape, layout, batch, firstHead + h, s.state(h));
-            }
+            carry.load(firstHead + h, s.state(h));
         }
-        for (int chunk = Math.ceilDiv(shape.tokens(), layout.chunk()) - 1; chunk >= 0; chunk--) {
+        for (int chunk = to - 1; chunk >= from; chunk--) {
             int token = chunk * layout.chunk();
             int count = Math.min(layout.chunk(), shape.tokens() - token);
-            s.pack(tiles, in, batch, group, token, count);
+            s.pack(tiles, in, batch, task.group(), token, count);
             Arrays.fill(s.bGrad, 0);
             Arrays.fill(s.cGrad, 0);
             Arrays.fill(s.productGrad, 0);
             for (int h = 0; h < heads; h++) {
+                s.aGrad = 0;
+                s.skipGrad = 0;
                 s.packSteps(tiles, in, batch, firstHead + h, token, count);
                 replay(pass, s, batch, firstHead + h, token);
                 for (int i = s.tiles - 1; i >= 0; i--) {
                     tile(pass, s, batch, firstHead + h, h, token, i);
                 }
+                long at = sharedFloats(shape) + ((long) chunk * shape.batch() + batch) * shape.heads() + firstHead + h;
+                pass.memory().setAtIndex(F32, at, (float) s.aGrad);
+                pass.memory().setAtIndex(F32, at + scalars(shape), (float) s.skipGrad);
             }
-            storeMatrices(pass, s, batch, group, part, token);
+            storeMatrices(pass, s, batch, task.group(), task.part(), token);
         }
-        for (int h = 0; h < heads; h++) {
-            if (pass.out().initialState() != null) {
-                pass.out().initialState().store(shape, layout, batch, firstHead + h, s.state(h));
-            }
-            long at = sharedFloats(shape) + (long) batch * shape.heads() + firstHead + h;
-            pass.memory().setAtIndex(F32, at, (float) s.aGrad[h]);
-            pass.memory().setAtIndex(F32, at + (long) shape.batch() * shape.heads(), (float) s.skipGrad[h]);
+        for (int h = 0; from == 0 && pass.out().initialState() != null && h < heads; h++) {
+            pass.out().initialState().store(shape, layout, batch, firstHead + h, s.state(h));
         }
     }
 
@@ -163,7 +205,7 @@ final class DualBackward {
                     s.decayed, true, finite, rows, s.dy, p * layout.tilePanel(), s.panel(s.dDrive, p), layout.panel());
         }
         float through = s.since[rows - 1] * tiles.dot(carry, before, layout.state());
-        storeInput(pass, s, batch, head, local, token, start, rows, through);
+        storeInput(pass, s, batch, head, token, start, rows, through);
         if (reset) {
             Arrays.fill(carry, 0);
         } else {
@@ -181,7 +223,7 @@ final class DualBackward {
     }
 
     /** Writes the gradients of the input and the step sizes of a tile, and adds to those of A and D. */
-    private void storeInput(Pass pass, DualScratch s, int batch, int head, int local, int token, int start, int rows, float through) {
+    private void storeInput(Pass pass, DualScratch s, int batch, int head, int token, int start, int rows, float through) {
         DualInputs in = pass.in();
         DualLayout layout = pass.layout();
         int width = in.shape().width();
@@ -210,8 +252,8 @@ final class DualBackward {
         for (int t = 0; t < rows; t++) {
             boolean padding = in.has(batch, token + t, ScanInputs.SKIP);
             dDt.setAtIndex(F32, t * pass.out().dt().tokenStride(), padding ? 0 : s.inputDots[t] + a * s.fromState[t]);
-            s.aGrad[local] += padding ? 0 : s.dt[start + t] * s.fromState[t];
-            s.skipGrad[local] += padding ? 0 : s.sums[t];
+            s.aGrad += padding ? 0 : s.dt[start + t] * s.fromState[t];
+            s.skipGrad += padding ? 0 : s.sums[t];
         }
     }
 

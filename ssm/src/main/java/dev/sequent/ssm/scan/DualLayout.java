@@ -33,6 +33,11 @@ record DualLayout(int width, int panel, int panels, int states, int chunk) {
         return chunk + TILE;
     }
 
+    /** Chunks of a sequence. */
+    int chunks(int tokens) {
+        return Math.ceilDiv(tokens, chunk);
+    }
+
     /** Floats of a head's state. */
     int state() {
         return states * panel * panels;

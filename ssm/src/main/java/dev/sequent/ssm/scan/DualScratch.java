@@ -82,9 +82,9 @@ final class DualScratch {
     private final int heads;
     private final boolean backward;
     private final float[][] perHead;
-    /** Sums over tokens for each head of the task: gradients of A and D. */
-    final double[] aGrad;
-    final double[] skipGrad;
+    /** Sums over tokens of the chunk for the current head: gradients of A and D. */
+    double aGrad;
+    double skipGrad;
 
     DualScratch(DualLayout layout, int heads, boolean backward) {
         this.layout = layout;
@@ -121,8 +121,6 @@ final class DualScratch {
         cGrad = backward ? take(n * chunkRow) : null;
         productGrad = backward ? take(chunkRow * TILE) : null;
         perHead = take(heads, layout.state());
-        aGrad = new double[heads];
-        skipGrad = new double[heads];
     }
 
     /** NaN, so that reading what nobody has written shows. */
@@ -175,13 +173,13 @@ final class DualScratch {
     }
 
     /**
-     * Reads B and C of {@code count} tokens from {@code token} on, cuts them into tiles at documents' beginnings, and forms the tiles' C
-     * B^T.
+     * Reads B and C of {@code count} tokens from {@code token} on, cuts them into tiles at documents' beginnings, and forms the tiles' products.
      */
     void pack(DualTiles kernels, DualInputs in, int batch, int group, int token, int count) {
-        cut(in, batch, token, count);
-        packRows(in, in.b(), batch, group, token, count, b, bColumns);
-        packRows(in, in.c(), batch, group, token, count, c, cColumns);
+        packRows(in, in.b(), batch, group, token, count, b);
+        packRows(in, in.c(), batch, group, token, count, c);
+        transpose(b, count, bColumns);
+        transpose(c, count, cColumns);
         for (int i = 0; i < tiles; i++) {
             int at = starts[i];
             kernels.products(b, at * layout.states(), layout.states(), cColumns, at, layout.chunkRow(), sourceProducts, at * TILE);
@@ -201,7 +199,9 @@ final class DualScratch {
         starts[tiles] = count;
     }
 
-    private void packRows(DualInputs in, ScanRows source, int batch, int group, int token, int count, float[] target, float[] columns) {
+    /** Reads B or C alone, and cuts the chunk into tiles. */
+    void packRows(DualInputs in, ScanRows source, int batch, int group, int token, int count, float[] target) {
+        cut(in, batch, token, count);
         int states = in.shape().states();
         int padded = layout.states();
         MemorySegment from = source.slice(batch, token, count, group * states, states);
@@ -215,13 +215,17 @@ final class DualScratch {
                 MemorySegment.copy(from, F32, t * source.tokenStride() * Float.BYTES, target, t * padded, states);
             }
         }
+    }
+
+    private void transpose(float[] rows, int count, float[] columns) {
+        int n = layout.states();
         int row = layout.chunkRow();
         // few tokens at a time: rows a power of two apart fall into few sets of the cache
         for (int first = 0; first < count; first += TILE) {
             int to = Math.min(count, first + TILE);
-            for (int n = 0; n < padded; n++) {
+            for (int i = 0; i < n; i++) {
                 for (int t = first; t < to; t++) {
-                    columns[n * row + t] = target[t * padded + n];
+                    columns[i * row + t] = rows[t * n + i];
                 }
             }
         }
@@ -236,8 +240,8 @@ final class DualScratch {
         kernels.decays(dt, in.a().getAtIndex(F32, head), count, decay);
     }
 
-    /** Forms what a tile needs of a head to advance its state: decays, and its input. */
-    void prepare(DualTiles kernels, DualInputs in, int batch, int head, int token, int tile) {
+    /** Forms the decays of a tile of a head. */
+    void decays(int tile) {
         int start = starts[tile];
         int rows = rows(tile);
         float product = 1;
@@ -252,24 +256,35 @@ final class DualScratch {
             weights[t] = product * steps[t];
             product *= decay[start + t];
         }
-        finite = packTile(kernels, in, in.x(), batch, head, token + start, rows, weights, x, xToEnd);
+    }
+
+    /** Forms what a tile needs of a head to advance its state: decays, and its input. */
+    void prepare(DualTiles kernels, DualInputs in, int batch, int head, int token, int tile) {
+        decays(tile);
+        finite = packTile(kernels, in, in.x(), batch, head, token + starts[tile], rows(tile), weights, x, xToEnd);
     }
 
     /** Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are finite. */
     boolean packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
             float[] plain, float[] scaled) {
-        int width = in.shape().width();
-        MemorySegment from = source.slice(batch, token, rows, head * width, width);
         boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
-            MemorySegment here = from.asSlice((long) p * layout.panel() * Float.BYTES);
-            finite &= kernels.pack(here, (int) source.tokenStride(), rows, layout.columns(p), layout.panel(), factors, plain, scaled,
-                    p * layout.tilePanel());
-            for (int t = 0; in.flags() != null && t < rows; t++) {
-                if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                    clear(plain, p, t);
-                    clear(scaled, p, t);
-                }
+            finite &= packPanel(kernels, in, source, batch, head, token, rows, factors, plain, scaled, p);
+        }
+        return finite;
+    }
+
+    /** The same for one panel. */
+    boolean packPanel(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
+            float[] plain, float[] scaled, int panel) {
+        int columns = layout.columns(panel);
+        MemorySegment from = source.slice(batch, token, rows, head * in.shape().width() + panel * layout.panel(), columns);
+        boolean finite = kernels.pack(from, (int) source.tokenStride(), rows, columns, layout.panel(), factors, plain, scaled,
+                panel * layout.tilePanel());
+        for (int t = 0; in.flags() != null && t < rows; t++) {
+            if (in.has(batch, token + t, ScanInputs.SKIP)) {
+                clear(plain, panel, t);
+                clear(scaled, panel, t);
             }
         }
         return finite;
@@ -282,11 +297,16 @@ final class DualScratch {
 
     /** {@code state = decay of the tile state + sum over its tokens of a row of B or C and a row of P numbers}. */
     void advance(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state) {
+        for (int p = 0; p < layout.panels(); p++) {
+            advancePanel(kernels, tile, rowsOfGroup, rowsOfHead, state, p);
+        }
+    }
+
+    /** The same for one panel. */
+    void advancePanel(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state, int panel) {
         int rows = rows(tile);
         int n = layout.states();
-        for (int p = 0; p < layout.panels(); p++) {
-            kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, rowsOfHead, p * layout.tilePanel(), state, p * layout.statePanel(),
-                    n, since[rows - 1]);
-        }
+        kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, rowsOfHead, panel * layout.tilePanel(), state,
+                panel * layout.statePanel(), n, since[rows - 1]);
     }
 }

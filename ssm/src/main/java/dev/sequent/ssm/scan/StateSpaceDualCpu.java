@@ -17,8 +17,8 @@ import java.util.Arrays;
  *
  * <p>A task is a sequence and some heads of a group. The backward pass keeps no activations but a state for every chunk of some tiles: it
  * walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint. Sums over heads, sequences and tokens
- * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. One sequence with few heads
- * gives few tasks; since a chunk's share of the state is linear in the state before it, chunks could be tasks as well.
+ * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. Where
+ * there are fewer heads than threads, {@link DualCarrier} runs the states first and chunks are tasks.
  *
  * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
  */
@@ -32,12 +32,14 @@ final class StateSpaceDualCpu {
     private final Parallel pool;
     private final DualTiles tiles;
     private final ThreadLocal<DualScratch> forwardScratch = new ThreadLocal<>();
+    private final DualCarrier carrier;
     private final DualBackward backward;
 
     StateSpaceDualCpu(Parallel pool, DualTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
-        this.backward = new DualBackward(pool, tiles);
+        this.carrier = new DualCarrier(pool, tiles);
+        this.backward = new DualBackward(pool, tiles, carrier);
     }
 
     /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
@@ -46,20 +48,25 @@ final class StateSpaceDualCpu {
         return new StateSpaceDualCpu(pool, tiles);
     }
 
+    /** Whether {@link #forward} needs memory for saved states even if nobody wants them. */
+    boolean needsSaved(DualShape shape) {
+        return carrier.pays(shape);
+    }
+
     /** F32 elements of the states that {@link #forward} saves for {@link #backward}. */
     static long savedFloats(DualShape shape) {
         DualLayout layout = DualLayout.of(shape);
-        return (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.tokens(), layout.chunk()) * layout.state();
+        return (long) shape.batch() * shape.heads() * layout.chunks(shape.tokens()) * layout.state();
     }
 
     static MemorySegment savedState(MemorySegment saved, DualShape shape, DualLayout layout, int batch, int head, int chunk) {
-        long index = ((long) batch * shape.heads() + head) * Math.ceilDiv(shape.tokens(), layout.chunk()) + chunk;
+        long index = ((long) batch * shape.heads() + head) * layout.chunks(shape.tokens()) + chunk;
         return saved.asSlice(index * layout.state() * Float.BYTES, (long) layout.state() * Float.BYTES);
     }
 
     /** F32 elements of the working memory that {@link #backward} is given. */
-    static long workspaceFloats(DualShape shape) {
-        return DualBackward.workspaceFloats(shape);
+    long workspaceFloats(DualShape shape) {
+        return backward.workspaceFloats(shape);
     }
 
     /**
@@ -67,7 +74,7 @@ final class StateSpaceDualCpu {
      *
      * @param y receives the output, (B, T, H P)
      * @param finalState receives the state after the last token; (B, H, P, N) without gaps if there is one token and {@code saved} is null
-     * @param saved receives {@link #savedFloats} elements for {@link #backward}, or null
+     * @param saved receives {@link #savedFloats} elements for {@link #backward}; may be null if {@link #needsSaved} is not
      */
     void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved) {
         DualShape shape = in.shape();
@@ -79,13 +86,22 @@ final class StateSpaceDualCpu {
         int wanted = Math.ceilDiv(tasks, shape.batch() * shape.groups());
         int heads = Math.ceilDiv(shape.headsPerGroup(), Math.min(wanted, shape.headsPerGroup()));
         int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
-        pool.forEach(shape.batch() * shape.groups() * parts, task -> {
-            int group = task / parts % shape.groups();
+        boolean split = carrier.pays(shape);
+        if (split) {
+            carrier.forward(in, saved);
+        }
+        int chunks = DualLayout.of(shape).chunks(shape.tokens());
+        int pieces = split ? chunks : 1;
+        pool.forEach(shape.batch() * shape.groups() * parts * pieces, index -> {
+            int task = index / pieces;
             int first = task % parts * heads;
-            forwardTask(in, y, finalState, saved, task / parts / shape.groups(), group, first, Math.min(heads,
-                    shape.headsPerGroup() - first));
+            Heads mine = new Heads(task / parts / shape.groups(), task / parts % shape.groups(), first, Math.min(heads, shape.headsPerGroup() - first));
+            forwardTask(in, y, finalState, saved, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
         });
     }
+
+    /** Some heads of a group of a sequence. */
+    private record Heads(int batch, int group, int first, int count) {}
 
     /** Whether {@link #forward} takes the way of a single token, which reads and writes states where they lie. */
     static boolean isStep(DualShape shape, boolean save) {
@@ -114,25 +130,29 @@ final class StateSpaceDualCpu {
         return s;
     }
 
-    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, int batch, int group, int first,
-            int heads) {
+    /** Runs chunks, from the states that are saved or from the initial state; the one with the last of them writes the final state. */
+    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, Heads heads, int from, int to, boolean fromSaved) {
         DualShape shape = in.shape();
         DualLayout layout = DualLayout.of(shape);
-        DualScratch s = scratch(forwardScratch, layout, heads, false);
-        int firstHead = group * shape.headsPerGroup() + first;
-        for (int h = 0; h < heads; h++) {
-            if (in.initialState() == null) {
+        DualScratch s = scratch(forwardScratch, layout, heads.count(), false);
+        int batch = heads.batch();
+        int firstHead = heads.group() * shape.headsPerGroup() + heads.first();
+        for (int h = 0; h < heads.count(); h++) {
+            if (fromSaved) {
+                MemorySegment.copy(savedState(saved, shape, layout, batch, firstHead + h, from), F32, 0, s.state(h), 0, layout.state());
+            } else if (in.initialState() == null) {
                 Arrays.fill(s.state(h), 0);
             } else {
                 in.initialState().load(shape, layout, batch, firstHead + h, s.state(h));
             }
         }
-        for (int t = 0; t < shape.tokens(); t += layout.chunk()) {
+        for (int chunk = from; chunk < to; chunk++) {
+            int t = chunk * layout.chunk();
             int count = Math.min(layout.chunk(), shape.tokens() - t);
-            s.pack(tiles, in, batch, group, t, count);
-            for (int h = 0; h < heads; h++) {
-                if (saved != null) {
-                    MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, t / layout.chunk());
+            s.pack(tiles, in, batch, heads.group(), t, count);
+            for (int h = 0; h < heads.count(); h++) {
+                if (saved != null && !fromSaved) {
+                    MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, chunk);
                     MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
                 }
                 s.packSteps(tiles, in, batch, firstHead + h, t, count);
@@ -141,7 +161,7 @@ final class StateSpaceDualCpu {
                 }
             }
         }
-        for (int h = 0; h < heads; h++) {
+        for (int h = 0; to == layout.chunks(shape.tokens()) && h < heads.count(); h++) {
             finalState.store(shape, layout, batch, firstHead + h, s.state(h));
         }
     }

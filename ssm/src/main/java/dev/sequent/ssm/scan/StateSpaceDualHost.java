@@ -83,9 +83,9 @@ final class StateSpaceDualHost implements StateSpaceDualKernel {
         boolean step = StateSpaceDualCpu.isStep(s, save);
         Tensor y = host.allocate(in.x());
         Tensor last = step ? host.allocate(in.x(), DType.F32, Shape.of(s.batch(), s.heads(), s.width(), s.states())) : columnsInnermost(in);
-        Tensor saved = save ? host.allocate(in.x(), DType.F32, Shape.of(StateSpaceDualCpu.savedFloats(s))) : null;
+        Tensor saved = save || kernel.needsSaved(s) ? host.allocate(in.x(), DType.F32, Shape.of(StateSpaceDualCpu.savedFloats(s))) : null;
         kernel.forward(inputs(in, flags, step), rows(y), states(last, false), saved == null ? null : host.read(saved));
-        return new Tensor[] {y, last, saved};
+        return new Tensor[] {y, last, save ? saved : null};
     }
 
     @Override
@@ -96,7 +96,7 @@ final class StateSpaceDualHost implements StateSpaceDualKernel {
             gradients[i] = operands[i] == null ? null : i == 6 ? columnsInnermost(in) : host.allocate(operands[i]);
         }
         Tensor gradient = dy != null ? dy : Tensor.zeros(in.x().device(), DType.F32, in.x().shape().toArray());
-        MemorySegment scratch = host.scratch(in.x(), StateSpaceDualCpu.workspaceFloats(in.shape()));
+        MemorySegment scratch = host.scratch(in.x(), kernel.workspaceFloats(in.shape()));
         DualGradients out = new DualGradients(rows(gradients[0]), rows(gradients[1]), host.read(gradients[2]), host.read(gradients[3]),
                 host.read(gradients[4]), host.readOrNull(gradients[5]), states(gradients[6], false));
         kernel.backward(inputs(in, flags, false), host.read(saved), rows(gradient), states(dFinalState, false), out, scratch);

@@ -8,6 +8,7 @@ import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -83,6 +84,21 @@ class StateSpaceDualCpuTest {
         List<double[]> four = onCpu(vector, 4, s, true, flags);
         for (int i = 0; i < one.size(); i++) {
             assertThat(four.get(i)).as(NAMES[i]).isEqualTo(one.get(i));
+        }
+    }
+
+    /** Long sequences with few heads, whose chunks become tasks where there are many threads: 2 heads of 40 columns, and 1 of 64. */
+    @ParameterizedTest
+    @CsvSource({"auto,1,2,40,true", "auto,1,1,64,false", "off,2,1,7,true"})
+    void chunksAsTasksChangeNothing(String vector, int batch, int heads, int width, boolean flagged) {
+        DualShape s = new DualShape(batch, 5000, heads, width, 1, 3);
+        byte[] flags = StateSpaceDualTest.flags(s, flagged);
+        List<double[]> one = onCpu(vector, 1, s, true, flags);
+        for (int threads : new int[] {2, 3, 8, 64}) {
+            List<double[]> many = onCpu(vector, threads, s, true, flags);
+            for (int i = 0; i < one.size(); i++) {
+                assertThat(Arrays.equals(many.get(i), one.get(i))).as(NAMES[i] + ", %d threads", threads).isTrue();
+            }
         }
     }
 

@@ -1,0 +1,120 @@
+package dev.sequent.ssm.scan;
+
+import dev.sequent.spi.Parallel;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * Runs states alone along sequences, or their gradients against them, and keeps them at the ends of chunks, so that chunks can be tasks of their own
+ * afterwards: for long sequences with fewer heads than threads. A task is a panel of a head's columns, which do not depend on each other. States come
+ * out as they do where a task goes over all chunks, to the last bit, so that this choice may depend on the number of threads.
+ */
+final class DualCarrier {
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    /** Part of the whole work that the states alone are. */
+    private static final double WORK = 0.5;
+    /** What must remain of the time for the work done twice. */
+    private static final double GAIN = 0.8;
+
+    private final Parallel pool;
+    private final DualTiles tiles;
+    private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
+
+    DualCarrier(Parallel pool, DualTiles tiles) {
+        this.pool = pool;
+        this.tiles = tiles;
+    }
+
+    /** Whether chunks should be tasks. */
+    boolean pays(DualShape s) {
+        DualLayout layout = DualLayout.of(s);
+        int threads = pool.threads();
+        int rows = s.batch() * s.heads();
+        if (threads == 1 || layout.chunks(s.tokens()) < 2 * threads) {
+            return false;
+        }
+        double split = WORK * Math.ceilDiv(rows * layout.panels(), threads) / layout.panels() + (double) rows / threads;
+        return split < GAIN * Math.ceilDiv(rows, threads);
+    }
+
+    /** Fills {@code saved} with the states before all chunks. */
+    void forward(DualInputs in, MemorySegment saved) {
+        forEach(in.shape(), (layout, s, batch, head, panel) -> {
+            float[] state = s.state(0);
+            if (in.initialState() == null) {
+                Arrays.fill(state, 0);
+            } else {
+                in.initialState().load(in.shape(), layout, batch, head, state);
+            }
+            int chunks = layout.chunks(in.shape().tokens());
+            for (int chunk = 0; chunk < chunks; chunk++) {
+                keep(in.shape(), layout, saved, batch, head, chunk, panel, state);
+                if (chunk + 1 < chunks) {
+                    int token = load(in, layout, s, in.b(), s.b, batch, head, chunk);
+                    for (int i = 0; i < s.tiles; i++) {
+                        s.decays(i);
+                        s.packPanel(tiles, in, in.x(), batch, head, token + s.starts[i], s.rows(i), s.weights, s.x, s.xToEnd, panel);
+                        if (in.has(batch, token + s.starts[i], ScanInputs.RESET)) {
+                            Arrays.fill(state, 0);
+                        }
+                        s.advancePanel(tiles, i, s.b, s.xToEnd, state, panel);
+                    }
+                }
+            }
+        });
+    }
+
+    /** Fills {@code carries} with the gradients of the states after all chunks. */
+    void backward(DualInputs in, ScanRows dy, DualStates dFinalState, MemorySegment carries) {
+        forEach(in.shape(), (layout, s, batch, head, panel) -> {
+            float[] carry = s.state(0);
+            if (dFinalState == null) {
+                Arrays.fill(carry, 0);
+            } else {
+                dFinalState.load(in.shape(), layout, batch, head, carry);
+            }
+            for (int chunk = layout.chunks(in.shape().tokens()) - 1; chunk >= 0; chunk--) {
+                keep(in.shape(), layout, carries, batch, head, chunk, panel, carry);
+                if (chunk > 0) {
+                    int token = load(in, layout, s, in.c(), s.c, batch, head, chunk);
+                    for (int i = s.tiles - 1; i >= 0; i--) {
+                        s.decays(i);
+                        if (in.has(batch, token + s.starts[i], ScanInputs.RESET)) {
+                            Arrays.fill(carry, 0);
+                        } else {
+                            s.packPanel(tiles, in, dy, batch, head, token + s.starts[i], s.rows(i), s.since, s.x, s.xToEnd, panel);
+                            s.advancePanel(tiles, i, s.c, s.xToEnd, carry, panel);
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    private interface Body {
+        void run(DualLayout layout, DualScratch s, int batch, int head, int panel);
+    }
+
+    private void forEach(DualShape shape, Body body) {
+        DualLayout layout = DualLayout.of(shape);
+        int panels = layout.panels();
+        pool.forEach(shape.batch() * shape.heads() * panels, task -> body.run(layout, StateSpaceDualCpu.scratch(scratch, layout, 1, false),
+                task / panels / shape.heads(), task / panels % shape.heads(), task % panels));
+    }
+
+    /** Reads one matrix and the step sizes of a chunk; returns its first token. */
+    private int load(DualInputs in, DualLayout layout, DualScratch s, ScanRows source, float[] target, int batch, int head, int chunk) {
+        int token = chunk * layout.chunk();
+        int count = Math.min(layout.chunk(), in.shape().tokens() - token);
+        s.packRows(in, source, batch, head / in.shape().headsPerGroup(), token, count, target);
+        s.packSteps(tiles, in, batch, head, token, count);
+        return token;
+    }
+
+    private static void keep(DualShape shape, DualLayout layout, MemorySegment memory, int batch, int head, int chunk, int panel, float[] state) {
+        MemorySegment place = StateSpaceDualCpu.savedState(memory, shape, layout, batch, head, chunk);
+        int at = panel * layout.statePanel();
+        MemorySegment.copy(state, at, place, F32, (long) at * Float.BYTES, layout.statePanel());
+    }
+}

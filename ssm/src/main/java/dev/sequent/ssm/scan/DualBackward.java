@@ -83,7 +83,8 @@ final class DualBackward {
             if (split) {
                 int chunk = index % pieces;
                 task(pass, mine, chunk, chunk + 1, (head, state) -> MemorySegment.copy(
-                        StateSpaceDualCpu.savedState(carries, s, pass.layout(), mine.batch(), head, chunk), F32, 0, state, 0, pass.layout().state()));
+                        StateSpaceDualCpu.savedState(carries, s, pass.layout(), mine.batch(), head, chunk), F32, 0, state, 0,
+                        pass.layout().state()));
             } else {
                 task(pass, mine, 0, chunks, (head, state) -> {
                     if (dFinalState == null) {

@@ -6,9 +6,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Runs states alone along sequences, or their gradients against them, and keeps them at the ends of chunks, so that chunks can be tasks of their own
- * afterwards: for long sequences with fewer heads than threads. A task is a panel of a head's columns, which do not depend on each other. States come
- * out as they do where a task goes over all chunks, to the last bit, so that this choice may depend on the number of threads.
+ * Runs states alone along sequences, or their gradients against them, and keeps them at the ends of chunks, so that chunks can be tasks of
+ * their own afterwards: for long sequences with fewer heads than threads. A task is a panel of a head's columns, which do not depend on
+ * each other. States come out as they do where a task goes over all chunks, to the last bit, so that this choice may depend on the number
+ * of threads.
  */
 final class DualCarrier {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
@@ -112,7 +113,8 @@ final class DualCarrier {
         return token;
     }
 
-    private static void keep(DualShape shape, DualLayout layout, MemorySegment memory, int batch, int head, int chunk, int panel, float[] state) {
+    private static void keep(DualShape shape, DualLayout layout, MemorySegment memory, int batch, int head, int chunk, int panel,
+            float[] state) {
         MemorySegment place = StateSpaceDualCpu.savedState(memory, shape, layout, batch, head, chunk);
         int at = panel * layout.statePanel();
         MemorySegment.copy(state, at, place, F32, (long) at * Float.BYTES, layout.statePanel());

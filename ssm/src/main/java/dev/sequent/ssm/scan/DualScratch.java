@@ -53,7 +53,10 @@ final class DualScratch {
     final float[] decayed;
     /** States before the tiles of the chunk, and zeros. */
     private final float[][] before;
-    /** Gradient of the output, and that times since, (TILE, P); transposes (P, TILE) of it and of step size times input; gradient of the latter. */
+    /**
+     * Gradient of the output, and that times since, (TILE, P); transposes (P, TILE) of it and of step size times input; gradient of the
+     * latter.
+     */
     final float[] dy;
     final float[] dySince;
     final float[] dyColumns;
@@ -173,7 +176,8 @@ final class DualScratch {
     }
 
     /**
-     * Reads B and C of {@code count} tokens from {@code token} on, cuts them into tiles at documents' beginnings, and forms the tiles' products.
+     * Reads B and C of {@code count} tokens from {@code token} on, cuts them into tiles at documents' beginnings, and forms the tiles'
+     * products.
      */
     void pack(DualTiles kernels, DualInputs in, int batch, int group, int token, int count) {
         packRows(in, in.b(), batch, group, token, count, b);
@@ -264,7 +268,10 @@ final class DualScratch {
         finite = packTile(kernels, in, in.x(), batch, head, token + starts[tile], rows(tile), weights, x, xToEnd);
     }
 
-    /** Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are finite. */
+    /**
+     * Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are
+     * finite.
+     */
     boolean packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
             float[] plain, float[] scaled) {
         boolean finite = true;

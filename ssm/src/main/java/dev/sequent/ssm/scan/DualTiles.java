@@ -16,9 +16,9 @@ interface DualTiles {
     void products(float[] a, int aAt, int k, float[] b, int bAt, int bRow, float[] out, int outAt);
 
     /**
-     * What the state and the tile give each token: {@code out[t] = factors[t] (sum over n of a[n, t] state[n]) + sum of mix[j, t] x[j]} over j at most
-     * t, or at least t if {@code upper}, below {@code rows}. No token depends on others than those, even by a NaN. Rows of {@code out} from
-     * {@code rows} up to a multiple of {@link DualLayout#ROWS} have no meaning.
+     * What the state and the tile give each token: {@code out[t] = factors[t] (sum over n of a[n, t] state[n]) + sum of mix[j, t] x[j]}
+     * over j at most t, or at least t if {@code upper}, below {@code rows}. No token depends on others than those, even by a NaN. Rows of
+     * {@code out} from {@code rows} up to a multiple of {@link DualLayout#ROWS} have no meaning.
      *
      * @param a row n begins at {@code aAt + n aRow}
      * @param state (states, panel)
@@ -37,7 +37,8 @@ interface DualTiles {
      * @param x (TILE, panel)
      * @param state (states, panel)
      */
-    void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay);
+    void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
+            float decay);
 
     /**
      * {@code out = a columns}, or {@code out += a columns}.
@@ -49,8 +50,8 @@ interface DualTiles {
     void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add);
 
     /**
-     * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers, as they are and times {@code factors}; the rest of
-     * (TILE, panel) from {@code at} becomes zero.
+     * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers, as they are and times {@code factors}; the
+     * rest of (TILE, panel) from {@code at} becomes zero.
      *
      * @return whether all numbers are finite
      */
@@ -60,14 +61,17 @@ interface DualTiles {
     void decays(float[] dt, float a, int count, float[] out);
 
     /**
-     * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE) and zero elsewhere,
-     * {@code m} from {@code mAt}.
+     * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE) and zero
+     * elsewhere, {@code m} from {@code mAt}.
      *
      * @param decay from {@code from} on
      */
     void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s);
 
-    /** {@code s[j, t] = steps[j] l[t, j] m[j, t]} for t from j on and zero before, with l as in {@link #weights}, plus {@code skip} where t is j. */
+    /**
+     * {@code s[j, t] = steps[j] l[t, j] m[j, t]} for t from j on and zero before, with l as in {@link #weights}, plus {@code skip} where
+     * t is j.
+     */
     void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s);
 
     /** {@code out[t] = factors[t] x[t] + factor y[t]}, rows of {@code width} numbers. */
@@ -80,7 +84,10 @@ interface DualTiles {
     /** The inner product of {@code count} numbers. */
     float dot(float[] x, float[] y, int count);
 
-    /** {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}; both from {@code at}. */
+    /**
+     * {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}; both from
+     * {@code at}.
+     */
     void transpose(float[] x, int at, int columns, float[] factors, float[] out);
 
     /**

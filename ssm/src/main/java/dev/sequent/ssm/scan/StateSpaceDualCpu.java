@@ -95,7 +95,8 @@ final class StateSpaceDualCpu {
         pool.forEach(shape.batch() * shape.groups() * parts * pieces, index -> {
             int task = index / pieces;
             int first = task % parts * heads;
-            Heads mine = new Heads(task / parts / shape.groups(), task / parts % shape.groups(), first, Math.min(heads, shape.headsPerGroup() - first));
+            Heads mine = new Heads(task / parts / shape.groups(), task / parts % shape.groups(), first,
+                    Math.min(heads, shape.headsPerGroup() - first));
             forwardTask(in, y, finalState, saved, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
         });
     }
@@ -131,7 +132,8 @@ final class StateSpaceDualCpu {
     }
 
     /** Runs chunks, from the states that are saved or from the initial state; the one with the last of them writes the final state. */
-    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, Heads heads, int from, int to, boolean fromSaved) {
+    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, Heads heads, int from, int to,
+            boolean fromSaved) {
         DualShape shape = in.shape();
         DualLayout layout = DualLayout.of(shape);
         DualScratch s = scratch(forwardScratch, layout, heads.count(), false);
@@ -184,7 +186,8 @@ final class StateSpaceDualCpu {
             int columns = layout.columns(p);
             boolean direct = rows == DualLayout.TILE && columns == layout.panel();
             MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
-            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), state, p * layout.statePanel(), s.since, s.mix,
+            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), state, p * layout.statePanel(), s.since,
+                    s.mix,
                     false, s.finite, rows, s.x, p * layout.tilePanel(), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
             for (int t = 0; !direct && t < rows; t++) {
                 MemorySegment.copy(s.panel(s.y, p), (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,

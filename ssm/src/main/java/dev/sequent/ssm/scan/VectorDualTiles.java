@@ -98,7 +98,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
+    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
+            boolean upper,
             boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
         int padded = (rows + 7) & -8;
         MemorySegment o = part(out, 0, (padded - 1) * outRow + panel);
@@ -130,7 +131,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     /** Eight rows of two vectors. */
-    private static void readWide(float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
+    private static void readWide(float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
+            boolean upper,
             int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int r = 0; r < rows; r += 8) {
             FloatVector c00 = FloatVector.zero(S);
@@ -251,7 +253,8 @@ final class VectorDualTiles implements DualTiles {
         }
     }
 
-    private static void readNarrow(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
+    private static void readNarrow(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
+            float[] mix,
             boolean upper, int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int r = 0; r < rows; r += 8) {
             FloatVector c0 = FloatVector.zero(S);
@@ -315,7 +318,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay) {
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
+            float decay) {
         if (panel == W && L == 16) {
             advanceWide(a, aAt, aRow, rows, x, xAt, state, stateAt, states, decay);
         } else {
@@ -326,7 +330,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     /** Eight rows of two vectors. */
-    private static void advanceWide(float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states, float decay) {
+    private static void advanceWide(float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
+            float decay) {
         for (int r = 0; r < states; r += 8) {
             int o = stateAt + r * W;
             FloatVector c00 = FloatVector.fromArray(S, state, o).mul(decay);
@@ -393,7 +398,8 @@ final class VectorDualTiles implements DualTiles {
         }
     }
 
-    private static void advanceNarrow(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
+    private static void advanceNarrow(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt,
+            int states,
             float decay) {
         for (int r = 0; r < states; r += 8) {
             int o = stateAt + r * panel;
@@ -530,7 +536,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled, int at) {
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled,
+            int at) {
         MemorySegment xs = part(x, 0, (rows - 1) * xRow + columns);
         int whole = columns - columns % L;
         FloatVector zeros = FloatVector.zero(S);
@@ -587,7 +594,8 @@ final class VectorDualTiles implements DualTiles {
             FloatVector row = FloatVector.zero(S);
             for (int t = 0; t < TILE; t++) {
                 VectorMask<Float> beyond = VectorMask.fromLong(S, t < rows ? beyond(t + 1 - j) : -1L);
-                row = row.fma(FloatVector.broadcast(S, decay[from + t]), FloatVector.fromArray(S, IDENTITY, t * TILE + j)).blend(0f, beyond);
+                row = row.fma(FloatVector.broadcast(S, decay[from + t]), FloatVector.fromArray(S, IDENTITY, t * TILE + j)).blend(0f,
+                        beyond);
                 row.intoArray(l, t * TILE + j);
                 row.mul(FloatVector.fromArray(S, m, mAt + t * TILE + j)).blend(0f, beyond).intoArray(s, t * TILE + j);
             }
@@ -611,14 +619,16 @@ final class VectorDualTiles implements DualTiles {
                 VectorMask<Float> earlier = VectorMask.fromLong(S, ~beyond(i - j));
                 // zeros times a decay or step that is NaN are none
                 row = row.blend(0f, VectorMask.fromLong(S, ~beyond(i + 1 - j))).add(one);
-                row.mul(steps[i]).mul(FloatVector.fromArray(S, m, mAt + i * TILE + j)).add(one.mul(skip)).blend(0f, earlier).intoArray(s, i * TILE + j);
+                row.mul(steps[i]).mul(FloatVector.fromArray(S, m, mAt + i * TILE + j)).add(one.mul(skip)).blend(0f, earlier).intoArray(s,
+                        i * TILE + j);
                 row = row.mul(decay[from + i]);
             }
         }
     }
 
     @Override
-    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
+    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
+            int width,
             MemorySegment out, int outAt, int outRow) {
         MemorySegment zs = part(x, xAt, (rows - 1) * xRow + width);
         MemorySegment ys = part(y, yAt, (rows - 1) * yRow + width);
@@ -679,7 +689,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total, int totalAt, int row,
+    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total, int totalAt,
+            int row,
             float[] sums) {
         for (int j = 0; j < TILE; j += L) {
             VectorMask<Float> beyond = VectorMask.fromLong(S, beyond(rows - j));

@@ -53,17 +53,58 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void scan(ScanScratch s, int from, int to, int states, boolean bounded) {
+    public void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < W; j++) {
+                put(s.step, t * W + j, (float) ScalarMath.softplus(at(delta, t * deltaStride + j) + at(s.bias, j)));
+            }
+        }
+    }
+
+    @Override
+    public void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < W; j++) {
+                put(s.step, t * W + j, at(delta, t * deltaStride + j) + at(s.bias, j));
+            }
+        }
+    }
+
+    @Override
+    public float largest(int rows, MemorySegment x, long stride) {
+        float largest = 0;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < W; j++) {
+                largest = Math.max(largest, Math.abs(at(x, t * stride + j)));
+            }
+        }
+        return largest;
+    }
+
+    @Override
+    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u, ScanLayout.Window out) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
-                float y = 0;
+                float d = at(step.segment(), t * step.stride() + j);
+                float x = at(u.segment(), t * u.stride() + j);
+                float y = x * at(s.skip, j);
                 for (int n = 0; n < states; n++) {
                     int i = n * W + j;
-                    float h = decay(at(s.step, t * W + j), at(s.a, i)) * at(s.state, i) + at(s.drive, t * W + j) * at(s.b, t * states + n);
+                    float h = decay(d, at(s.a, i)) * at(s.state, i) + d * x * at(s.b, t * states + n);
                     put(s.state, i, h);
                     y += h * at(s.c, t * states + n);
                 }
-                put(s.out, t * W + j, y);
+                put(out.segment(), t * out.stride() + j, y);
+            }
+        }
+    }
+
+    @Override
+    public void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride) {
+        for (int t = from; t < to; t++) {
+            for (int j = 0; j < W; j++) {
+                float gate = at(z, t * zStride + j);
+                put(y, t * yStride + j, at(s.out, t * W + j) * (float) (gate * ScalarMath.sigmoid(gate)));
             }
         }
     }

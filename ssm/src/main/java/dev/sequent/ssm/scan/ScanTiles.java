@@ -22,8 +22,20 @@ interface ScanTiles {
     /** Fills {@code step} and {@code drive} (step size, and step size times input); returns the largest |step size|, NaN if one is NaN. */
     float prepare(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride);
 
-    /** Runs the recurrence over rows [from, to): updates {@code state}, fills {@code out} with the inner products of C and h. */
-    void scan(ScanScratch s, int from, int to, int states, boolean bounded);
+    /** Fills {@code step} with the softplus of delta + bias. */
+    void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride);
+
+    /** Fills {@code step} with delta + bias. */
+    void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride);
+
+    /** Largest magnitude of an element, NaN if one is NaN. */
+    float largest(int rows, MemorySegment x, long stride);
+
+    /** Runs the recurrence over rows [from, to): updates {@code state}, writes the inner products of C and h, and D u, to {@code out}. */
+    void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u, ScanLayout.Window out);
+
+    /** Writes {@code out} SiLU(z). */
+    void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride);
 
     /** Writes the output of rows [from, to): (out + D u), times SiLU(z) unless z is null. */
     void finish(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment z, long zStride,

@@ -25,8 +25,8 @@ import java.util.function.LongFunction;
  * @see <a href="https://arxiv.org/abs/2312.00752">Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces</a>
  */
 public final class SelectiveScanCpu {
-    /** Tasks for every thread: few, because neighbouring blocks in one task mean longer runs through memory; enough to balance the load. */
-    private static final int TASKS_PER_THREAD = 3;
+    /** What the most loaded thread may have to do beyond the least possible, so that tasks are longer. */
+    private static final double IMBALANCE = 1.05;
     /** Number of blocks from which on the gradients of B and C are first summed over two blocks. */
     private static final int MANY_BLOCKS = 32;
     /** Elements of the state below which a single token is not worth waking other threads. */
@@ -121,10 +121,23 @@ public final class SelectiveScanCpu {
         return Math.ceilDiv(blocks(shape), groupBlocks(shape));
     }
 
-    /** Blocks of a task, whole groups. */
+    /**
+     * Blocks of a task, whole groups: as many as balance permits, because neighbouring blocks in one task mean longer runs through memory, which
+     * the processor fetches ahead.
+     */
     private int taskBlocks(ScanShape shape) {
-        int wanted = Math.ceilDiv(shape.batch() * groups(shape), pool.threads() * TASKS_PER_THREAD);
-        return groupBlocks(shape) * Math.min(wanted, groups(shape));
+        int groups = groups(shape);
+        int least = load(shape, 1);
+        int size = groups;
+        while (size > 1 && load(shape, size) > IMBALANCE * least) {
+            size = Math.min(size - 1, Math.ceilDiv(groups, Math.ceilDiv(groups, size) + 1));
+        }
+        return groupBlocks(shape) * size;
+    }
+
+    /** Groups that the most loaded thread gets in tasks of {@code size} groups. */
+    private int load(ScanShape shape, int size) {
+        return Math.ceilDiv(shape.batch() * Math.ceilDiv(groups(shape), size), pool.threads()) * size;
     }
 
     private ScanScratch scratch(ThreadLocal<ScanScratch> owner, int rows, ScanShape shape, boolean backward) {
@@ -179,8 +192,16 @@ public final class SelectiveScanCpu {
         ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
         ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
         ScanLayout.Window out = tile.write(y, s.staging[3]);
-        float largest = tiles.prepare(s, tile.rows(), in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride());
-        boolean bounded = largest * largestA <= ScanTiles.BOUND;
+        ScanLayout.Window step = delta;
+        if (in.softplus()) {
+            tiles.softplusSteps(s, tile.rows(), delta.segment(), delta.stride());
+            step = new ScanLayout.Window(s.step, tiles.width());
+        } else if (in.deltaBias() != null) {
+            tiles.plainSteps(s, tile.rows(), delta.segment(), delta.stride());
+            step = new ScanLayout.Window(s.step, tiles.width());
+        }
+        ScanLayout.Window scanned = in.z() == null ? out : new ScanLayout.Window(s.out, tiles.width());
+        boolean bounded = tiles.largest(tile.rows(), step.segment(), step.stride()) * largestA <= ScanTiles.BOUND;
         for (int from = 0, to; from < tile.rows(); from = to) {
             to = tile.runEnd(in.flags(), from);
             if (tile.has(in.flags(), from, ScanInputs.RESET)) {
@@ -189,8 +210,10 @@ public final class SelectiveScanCpu {
             if (tile.has(in.flags(), from, ScanInputs.SKIP)) {
                 out.zeroRow(from, tiles.width());
             } else {
-                tiles.scan(s, from, to, states, bounded);
-                tiles.finish(s, from, to, u.segment(), u.stride(), z.segment(), z.stride(), out.segment(), out.stride());
+                tiles.scan(s, from, to, states, bounded, step, u, scanned);
+                if (in.z() != null) {
+                    tiles.gate(s, from, to, z.segment(), z.stride(), out.segment(), out.stride());
+                }
             }
         }
         tile.store(out, y);

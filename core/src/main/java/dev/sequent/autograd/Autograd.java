@@ -90,6 +90,11 @@ public final class Autograd {
         return result;
     }
 
+    /** Whether the current thread records operations for derivatives. */
+    public static boolean isRecording() {
+        return Tracing.current() instanceof Tape;
+    }
+
     /** Runs {@code body} without recording: for inference and for values that are constants of the loss. */
     public static <T> T noGrad(Supplier<T> body) {
         return Tracing.off(body);

@@ -1,5 +1,6 @@
 package dev.sequent.mixer;
 
+import dev.sequent.autograd.Autograd;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ShapeException;
@@ -45,6 +46,17 @@ public abstract class RecurrentMixer extends SequenceMixer<RecurrentState> {
      */
     protected abstract Carried advance(Tensor x, List<Tensor> state);
 
+    /**
+     * {@link #advance} that writes the next state over the present one instead of returning it. Called without recording, in a scope of its
+     * own.
+     *
+     * @param state tensors in the order of {@link #stateLayout} that nothing else refers to
+     * @return (B, 1, D), or null, with the state as it was, where this mixer cannot do so on this device
+     */
+    protected Tensor overwrite(Tensor x, List<Tensor> state) {
+        return null;
+    }
+
     @Override
     public final Tensor forward(Tensor x, SequenceInfo info) {
         info.expect("mixer input", x, width());
@@ -66,6 +78,13 @@ public abstract class RecurrentMixer extends SequenceMixer<RecurrentState> {
     @Override
     public final Tensor step(Tensor x, RecurrentState state) {
         x.expect("step", state.batch(), 1, width());
+        if (!Autograd.isRecording() && !x.device().capturing()) {
+            Tensor y = Scope.returning(() -> overwrite(x, state.exclusive()));
+            if (y != null) {
+                state.overwritten(1);
+                return y;
+            }
+        }
         return update(state, 1, () -> advance(x, state.tensors()));
     }
 

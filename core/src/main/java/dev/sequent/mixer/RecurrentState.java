@@ -25,6 +25,8 @@ public final class RecurrentState implements MixerState {
     private List<Tensor> tensors;
     private int batch;
     private long position;
+    /** Whether nothing else refers to the memory of the tensors, derivative records included. */
+    private boolean exclusive;
 
     RecurrentState(List<Slot> layout, StateSpec spec) {
         this(layout, spec, spec.batch());
@@ -46,10 +48,11 @@ public final class RecurrentState implements MixerState {
             }
             fresh.forEach(Tensor::own);
         }
+        exclusive = true;
         return List.copyOf(fresh);
     }
 
-    /** The state tensors, in the order of the layout; they stay owned by this state. */
+    /** The state tensors, in the order of the layout; they stay owned by this state, and the next step may overwrite them. */
     public List<Tensor> tensors() {
         if (tensors.isEmpty() && !layout.isEmpty()) {
             throw new ReleasedTensorException("state", "an open state", "one that has been closed");
@@ -86,8 +89,27 @@ public final class RecurrentState implements MixerState {
         }
         previous.forEach(Tensor::close);
         tensors = List.copyOf(owned);
+        exclusive = false;
         batch = tensors.isEmpty() ? batch : (int) tensors.getFirst().dim(0);
         position += tokens;
+    }
+
+    /** The state tensors, to be overwritten: copies of them where others, such as a derivative record, may refer to their memory. */
+    List<Tensor> exclusive() {
+        if (!exclusive) {
+            List<Tensor> shared = tensors();
+            tensors = zeros();
+            for (int i = 0; i < shared.size(); i++) {
+                tensors.get(i).write(shared.get(i), new long[shared.get(i).rank()]);
+                shared.get(i).close();
+            }
+        }
+        return tensors();
+    }
+
+    /** Notes that the contents are those after {@code count} further tokens. */
+    void overwritten(long count) {
+        position += count;
     }
 
     private void overwrite(List<Tensor> next) {

@@ -17,6 +17,7 @@ import dev.sequent.nn.Parameter;
 import dev.sequent.nn.RmsNorm;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.ssm.scan.SelectiveScan;
+import dev.sequent.ssm.scan.TokenStepKernel;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
@@ -169,6 +170,29 @@ public final class Mamba extends RecurrentMixer {
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    protected Tensor overwrite(Tensor x, List<Tensor> state) {
+        TokenStepKernel kernel = state.get(1).dtype() == DType.F32 ? TokenStepKernel.of(x.device()).orElse(null) : null;
+        if (kernel == null) {
+            return null;
+        }
+        DType dtype = x.dtype();
+        int states = config.state_size();
+        Tensor[] halves = inProj.forward(x).split(-1, inner, inner); // (B, 1, E) each
+        Tensor window = state.getFirst().cast(DType.F32);
+        Tensor u = kernel.convolve(halves[0].cast(DType.F32), conv1d.weight.value().cast(DType.F32),
+                conv1d.bias == null ? null : conv1d.bias.value().cast(DType.F32), window); // (B, 1, E)
+        if (window != state.getFirst()) {
+            state.getFirst().write(window.cast(state.getFirst().dtype()), 0, 0, 0);
+        }
+        Tensor[] selected = xProj.forward(u.cast(dtype)).split(-1, rank, states, states);
+        Tensor delta = Linear.project(normalise(dtNorm, selected[0]), dtProj.weight().value()); // (B, 1, E)
+        Tensor y = kernel.select(new TokenStepKernel.Selection(u, delta.cast(DType.F32), aLog.value().cast(DType.F32),
+                normalise(bNorm, selected[1]).cast(DType.F32), normalise(cNorm, selected[2]).cast(DType.F32), skip.value().cast(DType.F32),
+                dtProj.bias().value().cast(DType.F32), halves[1].cast(DType.F32), state.get(1)));
+        return outProj.forward(y.cast(dtype));
     }
 
     @Override

@@ -17,6 +17,7 @@ import dev.sequent.nn.Linear;
 import dev.sequent.nn.Parameter;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.ssm.scan.StateSpaceDual;
+import dev.sequent.ssm.scan.TokenStepKernel;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
@@ -162,7 +163,7 @@ public final class Mamba2 extends RecurrentMixer {
         StateSpaceDual.Operands operands = new StateSpaceDual.Operands(u, steps(in[2].cast(wide)), aLog.value().exp().neg(), b, c,
                 skip.value(), state == null ? null : state.get(1).cast(wide));
         StateSpaceDual.Result dual = StateSpaceDual.apply(operands, config.chunk_size(), info.flags());
-        Tensor y = gate(in[0].cast(wide), dual.y().reshape(batch, time, inner));
+        Tensor y = normalise(Swiglu.apply(in[0].cast(wide), dual.y().reshape(batch, time, inner)));
         return new Carried(outProj.forward(y.cast(dtype)), List.of(conv.finalState().cast(dtype), dual.finalState()));
     }
 
@@ -172,9 +173,8 @@ public final class Mamba2 extends RecurrentMixer {
         return limit.equals(Mamba2Config.Limit.NONE) ? steps : steps.clamp(limit.low(), limit.high());
     }
 
-    /** The gated norm of (B, T, E). */
-    private Tensor gate(Tensor z, Tensor y) {
-        Tensor gated = Swiglu.apply(z, y);
+    /** The norm of gated values (B, T, E), or they themselves where none is configured. */
+    private Tensor normalise(Tensor gated) {
         if (norm == null) {
             return gated;
         }
@@ -192,6 +192,27 @@ public final class Mamba2 extends RecurrentMixer {
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    protected Tensor overwrite(Tensor x, List<Tensor> state) {
+        TokenStepKernel kernel = state.get(1).dtype() == DType.F32 ? TokenStepKernel.of(x.device()).orElse(null) : null;
+        if (kernel == null) {
+            return null;
+        }
+        Tensor[] in = inProj.forward(x).split(-1, inner, convolved(), heads); // z (B, 1, E), xBC (B, 1, E + 2 G N), dt (B, 1, H)
+        Tensor window = state.getFirst().cast(DType.F32);
+        Tensor all = kernel.convolve(in[1].cast(DType.F32), conv1d.weight.value().cast(DType.F32),
+                conv1d.bias == null ? null : conv1d.bias.value().cast(DType.F32), window);
+        if (window != state.getFirst()) {
+            state.getFirst().write(window.cast(state.getFirst().dtype()), 0, 0, 0);
+        }
+        Tensor[] selected = all.split(-1, inner, shared(), shared());
+        Mamba2Config.Limit limit = config.time_step_limit();
+        Tensor gated = kernel.advance(new TokenStepKernel.Heads(selected[0], in[2].cast(DType.F32), dtBias.value().cast(DType.F32), limit.low(),
+                limit.high(), aLog.value().cast(DType.F32), selected[1], selected[2], skip.value().cast(DType.F32), in[0].cast(DType.F32),
+                config.n_groups(), state.get(1))); // (B, 1, E)
+        return outProj.forward(normalise(gated).cast(x.dtype()));
     }
 
     @Override

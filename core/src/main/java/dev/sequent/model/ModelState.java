@@ -12,13 +12,13 @@ public final class ModelState implements AutoCloseable {
     private int[] tokens;
 
     ModelState(List<MixerState> layers, int batch) {
-        this.layers = layers;
+        this.layers = List.copyOf(layers);
         this.tokens = new int[batch];
     }
 
     /** The layers' states, first to last. */
     public List<MixerState> layers() {
-        return List.copyOf(layers);
+        return layers;
     }
 
     /** Rows, B. */

@@ -3,6 +3,7 @@ package dev.sequent.testkit;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.sequent.autograd.Autograd;
 import dev.sequent.mixer.MixerConfig;
 import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
@@ -130,6 +131,37 @@ public abstract class MixerLaws {
             ys.add(b.mixer().step(x.slice(1, t, t + 1), state));
         }
         return Tensor.concat(1, ys.toArray(Tensor[]::new));
+    }
+
+    /** Memory of the backend is the same after every step and every chunk: nothing grows with the number of tokens. */
+    @Property(tries = 1)
+    void memoryDoesNotGrowWithTheSequence() {
+        everywhere(b -> {
+            int capacity = 400;
+            try (MixerState state = b.state(1, capacity)) {
+                Tensor x = b.input(1, 1, 16);
+                long[] peaks = new long[24];
+                long[] lives = new long[peaks.length];
+                for (int i = 0; i < peaks.length; i++) {
+                    boolean chunk = i % 2 == 0;
+                    Autograd.noGrad(() -> {
+                        try (Scope _ = Scope.open()) {
+                            return chunk ? b.mixer().prefill(x, SequenceInfo.of(x), state) : b.mixer().step(x.slice(1, 0, 1), state);
+                        }
+                    });
+                    lives[i] = b.device().memory().liveBytes();
+                    peaks[i] = b.device().memory().peakBytes();
+                }
+                assertThat(lives[23]).as("live bytes of " + b.subject().name() + " on " + b.device()).isEqualTo(lives[3]);
+                assertThat(peaks[23] - peaks[3]).as("growth of the peak of " + b.subject().name() + " on " + b.device())
+                        .isLessThanOrEqualTo(keptPerToken(b, state) * 400);
+            }
+        });
+    }
+
+    /** Bytes that temporary results of one token may have for every token before it: of a state that grows, as attention's does. */
+    private static long keptPerToken(Bench b, MixerState state) {
+        return 64 * b.mixer().cost(new StateSpec(1, 1, b.dtype(), b.device())).bytesPerToken();
     }
 
     /** A sequence at once equals its tokens one by one. */

@@ -63,7 +63,7 @@ final class VectorTokenLoops implements TokenLoops {
                 .fma(f, FloatVector.broadcast(S, 1f))
                 .reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
         FloatVector one = FloatVector.broadcast(S, 1f);
-        return e.blend(one, x.compare(VectorOperators.GE, 0f)).div(e.add(1f)).add(x.sub(x));
+        return e.blend(one, x.compare(VectorOperators.GE, 0f)).div(e.add(1f));
     }
 
     @Override
@@ -93,16 +93,23 @@ final class VectorTokenLoops implements TokenLoops {
         int whole = states - states % L;
         MemorySegment logs = aLog.asSlice(0, 4L * channels * states);
         MemorySegment state = h.asSlice(0, 4L * channels * states);
+        float[] lanes = new float[L];
         for (int e = 0; e < channels; e++) {
-            sums[e] = whole == 0 ? 0 : selectRow(e * states, whole, step[e], drive[e], logs, b, c, state);
+            selectRow(e * states, whole, step[e], drive[e], logs, b, c, state, lanes);
+            sums[e] = sum(lanes);
             if (whole < states) {
                 ScalarTokenLoops.selectRest(e, whole, states, step, drive, aLog, b, c, h, sums);
             }
         }
     }
 
-    private static float selectRow(int row, int whole, float step, float drive, MemorySegment logs, float[] b, float[] c,
-            MemorySegment state) {
+    /** Apart from the loop: inside it the compiler would call it with a vector on the heap. */
+    private static float sum(float[] lanes) {
+        return LaneSum.of(FloatVector.fromArray(S, lanes, 0));
+    }
+
+    private static void selectRow(int row, int whole, float step, float drive, MemorySegment logs, float[] b, float[] c,
+            MemorySegment state, float[] lanes) {
         FloatVector c1 = FloatVector.broadcast(S, C1);
         FloatVector c2 = FloatVector.broadcast(S, C2);
         FloatVector c3 = FloatVector.broadcast(S, C3);
@@ -131,7 +138,7 @@ final class VectorTokenLoops implements TokenLoops {
             next.intoMemorySegment(state, (row + n) * 4L, LE);
             y = next.fma(FloatVector.fromArray(S, c, n), y);
         }
-        return LaneSum.of(y);
+        y.intoArray(lanes, 0);
     }
 
     @Override

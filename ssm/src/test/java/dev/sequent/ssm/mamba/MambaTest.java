@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.sequent.mixer.StateSpec;
+import dev.sequent.mixer.RecurrentState;
 import dev.sequent.mixer.Mixers;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.nn.Init;
@@ -112,6 +114,23 @@ class MambaTest {
             for (int i = 0; i < expected.length; i++) {
                 assertThat(actual[i]).isCloseTo(expected[i], within(0.02));
             }
+        }
+    }
+
+    @Test
+    void stepsInBf16EqualTheForwardPassUpToItsRounding() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open();
+                Mamba mixer = MambaConfig.defaults().create(32, 1, new Init(device, DType.BF16, new Rng(1)));
+                RecurrentState state = mixer.newState(new StateSpec(2, 9, DType.BF16, device))) {
+            Tensor x = new Rng(2).uniform(device, DType.F32, -1.0, 1.0, 2, 9, 32).cast(DType.BF16);
+            float[] all = mixer.forward(x, SequenceInfo.of(x)).transpose(0, 1).toFloats();
+            for (int t = 0; t < 9; t++) {
+                float[] y = mixer.step(x.slice(1, t, t + 1), state).toFloats();
+                for (int i = 0; i < y.length; i++) {
+                    assertThat(y[i]).isCloseTo(all[t * y.length + i], within(0.02f));
+                }
+            }
+            assertThat(state.position()).isEqualTo(9);
         }
     }
 }

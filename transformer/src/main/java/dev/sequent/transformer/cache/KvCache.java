@@ -12,6 +12,7 @@ import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.ShapeException;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.stream.IntStream;
 
 /**
  * Keys and values of the tokens that an attention layer has seen, in memory of a fixed capacity: (B, G, capacity, P) each, so that
@@ -248,8 +249,10 @@ public final class KvCache implements MixerState {
         KvCache copy = new KvCache(spec, heads, width, start.clone(), end.clone(), position);
         copy.keys = zeros(start.length);
         copy.values = zeros(start.length);
-        copy.keys.write(keys, 0, 0, 0, 0);
-        copy.values.write(values, 0, 0, 0, 0);
+        try (Scope _ = Scope.open()) {
+            copy.keys.write(filled(keys), 0, 0, 0, 0);
+            copy.values.write(filled(values), 0, 0, 0, 0);
+        }
         return copy;
     }
 
@@ -259,19 +262,30 @@ public final class KvCache implements MixerState {
         for (int r : rows) {
             Objects.checkIndex(r, start.length);
         }
-        keys = reordered(keys, rows);
-        values = reordered(values, rows);
+        if (!Arrays.equals(rows, IntStream.range(0, start.length).toArray())) {
+            keys = reordered(keys, rows);
+            values = reordered(values, rows);
+        }
         start = Arrays.stream(rows).map(r -> start[r]).toArray();
         end = Arrays.stream(rows).map(r -> end[r]).toArray();
     }
 
+    /** The slots in use, (B, G, S, P): capacity beyond them is never copied. */
+    private Tensor filled(Tensor memory) {
+        return memory.slice(2, 0, length());
+    }
+
     private Tensor reordered(Tensor memory, int[] rows) {
-        Tensor next = zeros(rows.length);
         try (Scope _ = Scope.open()) {
-            next.write(memory.indexSelect(0, Tensor.of(spec.device(), rows)), 0, 0, 0, 0);
+            Tensor kept = filled(memory).indexSelect(0, Tensor.of(spec.device(), rows));
+            boolean sameSize = rows.length == start.length;
+            Tensor next = sameSize ? memory : zeros(rows.length);
+            next.write(kept, 0, 0, 0, 0);
+            if (!sameSize) {
+                memory.close();
+            }
+            return next;
         }
-        memory.close();
-        return next;
     }
 
     @Override

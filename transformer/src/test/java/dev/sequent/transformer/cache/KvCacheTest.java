@@ -85,6 +85,25 @@ class KvCacheTest {
     }
 
     @Test
+    void reorderingMovesWhatIsFilledAndTakesNoMoreMemory() {
+        int capacity = 1 << 16;
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open();
+                KvCache cache = new KvCache(new StateSpec(3, capacity, DType.F32, device), 1, 1)) {
+            append(cache, tokens(device, 3, 0, 2));
+            long before = device.memory().liveBytes();
+            cache.reorder(new int[] {2, 0, 2});
+            assertThat(cache.keys().toFloats()).containsExactly(20, 21, 0, 1, 20, 21);
+            assertThat(cache.values().toFloats()).containsExactly(120, 121, 100, 101, 120, 121);
+            assertThat(device.memory().peakBytes()).isLessThan(before + capacity);
+            append(cache, tokens(device, 3, 7, 8));
+            assertThat(cache.keys().toFloats()).containsExactly(20, 21, 7, 0, 1, 17, 20, 21, 27);
+            cache.reorder(new int[] {1});
+            assertThat(cache.keys().toFloats()).containsExactly(0, 1, 17);
+            assertThat(cache.bytes()).isEqualTo(2L * capacity * 4);
+        }
+    }
+
+    @Test
     void tooManyTokensAndUseAfterCloseAreErrors() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
             KvCache cache = new KvCache(new StateSpec(1, 2, DType.F32, device), 1, 1);

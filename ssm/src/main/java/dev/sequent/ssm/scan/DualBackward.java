@@ -202,7 +202,7 @@ final class DualBackward {
         share(s, layout, before, s.dyColumns, s.since, rows, s.cColumns, s.cGrad, start, s.fromState);
         share(s, layout, carry, s.driveColumns, s.until, rows, s.bColumns, s.bGrad, start, s.toState);
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.read(layout.panel(), s.bColumns, start, layout.chunkRow(), layout.states(), carry, p * layout.statePanel(), s.until,
+            tiles.read(layout.panel(), s.bColumns, s.columnsAt(tile), rows, layout.states(), carry, p * layout.statePanel(), s.until,
                     s.decayed, true, finite, rows, s.dy, p * layout.tilePanel(), s.panel(s.dDrive, p), layout.panel());
         }
         float through = s.since[rows - 1] * tiles.dot(carry, before, layout.state());
@@ -220,7 +220,7 @@ final class DualBackward {
         for (int p = 0; p < layout.panels(); p++) {
             tiles.project(layout.panel(), state, p * layout.statePanel(), layout.states(), columns, p * layout.tilePanel(), s.share, p > 0);
         }
-        tiles.collect(s.share, layout.states(), factors, rows, weights, start, total, start, layout.chunkRow(), sums);
+        tiles.collect(s.share, layout.states(), factors, rows, weights, start * layout.states(), total, start, layout.chunkRow(), sums);
     }
 
     /** Writes the gradients of the input and the step sizes of a tile, and adds to those of A and D. */

@@ -14,10 +14,9 @@ final class DualScratch {
     private static final long ALIGNMENT = 64;
     private static final int TILE = DualLayout.TILE;
 
-    /** Current chunk: B and C, (chunk + TILE, N), and their transposes, (N, chunk + TILE). */
+    /** Current chunk: B and C, (chunk + TILE, N), and the transposes (N, rows) of the tiles' rows of C, one after the other. */
     final float[] b;
     final float[] c;
-    final float[] bColumns;
     final float[] cColumns;
     /** The tiles' B C^T, (chunk + TILE, TILE). */
     final float[] sourceProducts;
@@ -46,6 +45,8 @@ final class DualScratch {
 
     // For the backward pass only; null otherwise.
 
+    /** Like cColumns, of B. */
+    final float[] bColumns;
     /** The tiles' C B^T, (chunk + TILE, TILE). */
     final float[] products;
     /** Decays between tokens, and those times C B^T, (TILE, TILE). */
@@ -97,7 +98,6 @@ final class DualScratch {
         int n = layout.states();
         b = take(chunkRow * n);
         c = take(chunkRow * n);
-        bColumns = take(n * chunkRow);
         cColumns = take(n * chunkRow);
         sourceProducts = take(chunkRow * TILE);
         starts = new int[layout.chunk() + 1];
@@ -108,6 +108,7 @@ final class DualScratch {
         x = take(layout.tile());
         xToEnd = take(layout.tile());
         y = takeNative(layout.tile());
+        bColumns = backward ? take(n * chunkRow) : null;
         products = backward ? take(chunkRow * TILE) : null;
         decays = backward ? take(TILE * TILE) : null;
         decayed = backward ? take(TILE * TILE) : null;
@@ -182,13 +183,14 @@ final class DualScratch {
     void pack(DualTiles kernels, DualInputs in, int batch, int group, int token, int count) {
         packRows(in, in.b(), batch, group, token, count, b);
         packRows(in, in.c(), batch, group, token, count, c);
-        transpose(b, count, bColumns);
-        transpose(c, count, cColumns);
+        int n = layout.states();
         for (int i = 0; i < tiles; i++) {
-            int at = starts[i];
-            kernels.products(b, at * layout.states(), layout.states(), cColumns, at, layout.chunkRow(), sourceProducts, at * TILE);
-            if (products != null) {
-                kernels.products(c, at * layout.states(), layout.states(), bColumns, at, layout.chunkRow(), products, at * TILE);
+            int at = columnsAt(i);
+            transpose(c, at, rows(i), cColumns);
+            kernels.products(b, at, n, cColumns, at, rows(i), sourceProducts, starts[i] * TILE);
+            if (backward) {
+                transpose(b, at, rows(i), bColumns);
+                kernels.products(c, at, n, bColumns, at, rows(i), products, starts[i] * TILE);
             }
         }
     }
@@ -221,16 +223,16 @@ final class DualScratch {
         }
     }
 
-    private void transpose(float[] rows, int count, float[] columns) {
+    /** Where a tile's rows of B and C begin, and its columns. */
+    int columnsAt(int tile) {
+        return starts[tile] * layout.states();
+    }
+
+    private void transpose(float[] source, int at, int rows, float[] columns) {
         int n = layout.states();
-        int row = layout.chunkRow();
-        // few tokens at a time: rows a power of two apart fall into few sets of the cache
-        for (int first = 0; first < count; first += TILE) {
-            int to = Math.min(count, first + TILE);
-            for (int i = 0; i < n; i++) {
-                for (int t = first; t < to; t++) {
-                    columns[i * row + t] = rows[t * n + i];
-                }
+        for (int i = 0; i < n; i++) {
+            for (int t = 0; t < rows; t++) {
+                columns[at + i * rows + t] = source[at + t * n + i];
             }
         }
     }
@@ -313,7 +315,7 @@ final class DualScratch {
     void advancePanel(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state, int panel) {
         int rows = rows(tile);
         int n = layout.states();
-        kernels.advance(layout.panel(), rowsOfGroup, starts[tile] * n, n, rows, rowsOfHead, panel * layout.tilePanel(), state,
+        kernels.advance(layout.panel(), rowsOfGroup, columnsAt(tile), n, rows, rowsOfHead, panel * layout.tilePanel(), state,
                 panel * layout.statePanel(), n, since[rows - 1]);
     }
 }

@@ -81,7 +81,7 @@ interface DualTiles {
     /** {@code sums[t]} grows by the inner product of {@code x[t]} and {@code y[t]}, rows of {@code width} numbers. */
     void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums);
 
-    /** The inner product of {@code count} numbers. */
+    /** The inner product of {@code count} numbers, a multiple of TILE {@link DualLayout#ROWS}. */
     float dot(float[] x, float[] y, int count);
 
     /**
@@ -95,7 +95,7 @@ interface DualTiles {
      * that times {@code weights[n, t]}.
      *
      * @param x (states, TILE)
-     * @param weights rows {@code row} apart
+     * @param weights rows {@code rows} apart
      * @param total rows {@code row} apart
      */
     void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,

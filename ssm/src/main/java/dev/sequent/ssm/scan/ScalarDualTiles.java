@@ -170,7 +170,7 @@ final class ScalarDualTiles implements DualTiles {
             for (int n = 0; n < states; n++) {
                 float value = factors[t] * at(x, n * TILE + t);
                 put(total, totalAt + n * row + t, at(total, totalAt + n * row + t) + value);
-                sum += value * at(weights, weightsAt + n * row + t);
+                sum += value * at(weights, weightsAt + n * rows + t);
             }
             sums[t] = sum;
         }

@@ -17,15 +17,15 @@ import java.util.Arrays;
  *
  * <p>A task is a sequence and some heads of a group. The backward pass keeps no activations but a state for every chunk of some tiles: it
  * walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint. Sums over heads, sequences and tokens
- * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. Where
- * there are fewer heads than threads, {@link DualCarrier} runs the states first and chunks are tasks.
+ * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. Where there are fewer heads than
+ * threads, {@link DualCarrier} runs the states first and chunks are tasks.
  *
  * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
  */
 final class StateSpaceDualCpu {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
-    /** Tasks for every thread: enough to balance the load. */
-    private static final int TASKS_PER_THREAD = 3;
+    /** Tasks for every thread: enough to balance the load; each packs B and C for its heads. */
+    private static final int TASKS_PER_THREAD = 2;
     /** Elements of the state below which a single token is not worth waking other threads. */
     private static final int PARALLEL_STEP = 1 << 16;
 
@@ -186,8 +186,7 @@ final class StateSpaceDualCpu {
             int columns = layout.columns(p);
             boolean direct = rows == DualLayout.TILE && columns == layout.panel();
             MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
-            tiles.read(layout.panel(), s.cColumns, start, layout.chunkRow(), layout.states(), state, p * layout.statePanel(), s.since,
-                    s.mix,
+            tiles.read(layout.panel(), s.cColumns, s.columnsAt(tile), rows, layout.states(), state, p * layout.statePanel(), s.since, s.mix,
                     false, s.finite, rows, s.x, p * layout.tilePanel(), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
             for (int t = 0; !direct && t < rows; t++) {
                 MemorySegment.copy(s.panel(s.y, p), (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,

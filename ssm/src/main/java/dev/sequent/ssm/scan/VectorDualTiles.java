@@ -668,15 +668,23 @@ final class VectorDualTiles implements DualTiles {
     public float dot(float[] x, float[] y, int count) {
         FloatVector s0 = FloatVector.zero(S);
         FloatVector s1 = FloatVector.zero(S);
-        int pairs = count - count % (2 * L);
-        for (int i = 0; i < pairs; i += 2 * L) {
-            s0 = load(x, i).fma(load(y, i), s0);
-            s1 = load(x, i + L).fma(load(y, i + L), s1);
+        FloatVector s2 = FloatVector.zero(S);
+        FloatVector s3 = FloatVector.zero(S);
+        FloatVector s4 = FloatVector.zero(S);
+        FloatVector s5 = FloatVector.zero(S);
+        FloatVector s6 = FloatVector.zero(S);
+        FloatVector s7 = FloatVector.zero(S);
+        for (int i = 0; i < count; i += 8 * L) {
+            s0 = FloatVector.fromArray(S, x, i).fma(FloatVector.fromArray(S, y, i), s0);
+            s1 = FloatVector.fromArray(S, x, i + L).fma(FloatVector.fromArray(S, y, i + L), s1);
+            s2 = FloatVector.fromArray(S, x, i + 2 * L).fma(FloatVector.fromArray(S, y, i + 2 * L), s2);
+            s3 = FloatVector.fromArray(S, x, i + 3 * L).fma(FloatVector.fromArray(S, y, i + 3 * L), s3);
+            s4 = FloatVector.fromArray(S, x, i + 4 * L).fma(FloatVector.fromArray(S, y, i + 4 * L), s4);
+            s5 = FloatVector.fromArray(S, x, i + 5 * L).fma(FloatVector.fromArray(S, y, i + 5 * L), s5);
+            s6 = FloatVector.fromArray(S, x, i + 6 * L).fma(FloatVector.fromArray(S, y, i + 6 * L), s6);
+            s7 = FloatVector.fromArray(S, x, i + 7 * L).fma(FloatVector.fromArray(S, y, i + 7 * L), s7);
         }
-        for (int i = pairs; i < count; i += L) {
-            s0 = load(x, i).fma(load(y, i), s0);
-        }
-        return LaneSum.of(s0.add(s1));
+        return LaneSum.of(s0.add(s1).add(s2.add(s3)).add(s4.add(s5).add(s6.add(s7))));
     }
 
     @Override
@@ -699,7 +707,7 @@ final class VectorDualTiles implements DualTiles {
             for (int n = 0; n < states; n++) {
                 FloatVector value = load(x, n * TILE + j).mul(f).blend(0f, beyond);
                 load(total, totalAt + n * row + j).add(value).intoArray(total, totalAt + n * row + j);
-                sum = value.fma(load(weights, weightsAt + n * row + j), sum);
+                sum = value.fma(load(weights, weightsAt + n * rows + j), sum);
             }
             sum.intoArray(sums, j);
         }

@@ -16,6 +16,8 @@ final class Copies {
     /** Tile of a transposition: this many source rows are held in the first-level cache. */
     private static final int TILE_ROWS = 16;
     private static final int TILE_COLUMNS = 64;
+    /** Source rows of a task of a transposition. */
+    private static final int TASK_ROWS = 256;
 
     private final Machine machine;
 
@@ -132,30 +134,34 @@ final class Copies {
     /** Transposes the planes spanned by axis {@code column}, dense in the source, and the last axis, dense in the target. */
     private void transpose(int bytes, long[] dims, long[][] strides, int column, Place source, Place target) {
         int last = dims.length - 1;
-        long width = Math.toIntExact(dims[last]);
+        long width = dims[last];
         long height = dims[column];
         long[] outer = dims.clone();
         outer[column] = 1;
         outer[last] = 1;
         long tiles = (height + TILE_COLUMNS - 1) / TILE_COLUMNS;
+        long pieces = (width + TASK_ROWS - 1) / TASK_ROWS;
+        long perPlane = tiles * pieces;
         long planes = 1;
         for (long d : outer) {
             planes *= d;
         }
-        long perTask = Math.max(1, Machine.GRAIN / (width * Math.min(height, TILE_COLUMNS)));
-        machine.range(planes * tiles, perTask, (from, to) -> {
-            Cursor cursor = new Cursor(outer, strides, from / tiles);
-            for (long tile = from; tile < to; tile++) {
-                long top = tile % tiles * TILE_COLUMNS;
+        long perTask = Math.max(1, Machine.GRAIN / (Math.min(width, TASK_ROWS) * Math.min(height, TILE_COLUMNS)));
+        machine.range(planes * perPlane, perTask, (from, to) -> {
+            Cursor cursor = new Cursor(outer, strides, from / perPlane);
+            for (long block = from; block < to; block++) {
+                long top = block % perPlane / pieces * TILE_COLUMNS;
+                long left = block % pieces * TASK_ROWS;
                 int n = (int) Math.min(TILE_COLUMNS, height - top);
-                long s = source.offset + cursor.at(0) + top * bytes;
-                long t = target.offset + cursor.at(1) + top * strides[1][column];
+                int m = (int) Math.min(TASK_ROWS, width - left);
+                long s = source.offset + cursor.at(0) + top * bytes + left * strides[0][last];
+                long t = target.offset + cursor.at(1) + top * strides[1][column] + left * bytes;
                 if (bytes == 4) {
-                    machine.kernels().transpose(source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, (int) width);
+                    machine.kernels().transpose(source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, m);
                 } else {
-                    tiles(bytes, source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, (int) width);
+                    tiles(bytes, source.memory, s, strides[0][last], target.memory, t, strides[1][column], n, m);
                 }
-                if (tile % tiles == tiles - 1) {
+                if (block % perPlane == perPlane - 1) {
                     cursor.advance();
                 }
             }

@@ -37,8 +37,6 @@ final class VectorKernels implements Kernels {
     /** Rows of more elements are copied by the library, which needs longer to start. */
     private static final int LONG_ROW = 1_024;
     private static final VectorShuffle<Float> BACKWARDS = VectorShuffle.iota(S, LANES - 1, -1, false);
-    /** Source rows that are transposed together. */
-    private static final int TRANSPOSE_ROWS = 128;
     /** Positions in the edge memory: operands at 0 and here, the result last. */
     private static final long SECOND = LANES * 4L;
     private static final long RESULT = LANES * 8L;
@@ -46,7 +44,7 @@ final class VectorKernels implements Kernels {
     /** Room for the rest of a row that does not fill a vector, padded to one. */
     private final ThreadLocal<MemorySegment> edge = ThreadLocal.withInitial(
             () -> Arena.ofAuto().allocate(LANES * 12L, NativeMemory.ALIGNMENT));
-    private final ThreadLocal<float[]> tile = ThreadLocal.withInitial(() -> new float[LANES * LANES]);
+    private final ThreadLocal<float[]> tile = ThreadLocal.withInitial(() -> new float[VectorTranspose.elements()]);
     private final ScalarKernels scalar = new ScalarKernels("no vector form");
 
     @Override
@@ -357,13 +355,11 @@ final class VectorKernels implements Kernels {
         float[] buffer = tile.get();
         int high = S.loopBound(m);
         int wide = S.loopBound(n);
-        // Blocks of source rows, and inside them all tiles that continue the same target rows: few streams are written at a time.
-        for (int top = 0; top < high; top += TRANSPOSE_ROWS) {
-            int bottom = Math.min(high, top + TRANSPOSE_ROWS);
-            for (int j = 0; j < wide; j += LANES) {
-                for (int i = top; i < bottom; i += LANES) {
-                    VectorTranspose.tile(x, xo + i * xs + 4L * j, xs, y, yo + j * ys + 4L * i, ys, buffer);
-                }
+        for (int j = 0; j < wide; j += VectorTranspose.SIDE) {
+            int columns = Math.min(VectorTranspose.SIDE, wide - j);
+            for (int i = 0; i < high; i += VectorTranspose.SIDE) {
+                VectorTranspose.block(x, xo + i * xs + 4L * j, xs, y, yo + j * ys + 4L * i, ys, columns, Math.min(VectorTranspose.SIDE,
+                        high - i), buffer);
             }
         }
         scalar.transpose(x, xo + 4L * wide, xs, y, yo + wide * ys, ys, n - wide, high);

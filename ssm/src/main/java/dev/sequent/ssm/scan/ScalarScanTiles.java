@@ -82,7 +82,8 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u, ScanLayout.Window out) {
+    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window out) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
                 float d = at(step.segment(), t * step.stride() + j);
@@ -125,7 +126,8 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride,
+    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u,
+            long uStride,
             MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < W; j++) {

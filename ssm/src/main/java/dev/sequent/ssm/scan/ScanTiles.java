@@ -32,7 +32,8 @@ interface ScanTiles {
     float largest(int rows, MemorySegment x, long stride);
 
     /** Runs the recurrence over rows [from, to): updates {@code state}, writes the inner products of C and h, and D u, to {@code out}. */
-    void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u, ScanLayout.Window out);
+    void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window out);
 
     /** Writes {@code out} SiLU(z). */
     void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride);

@@ -96,7 +96,8 @@ public final class SelectiveScanCpu {
      * @param out receives the gradients
      * @param memory {@link #workspaceFloats} elements, overwritten
      */
-    public void backward(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out, MemorySegment memory) {
+    public void backward(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out,
+            MemorySegment memory) {
         ScanWorkspace workspace = new ScanWorkspace(in.shape(), groups(in.shape()));
         int tasks = Math.ceilDiv(blocks(in.shape()), taskBlocks(in.shape()));
         pool.forEach(in.shape().batch() * tasks,
@@ -122,8 +123,8 @@ public final class SelectiveScanCpu {
     }
 
     /**
-     * Blocks of a task, whole groups: as many as balance permits, because neighbouring blocks in one task mean longer runs through memory, which
-     * the processor fetches ahead.
+     * Blocks of a task, whole groups: as many as balance permits, because neighbouring blocks in one task mean longer runs through
+     * memory, which the processor fetches ahead.
      */
     private int taskBlocks(ScanShape shape) {
         int groups = groups(shape);
@@ -219,7 +220,8 @@ public final class SelectiveScanCpu {
         tile.store(out, y);
     }
 
-    private void backwardTask(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out, MemorySegment memory,
+    private void backwardTask(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out,
+            MemorySegment memory,
             ScanWorkspace workspace, int batch, int index) {
         ScanShape shape = in.shape();
         int states = shape.states();

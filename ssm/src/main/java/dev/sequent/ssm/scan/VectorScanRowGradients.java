@@ -7,7 +7,10 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** What the backward pass of {@link VectorScanTiles} does once for every token and channel: derivatives of the activations, D and the gate. */
+/**
+ * What the backward pass of {@link VectorScanTiles} does once for every token and channel: derivatives of the activations, D and the
+ * gate.
+ */
 final class VectorScanRowGradients {
     private static final VectorSpecies<Float> S = VectorScanTiles.S;
     private static final ByteOrder LE = VectorScanTiles.LE;
@@ -68,15 +71,19 @@ final class VectorScanRowGradients {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < W; j += 2 * L) {
                 int r = t * stride + j;
-                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
-                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE)
+                        .add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
                 FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
-                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
-                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE)
+                        .add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
                 FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
@@ -111,7 +118,8 @@ final class VectorScanRowGradients {
                 int q = t * sourceStride + j;
                 int w = t * W + j;
                 FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
-                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
                 FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
@@ -121,7 +129,8 @@ final class VectorScanRowGradients {
                 FloatVector p0 = e0.blend(one, b0).mul(n0);
                 FloatVector o0 = one.blend(e0, b0).mul(n0);
                 FloatVector x1 = FloatVector.fromMemorySegment(S, gates, (r + L) * 4L, LE);
-                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
                 FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
@@ -171,13 +180,15 @@ final class VectorScanRowGradients {
                 FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (i + L) * 4L, LE);
                 FloatVector w1 = FloatVector.fromMemorySegment(S, driveGrad, (i + L) * 4L, LE);
                 // the scratch holds log2(e) A, hence ln(2)
-                FloatVector d0 = FloatVector.fromMemorySegment(S, stepGrad, i * 4L, LE).fma(ln2, x0.mul(w0)).mul(FloatVector.fromMemorySegment(S, slope, i * 4L, LE));
+                FloatVector d0 = FloatVector.fromMemorySegment(S, stepGrad, i * 4L, LE).fma(ln2, x0.mul(w0))
+                        .mul(FloatVector.fromMemorySegment(S, slope, i * 4L, LE));
                 FloatVector v0 = w0.fma(FloatVector.fromMemorySegment(S, step, i * 4L, LE), g0.mul(skip0));
                 v0.intoMemorySegment(inputGrad, (t * inputStride + j) * 4L, LE);
                 d0.intoMemorySegment(deltaGrad, (t * deltaStride + j) * 4L, LE);
                 skipGrad0 = g0.fma(x0, skipGrad0);
                 biasGrad0 = biasGrad0.add(d0);
-                FloatVector d1 = FloatVector.fromMemorySegment(S, stepGrad, (i + L) * 4L, LE).fma(ln2, x1.mul(w1)).mul(FloatVector.fromMemorySegment(S, slope, (i + L) * 4L, LE));
+                FloatVector d1 = FloatVector.fromMemorySegment(S, stepGrad, (i + L) * 4L, LE).fma(ln2, x1.mul(w1))
+                        .mul(FloatVector.fromMemorySegment(S, slope, (i + L) * 4L, LE));
                 FloatVector v1 = w1.fma(FloatVector.fromMemorySegment(S, step, (i + L) * 4L, LE), g1.mul(skip1));
                 v1.intoMemorySegment(inputGrad, (t * inputStride + j + L) * 4L, LE);
                 d1.intoMemorySegment(deltaGrad, (t * deltaStride + j + L) * 4L, LE);

@@ -8,10 +8,11 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * What the forward pass of {@link VectorScanTiles} does once for every token and channel: step sizes, the input's share of the state, D and the gate.
+ * What the forward pass of {@link VectorScanTiles} does once for every token and channel: step sizes, the input's share of the state, D
+ * and the gate.
  *
- * <p>The activations use exp(-x), x at least 0, as 2^u; see {@link VectorScanTiles}. softplus(x) = max(x, 0) + log(1 + e^-|x|), the logarithm as
- * 2 artanh(e / (2 + e)) by a minimax polynomial (4e-9), relative error below 4e-7 for all x above -87.
+ * <p>The activations use exp(-x), x at least 0, as 2^u; see {@link VectorScanTiles}. softplus(x) = max(x, 0) + log(1 + e^-|x|), the
+ * logarithm as 2 artanh(e / (2 + e)) by a minimax polynomial (4e-9), relative error below 4e-7 for all x above -87.
  */
 final class VectorScanRows {
     private static final VectorSpecies<Float> S = VectorScanTiles.S;
@@ -92,7 +93,8 @@ final class VectorScanRows {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < W; j += 2 * L) {
                 int r = t * stride + j;
-                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
+                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE)
+                        .add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
                 FloatVector p0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
                 FloatVector m0 = p0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
@@ -102,7 +104,8 @@ final class VectorScanRows {
                 FloatVector q0 = e0.div(e0.add(two));
                 FloatVector s0 = q0.mul(q0);
                 FloatVector l0 = s0.fma(a4, a3).fma(s0, a2).fma(s0, a1).fma(s0, two);
-                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
+                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE)
+                        .add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
                 FloatVector p1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
                 FloatVector m1 = p1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
@@ -166,14 +169,16 @@ final class VectorScanRows {
                 int r = t * stride + j;
                 int w = t * targetStride + j;
                 FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
-                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
                 FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
                 FloatVector x1 = FloatVector.fromMemorySegment(S, gates, (r + L) * 4L, LE);
-                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats().reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
+                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
                 FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)

@@ -13,8 +13,9 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The loops of the selective scan in the Vector API: lanes are channels, a block has four vectors of them.
  *
- * <p>The exponentials are written out where they are used, and loops that use them have two or four vectors to a turn: the compiler inlines neither
- * helpers into loops of this size nor methods of this size into their callers, and where it does for smaller ones the loops run at a quarter of the speed.
+ * <p>The exponentials are written out where they are used, and loops that use them have two or four vectors to a turn: the compiler
+ * inlines neither helpers into loops of this size nor methods of this size into their callers, and where it does for smaller ones the
+ * loops run at a quarter of the speed.
  *
  * <p>exp(step A) in the recurrences is 2^u with u = step (log2(e) A) = k + f, k the nearest integer (added and subtracted as
  * {@link #MAGIC}, in one fused operation with the product, so that f has no rounding error but its own), and a minimax polynomial
@@ -85,7 +86,8 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u, ScanLayout.Window out) {
+    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window out) {
         if (bounded) {
             scanBounded(s, from, to, states, step, u, out);
         } else {
@@ -246,7 +248,8 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride,
+    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u,
+            long uStride,
             MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
         float largest = prepare(s, rows, softplus, delta, deltaStride, u, uStride);
         VectorScanRowGradients.slopes(s, rows, softplus, delta, deltaStride);
@@ -306,7 +309,8 @@ final class VectorScanTiles implements ScanTiles {
                 y = h.fma(load(c, n), y);
             }
             if (whole < states) {
-                FloatVector h = before == null ? FloatVector.zero(S) : FloatVector.fromMemorySegment(S, before, (row + whole) * 4L, LE, rest);
+                FloatVector h = before == null ? FloatVector.zero(S)
+                        : FloatVector.fromMemorySegment(S, before, (row + whole) * 4L, LE, rest);
                 FloatVector u = d.mul(FloatVector.fromMemorySegment(S, a, (row + whole) * 4L, LE, rest));
                 h = advance(u, h, w.mul(FloatVector.fromMemorySegment(S, b, whole * 4L, LE, rest)));
                 h.intoMemorySegment(after, (row + whole) * 4L, LE, rest);

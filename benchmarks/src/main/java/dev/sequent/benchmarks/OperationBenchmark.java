@@ -39,18 +39,14 @@ public class OperationBenchmark extends DeviceBenchmark {
 
     @Override
     void check(Device reference) {
-        prepare();
-        List<Tensor> given = List.of(chain(x));
-        Tensor keptX = x;
-        Tensor keptY = y;
-        Tensor keptWeight = weight;
-        x = copy(x, reference);
-        y = copy(y, reference);
-        weight = copy(weight, reference);
-        Check.close(operation, given, List.of(chain(x)), TOLERANCE);
-        x = keptX;
-        y = keptY;
-        weight = keptWeight;
+        try (Scope _ = Scope.open()) {
+            prepare();
+            Tensor given = chain(x);
+            x = copy(x, reference);
+            y = copy(y, reference);
+            weight = copy(weight, reference);
+            Check.close(operation, List.of(given), List.of(chain(x)), TOLERANCE);
+        }
     }
 
     private static Tensor copy(Tensor x, Device to) {

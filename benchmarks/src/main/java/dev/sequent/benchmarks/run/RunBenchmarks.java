@@ -39,6 +39,9 @@ public final class RunBenchmarks implements Callable<Integer> {
     /** File of the conditions. */
     public static final String RECORD = "run.json";
 
+    /** Keeps what backends say of themselves, which the record has, out of the progress. */
+    private static final String LOGGING = "logging.properties";
+
     @CommandLine.Option(names = "--smoke", description = "everything once at small sizes, under 2 minutes")
     private boolean smoke;
 
@@ -106,6 +109,7 @@ public final class RunBenchmarks implements Callable<Integer> {
             console.println(e.getMessage());
             return 2;
         }
+        AtomicFiles.write(out.resolve(LOGGING), "handlers = java.util.logging.ConsoleHandler\n.level = WARNING\n");
         return run(preset, cases) == 0 ? 0 : 1;
     }
 
@@ -165,6 +169,7 @@ public final class RunBenchmarks implements Callable<Integer> {
                 .forks(forks)
                 .addProfiler(Gauges.class).shouldFailOnError(true).output(out.resolve("jmh.log").toString());
         c.parameters().forEach(b::param);
+        b.jvmArgsPrepend("-Djava.util.logging.config.file=" + out.resolve(LOGGING).toAbsolutePath());
         return b.build();
     }
 

@@ -11,8 +11,8 @@ import java.util.Optional;
 
 /**
  * Softmax attention (Vaswani et al. 2017), out = softmax(scale q k^T + mask) v per head. With fewer key-value heads than query heads,
- * neighbouring query heads share one (grouped-query attention, Ainslie et al. 2023). Differentiable. A kernel of the device is used where there is one,
- * else tensor operations, which hold a (B, H, T, S) matrix.
+ * neighbouring query heads share one (grouped-query attention, Ainslie et al. 2023). Differentiable. A kernel of the device is used where
+ * there is one, else tensor operations, which hold a (B, H, T, S) matrix.
  */
 public final class Attention {
     private Attention() {}

@@ -5,8 +5,8 @@ import dev.sequent.tensor.Tensor;
 import java.util.Optional;
 
 /**
- * Contract of fused attention; see {@link Attention}. Queries are (B, T, H, P), keys and values (B, S, G, P), of any strides. Called without
- * recording, inside a scope.
+ * Contract of fused attention; see {@link Attention}. Queries are (B, T, H, P), keys and values (B, S, G, P), of any strides. Called
+ * without recording, inside a scope.
  */
 public interface AttentionKernel extends Kernel {
     /** Why this kernel cannot work on these operands; empty when it can. */
@@ -19,7 +19,10 @@ public interface AttentionKernel extends Kernel {
      */
     Result forward(Tensor q, Tensor k, Tensor v, AttentionMask mask, double scale, boolean differentiable);
 
-    /** Derivatives with respect to q, k and v, given the operands, the result and the derivative {@code dout} with respect to {@code result.out()}. */
+    /**
+     * Derivatives with respect to q, k and v, given the operands, the result and the derivative {@code dout} with respect to
+     * {@code result.out()}.
+     */
     Tensor[] backward(Tensor q, Tensor k, Tensor v, Result result, Tensor dout, AttentionMask mask, double scale);
 
     /**

@@ -8,9 +8,10 @@ import dev.sequent.type.ShapeException;
  * @param causal whether a query sees no key after its own position
  * @param window how many keys, ending at its own position, a query sees at most; {@link #UNLIMITED} for all
  * @param offsets position of each row's query 0 among the keys (B), or null for S - T: the last query stands at the last key
- * @param queryDocuments document of every query (B T), or null; a query of a negative document is padding: it sees nothing and its result is zero
- * @param keyDocuments document of every key (B S), null exactly when {@code queryDocuments} is; a query sees keys of its own document only, and
- *     a key of a negative document is padding: nobody sees it
+ * @param queryDocuments document of every query (B T), or null; a query of a negative document is padding: it sees nothing and its result
+ *     is zero
+ * @param keyDocuments document of every key (B S), null exactly when {@code queryDocuments} is; a query sees keys of its own document
+ *     only, and a key of a negative document is padding: nobody sees it
  */
 public record AttentionMask(boolean causal, int window, int[] offsets, int[] queryDocuments, int[] keyDocuments) {
     /** A window that excludes nothing. Far enough from the integer limit that sums of positions do not overflow. */
@@ -53,7 +54,8 @@ public record AttentionMask(boolean causal, int window, int[] offsets, int[] que
         long keys = (long) sizes.batch() * sizes.keys();
         if (offsets != null && offsets.length != sizes.batch() || queryDocuments != null && queryDocuments.length != queries
                 || keyDocuments != null && keyDocuments.length != keys) {
-            throw new ShapeException("attention mask", sizes.batch() + " offsets, documents of " + queries + " queries and " + keys + " keys",
+            throw new ShapeException("attention mask", sizes.batch() + " offsets, documents of " + queries + " queries and " + keys
+                    + " keys",
                     length(offsets) + ", " + length(queryDocuments) + " and " + length(keyDocuments));
         }
     }

@@ -19,7 +19,8 @@ record AttentionSizes(int batch, int queries, int keys, int heads, int groups, i
         boolean fits = q.rank() == 4 && k.rank() == 4 && k.shape().equals(v.shape()) && q.dim(0) == k.dim(0) && q.dim(3) == k.dim(3)
                 && q.size() > 0 && k.size() > 0 && q.dim(2) % k.dim(2) == 0;
         if (!fits) {
-            throw new ShapeException("attention", "q (B, T, H, P), k and v (B, S, G, P) with H a multiple of G", q.shape() + ", " + k.shape() + " and " + v.shape());
+            throw new ShapeException("attention", "q (B, T, H, P), k and v (B, S, G, P) with H a multiple of G",
+                    q.shape() + ", " + k.shape() + " and " + v.shape());
         }
         return new AttentionSizes((int) q.dim(0), (int) q.dim(1), (int) k.dim(1), (int) q.dim(2), (int) k.dim(2), (int) q.dim(3));
     }

@@ -34,7 +34,7 @@ final class PanelAttention implements RawAttention {
             // all blocks of a head one after the other, because its keys then stay in cache, and the small ones last
             int head = task / blocks;
             int block = blocks - 1 - task % blocks;
-            PanelForward.block(call, id, head / sizes.heads(), head % sizes.heads(), block * PanelScratch.BLOCK, scratch(sizes.width()));
+            PanelForward.block(call, id, head / sizes.heads(), head % sizes.heads(), block * PanelForward.BLOCK, scratch(sizes.width()));
         });
     }
 

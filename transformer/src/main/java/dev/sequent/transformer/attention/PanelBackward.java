@@ -14,8 +14,9 @@ import java.util.Arrays;
  * </pre>
  *
  * <p>Lanes are keys: a block of keys and values is transposed once, all queries that see it pass by in their natural layout, and the
- * gradients of the block stay in cache. A task owns one key-value head and one chunk of its keys, visits key blocks and queries in
- * ascending order and adds to a dq of its own, which makes the result independent of the number of threads. Stateless.
+ * gradients of the block stay in cache. A task owns one key-value head and every n-th block of its keys, so that under a causal
+ * mask tasks have equal shares, visits blocks and queries in ascending order and adds to a dq of its own, which makes the result
+ * independent of the number of threads. Stateless.
  */
 final class PanelBackward {
     private static final int PANEL = Tiles.PANEL;
@@ -25,20 +26,14 @@ final class PanelBackward {
 
     /** Tasks to aim for, and the fewest keys that are worth a task of their own. */
     private static final int TASKS = 32;
-    private static final int LEAST_KEYS = 4 * BLOCK;
-    private static final int MOST_CHUNKS = 8;
+    private static final int LEAST_KEYS = 512;
 
     private PanelBackward() {}
 
-    /** Number of chunks into which the keys of a head are cut; depends on sizes alone. */
+    /** Number of tasks, or chunks of keys, of a key-value head; depends on sizes alone. */
     static int chunks(AttentionSizes sizes) {
         int wanted = Math.ceilDiv(TASKS, Math.max(1, sizes.batch() * sizes.groups()));
-        return Math.clamp(sizes.keys() / LEAST_KEYS, 1, Math.min(wanted, MOST_CHUNKS));
-    }
-
-    /** Keys of a chunk: whole blocks. */
-    static int chunkKeys(AttentionSizes sizes) {
-        return Math.ceilDiv(Math.ceilDiv(sizes.keys(), chunks(sizes)), BLOCK) * BLOCK;
+        return Math.clamp(sizes.keys() / LEAST_KEYS, 1, wanted);
     }
 
     static long workspaceFloats(AttentionSizes sizes) {
@@ -93,9 +88,8 @@ final class PanelBackward {
                 loadRows(call, gradients, row, group * sizes.headsPerGroup() + h, 0, sizes.queries(), h * sizes.queries(), s);
             }
         }
-        int end = Math.min(sizes.keys(), (chunk + 1) * chunkKeys(sizes));
-        for (int k0 = chunk * chunkKeys(sizes); k0 < end; k0 += BLOCK) {
-            block(call, gradients, dq, row, group, k0, Math.min(BLOCK, end - k0), s);
+        for (int k0 = chunk * BLOCK; k0 < sizes.keys(); k0 += chunks(sizes) * BLOCK) {
+            block(call, gradients, dq, row, group, k0, Math.min(BLOCK, sizes.keys() - k0), s);
         }
     }
 
@@ -109,7 +103,8 @@ final class PanelBackward {
     }
 
     /** All queries against one block of keys. */
-    private static void block(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int group, int k0, int keys, PanelScratch s) {
+    private static void block(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int group, int k0, int keys,
+            PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         loadBlock(call.v(), call, row, group, k0, keys, s.secondPanels, s);
@@ -130,7 +125,8 @@ final class PanelBackward {
         storeBlock(gradients.dv(), row, group, k0, keys, sizes.width(), s.secondSums, s);
     }
 
-    private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys, float[] panels, PanelScratch s) {
+    private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys, float[] panels,
+            PanelScratch s) {
         int width = call.sizes().width();
         Rows.load(view, row, k0, group, keys, width, 1f, s.blockRows);
         if (call.mask().hasDocuments()) {
@@ -149,11 +145,12 @@ final class PanelBackward {
 
     /** Whether a task loads the rows of all its queries once, because several blocks of keys read them. */
     private static boolean keepsRows(AttentionSizes sizes, PanelScratch s) {
-        return chunkKeys(sizes) > BLOCK && (long) sizes.headsPerGroup() * sizes.queries() * s.width <= PanelScratch.MOST_FLOATS;
+        return sizes.keys() > chunks(sizes) * BLOCK && (long) sizes.headsPerGroup() * sizes.queries() * s.width <= PanelScratch.MOST_FLOATS;
     }
 
     /** Brings queries and result gradients into row tiles, from row {@code to} on. */
-    private static void loadRows(AttentionCall call, AttentionGradients gradients, int row, int head, int q0, int queries, int to, PanelScratch s) {
+    private static void loadRows(AttentionCall call, AttentionGradients gradients, int row, int head, int q0, int queries, int to,
+            PanelScratch s) {
         int width = call.sizes().width();
         Rows.load(call.q(), row, q0, head, queries, width, call.scale() * Softmax.LOG2_E, s.firstRows, to);
         Rows.load(gradients.dout(), row, q0, head, queries, width, 1f, s.secondRows, to);
@@ -198,8 +195,10 @@ final class PanelBackward {
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
             for (int i = start; i < to; i += Tiles.ROWS) {
-                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(rows + i, d), s.firstPanels, s.panel(p, d), s.scores, at + i * PANEL, d > 0);
-                Tiles.dots(columns, s.secondRows.data(), s.secondRows.at(rows + i, d), s.secondPanels, s.panel(p, d), s.products, at + i * PANEL, d > 0);
+                int target = at + i * PANEL;
+                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(rows + i, d), s.firstPanels, s.panel(p, d), s.scores, target, d > 0);
+                Tiles.dots(columns, s.secondRows.data(), s.secondRows.at(rows + i, d), s.secondPanels, s.panel(p, d), s.products, target,
+                        d > 0);
             }
         }
         mask(call, row, q0, start, to, k, keys, at, meeting, s.scores);
@@ -211,7 +210,8 @@ final class PanelBackward {
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
             Tiles.outer(columns, count, s.firstRows.data(), s.firstRows.at(rows + start, d), s.products, first, s.firstSums, s.panel(p, d));
-            Tiles.outer(columns, count, s.secondRows.data(), s.secondRows.at(rows + start, d), s.scores, first, s.secondSums, s.panel(p, d));
+            Tiles.outer(columns, count, s.secondRows.data(), s.secondRows.at(rows + start, d), s.scores, first, s.secondSums,
+                    s.panel(p, d));
         }
     }
 
@@ -249,7 +249,8 @@ final class PanelBackward {
     }
 
     /** Adds scale ds k to dq. */
-    private static void queryRows(AttentionCall call, HeadsView dq, int row, int head, int q0, int queries, int k0, int keys, PanelScratch s) {
+    private static void queryRows(AttentionCall call, HeadsView dq, int row, int head, int q0, int queries, int k0, int keys,
+            PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         for (int i = 0; i < queries; i += Tiles.ROWS) {

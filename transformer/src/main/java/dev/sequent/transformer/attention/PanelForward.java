@@ -11,6 +11,9 @@ import java.util.Arrays;
  * in their natural layout, and only a block's queries and result are transposed, once each. Stateless.
  */
 final class PanelForward {
+    /** Queries of a block. */
+    static final int BLOCK = 2 * Tiles.PANEL;
+
     private static final int PANEL = Tiles.PANEL;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -18,7 +21,7 @@ final class PanelForward {
 
     /** Number of query blocks per head. */
     static int blocks(AttentionSizes sizes) {
-        return Math.ceilDiv(sizes.queries(), PanelScratch.BLOCK);
+        return Math.ceilDiv(sizes.queries(), BLOCK);
     }
 
     /**
@@ -28,7 +31,7 @@ final class PanelForward {
      */
     static void block(AttentionCall call, long id, int row, int head, int q0, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
-        int count = Math.min(PanelScratch.BLOCK, sizes.queries() - q0);
+        int count = Math.min(BLOCK, sizes.queries() - q0);
         int width = sizes.width();
         Rows.load(call.q(), row, q0, head, count, width, call.scale() * Softmax.LOG2_E, s.blockRows);
         for (int p = 0; p * PANEL < count; p++) {
@@ -57,7 +60,10 @@ final class PanelForward {
         }
     }
 
-    /** Brings keys and values into row tiles and returns the row of key {@code k0}. A head that is read more than once is brought as a whole. */
+    /**
+     * Brings keys and values into row tiles and returns the row of key {@code k0}. A head that is read more than once is brought as a
+     * whole.
+     */
     private static int load(AttentionCall call, long id, int row, int group, int k0, int keys, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         boolean reused = blocks(sizes) * sizes.headsPerGroup() > 1;
@@ -117,7 +123,8 @@ final class PanelForward {
         for (int d = 0; d < width; d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, width - d);
             for (int j = from; j < to; j += Tiles.ROWS) {
-                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(first + j, d), s.firstPanels, s.panel(p, d), s.scores, j * PANEL, d > 0);
+                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(first + j, d), s.firstPanels, s.panel(p, d), s.scores, j * PANEL,
+                        d > 0);
             }
         }
     }
@@ -157,8 +164,8 @@ final class PanelForward {
             }
         }
         for (int p = 0; p * PANEL < count; p++) {
-            Rows.storeLanes(s.firstSums, s.panel(p, 0), Math.min(PANEL, count - p * PANEL), call.sizes().width(), s.alpha, p * PANEL, call.out(),
-                    row, q0 + p * PANEL, head);
+            Rows.storeLanes(s.firstSums, s.panel(p, 0), Math.min(PANEL, count - p * PANEL), call.sizes().width(), s.alpha,
+                    p * PANEL, call.out(), row, q0 + p * PANEL, head);
         }
     }
 }

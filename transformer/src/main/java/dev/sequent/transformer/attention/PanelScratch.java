@@ -2,10 +2,10 @@ package dev.sequent.transformer.attention;
 
 /** One thread's tiles for heads of up to {@link #width} channels. */
 final class PanelScratch {
-    /** Panels of a forward block of queries, and of a backward block of keys. */
-    static final int PANELS = 2;
+    /** Panels of a backward block of keys; a forward block of queries has fewer. */
+    static final int PANELS = 4;
 
-    /** Queries of a forward block, or keys of a backward block. */
+    /** Keys of a backward block. */
     static final int BLOCK = PANELS * Tiles.PANEL;
 
     /** Rows of a tile: keys in the forward pass, queries in the backward pass. A multiple of {@link Tiles#ROWS}. */

@@ -194,8 +194,17 @@ final class RoundedBackward {
         provider.gemmBf16(false, true, rows, columns, width, keys, width, queryRows, width, 0, s.scores, BLOCK);
         MemorySegment values = values(b.group).asSlice(key);
         provider.gemmBf16(false, true, rows, columns, width, values, width, gradientRows, width, 0, s.products, BLOCK);
+        boolean inside = meeting == Meeting.ALL && queries == columns && q0 >= mask.firstQuery(sizes, b.row, b.k0 + to - 1)
+                && q0 + queries <= mask.endQuery(sizes, b.row, b.k0 + from);
+        MemorySegment shifts = numbers(head, 0);
+        MemorySegment deltas = numbers(head, 1);
         for (int j = 0; j < to - from; j++) {
-            row(b, head, b.k0 + from + j, j, q0, queries, columns, meeting, s);
+            if (inside) {
+                RoundedTiles.gradient(s.scores, s.products, j * BLOCK * Float.BYTES, queries, factor, shifts, deltas, q0 * Float.BYTES,
+                        s.weights, s.slopes, j * BLOCK * Short.BYTES);
+            } else {
+                row(b, head, b.k0 + from + j, j, q0, queries, columns, meeting, s);
+            }
         }
         for (int j = to - from; j < rows; j++) {
             RoundedAttention.clear(s.weights, j * BLOCK, j * BLOCK + columns);

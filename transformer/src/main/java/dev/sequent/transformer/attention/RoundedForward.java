@@ -114,8 +114,14 @@ final class RoundedForward {
         int columns = RoundedSizes.up(keys, UNIT);
         provider.gemmBf16(false, true, rows, columns, width, s.rows.asSlice((long) from * width * Short.BYTES), width,
                 keys(b.group).asSlice((long) k0 * width * Short.BYTES), width, 0, s.scores, BLOCK);
+        boolean inside = meeting == Meeting.ALL && keys == columns && k0 + keys <= mask.endKey(sizes, b.row, b.q0 + from)
+                && k0 >= mask.firstKey(sizes, b.row, b.q0 + to - 1);
         for (int i = 0; i < to - from; i++) {
-            row(b, from + i, i, k0, keys, columns, meeting, s);
+            if (inside) {
+                advance(from + i, i * BLOCK, keys, s);
+            } else {
+                row(b, from + i, i, k0, keys, columns, meeting, s);
+            }
         }
         for (int i = to - from; i < rows; i++) {
             RoundedAttention.clear(s.weights, i * BLOCK, i * BLOCK + columns);

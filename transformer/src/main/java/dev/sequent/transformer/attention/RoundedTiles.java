@@ -46,18 +46,19 @@ final class RoundedTiles {
 
     /** Largest of a row's scores, those that are NaN aside. */
     static float maximum(MemorySegment scores, int from, int count) {
+        MemorySegment x = scores.asSlice(from, count * 4L);
         FloatVector m0 = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
         FloatVector m1 = m0;
         FloatVector m2 = m0;
         FloatVector m3 = m0;
-        for (int j = 0, p = from; j < count; j += 4 * LANES, p += 16 * LANES) {
-            FloatVector x0 = FloatVector.fromMemorySegment(F, scores, p, ORDER);
+        for (int j = 0; j < count; j += 4 * LANES) {
+            FloatVector x0 = FloatVector.fromMemorySegment(F, x, j * 4, ORDER);
             m0 = m0.blend(x0, m0.lt(x0));
-            FloatVector x1 = FloatVector.fromMemorySegment(F, scores, p + 4L * LANES, ORDER);
+            FloatVector x1 = FloatVector.fromMemorySegment(F, x, (j + LANES) * 4, ORDER);
             m1 = m1.blend(x1, m1.lt(x1));
-            FloatVector x2 = FloatVector.fromMemorySegment(F, scores, p + 8L * LANES, ORDER);
+            FloatVector x2 = FloatVector.fromMemorySegment(F, x, (j + 2 * LANES) * 4, ORDER);
             m2 = m2.blend(x2, m2.lt(x2));
-            FloatVector x3 = FloatVector.fromMemorySegment(F, scores, p + 12L * LANES, ORDER);
+            FloatVector x3 = FloatVector.fromMemorySegment(F, x, (j + 3 * LANES) * 4, ORDER);
             m3 = m3.blend(x3, m3.lt(x3));
         }
         m0 = m0.blend(m1, m0.lt(m1));
@@ -73,21 +74,23 @@ final class RoundedTiles {
     /**
      * Writes the weights 2^(factor score + shift) of a row, interleaved, and adds them to {@code sums}.
      */
-    static void weights(MemorySegment scores, int from, int count, float factor, float shift, MemorySegment weights, int to, float[] sums,
-            int at) {
+    static void weights(MemorySegment scores, int from, int count, float factor, float shift, MemorySegment weights, int to,
+            float[] sums, int at) {
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
         FloatVector k1 = FloatVector.broadcast(F, C1);
         FloatVector k2 = FloatVector.broadcast(F, C2);
         FloatVector k3 = FloatVector.broadcast(F, C3);
+        MemorySegment x = scores.asSlice(from, count * 4L);
+        MemorySegment y = weights.asSlice(to, count * 2L);
         FloatVector a = FloatVector.broadcast(F, factor);
         FloatVector b = FloatVector.broadcast(F, shift);
         FloatVector l0 = FloatVector.fromArray(F, sums, at);
         FloatVector l1 = zero;
         for (int j = 0; j < count; j += 2 * LANES) {
-            FloatVector u0 = FloatVector.fromMemorySegment(F, scores, from + j * 4, ORDER).fma(a, b);
-            FloatVector u1 = FloatVector.fromMemorySegment(F, scores, from + (j + LANES) * 4, ORDER).fma(a, b);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, x, j * 4, ORDER).fma(a, b);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, x, (j + LANES) * 4, ORDER).fma(a, b);
             VectorMask<Float> t0 = u0.lt(LOWEST);
             VectorMask<Float> t1 = u1.lt(LOWEST);
             FloatVector z0 = u0.add(magic);
@@ -104,7 +107,7 @@ final class RoundedTiles {
             l1 = l1.add(e1);
             IntVector low = e0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
             IntVector high = e1.reinterpretAsInts().add(HALF).lanewise(VectorOperators.AND, UPPER);
-            low.lanewise(VectorOperators.OR, high).intoMemorySegment(weights, to + j * 2, ORDER);
+            low.lanewise(VectorOperators.OR, high).intoMemorySegment(y, j * 2, ORDER);
         }
         l0.add(l1).intoArray(sums, at);
     }
@@ -126,13 +129,19 @@ final class RoundedTiles {
         FloatVector k2 = FloatVector.broadcast(F, C2);
         FloatVector k3 = FloatVector.broadcast(F, C3);
         FloatVector a = FloatVector.broadcast(F, factor);
+        MemorySegment x = scores.asSlice(from, count * 4L);
+        MemorySegment dx = products.asSlice(from, count * 4L);
+        MemorySegment shift = shifts.asSlice(first, count * 4L);
+        MemorySegment less = delta.asSlice(first, count * 4L);
+        MemorySegment y = weights.asSlice(to, count * 2L);
+        MemorySegment dy = slopes.asSlice(to, count * 2L);
         for (int j = 0; j < count; j += 2 * LANES) {
-            int p = from + j * 4;
-            int q = first + j * 4;
-            FloatVector m0 = FloatVector.fromMemorySegment(F, shifts, q, ORDER);
-            FloatVector m1 = FloatVector.fromMemorySegment(F, shifts, q + 4 * LANES, ORDER);
-            FloatVector u0 = FloatVector.fromMemorySegment(F, scores, p, ORDER).fma(a, m0);
-            FloatVector u1 = FloatVector.fromMemorySegment(F, scores, p + 4 * LANES, ORDER).fma(a, m1);
+            int p = j * 4;
+            int r = p + 4 * LANES;
+            FloatVector m0 = FloatVector.fromMemorySegment(F, shift, p, ORDER);
+            FloatVector m1 = FloatVector.fromMemorySegment(F, shift, r, ORDER);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, x, p, ORDER).fma(a, m0);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, x, r, ORDER).fma(a, m1);
             VectorMask<Float> t0 = u0.lt(LOWEST);
             VectorMask<Float> t1 = u1.lt(LOWEST);
             FloatVector z0 = u0.add(magic);
@@ -147,21 +156,20 @@ final class RoundedTiles {
                     .blend(zero, t1);
             IntVector low = e0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
             IntVector high = e1.reinterpretAsInts().add(HALF).lanewise(VectorOperators.AND, UPPER);
-            low.lanewise(VectorOperators.OR, high).intoMemorySegment(weights, to + j * 2, ORDER);
-            FloatVector d0 = FloatVector.fromMemorySegment(F, products, p, ORDER).sub(FloatVector.fromMemorySegment(F, delta, q, ORDER))
-                    .mul(e0);
-            FloatVector d1 = FloatVector.fromMemorySegment(F, products, p + 4 * LANES, ORDER)
-                    .sub(FloatVector.fromMemorySegment(F, delta, q + 4 * LANES, ORDER)).mul(e1);
+            low.lanewise(VectorOperators.OR, high).intoMemorySegment(y, j * 2, ORDER);
+            FloatVector d0 = FloatVector.fromMemorySegment(F, dx, p, ORDER).sub(FloatVector.fromMemorySegment(F, less, p, ORDER)).mul(e0);
+            FloatVector d1 = FloatVector.fromMemorySegment(F, dx, r, ORDER).sub(FloatVector.fromMemorySegment(F, less, r, ORDER)).mul(e1);
             IntVector lower = d0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
             IntVector upper = d1.reinterpretAsInts().add(HALF).lanewise(VectorOperators.AND, UPPER);
-            lower.lanewise(VectorOperators.OR, upper).intoMemorySegment(slopes, to + j * 2, ORDER);
+            lower.lanewise(VectorOperators.OR, upper).intoMemorySegment(dy, j * 2, ORDER);
         }
     }
 
     /** Multiplies {@code count} floats, a multiple of the lane count. */
-    static void rescale(MemorySegment x, int from, int count, float factor) {
+    static void rescale(MemorySegment rows, int from, int count, float factor) {
+        MemorySegment x = rows.asSlice(from, count * 4L);
         for (int j = 0; j < count; j += LANES) {
-            FloatVector.fromMemorySegment(F, x, from + j * 4, ORDER).mul(factor).intoMemorySegment(x, from + j * 4, ORDER);
+            FloatVector.fromMemorySegment(F, x, j * 4, ORDER).mul(factor).intoMemorySegment(x, j * 4, ORDER);
         }
     }
 }

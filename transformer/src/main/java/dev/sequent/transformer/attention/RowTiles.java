@@ -15,7 +15,10 @@ final class RowTiles {
         this.data = new float[tiles * rows * Tiles.COLUMNS];
     }
 
-    /** Makes room for at least {@code count} rows, and a few that {@link Tiles} may read beyond; what was there is lost if that takes new memory. */
+    /**
+     * Makes room for at least {@code count} rows, and a few that {@link Tiles} may read beyond; what was there is lost if that takes new
+     * memory.
+     */
     void reserve(int count) {
         int wanted = count + Tiles.PANEL;
         if (wanted > rows) {

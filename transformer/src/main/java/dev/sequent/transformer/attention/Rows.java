@@ -85,7 +85,8 @@ final class Rows {
     }
 
     /** Writes lane {@code i} of a panel's rows as row {@code i} of a head, multiplied by {@code factors[at + i]}. */
-    static void storeLanes(float[] panel, int from, int count, int width, float[] factors, int at, HeadsView view, int row, int token, int head) {
+    static void storeLanes(float[] panel, int from, int count, int width, float[] factors, int at, HeadsView view, int row, int token,
+            int head) {
         for (int i = 0; i < count; i++) {
             MemorySegment target = view.memory().asSlice(view.index(row, token + i, head) * Float.BYTES, width * 4L);
             storeLane(panel, from + i, width, factors[at + i], target);

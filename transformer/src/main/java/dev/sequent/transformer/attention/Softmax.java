@@ -170,8 +170,8 @@ final class Softmax {
     }
 
     /**
-     * Backward of the exponentials: replaces scores s (one row per query, one lane per key) by p = 2^(s - lse), and products x of value rows
-     * with result gradients by p (x - delta).
+     * Backward of the exponentials: replaces scores s (one row per query, one lane per key) by p = 2^(s - lse), and products x of value
+     * rows with result gradients by p (x - delta).
      *
      * @param lse logarithm (base 2) of each row's sum of exponentials
      * @param delta each row's product of result and result gradient

@@ -6,9 +6,9 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * Register-blocked matrix products of attention's tiles, on heap arrays that fit the caches.
  *
- * <p>Two layouts meet here. A <i>row tile</i> holds vectors of one head in their natural order, {@link #COLUMNS} channels per tile row; wider heads
- * have several row tiles. A <i>panel</i> holds rows of {@link #PANEL} lanes; lanes are queries in the forward pass and keys in the
- * backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked. Strides are constants: only
+ * <p>Two layouts meet here. A <i>row tile</i> holds vectors of one head in their natural order, {@link #COLUMNS} channels per tile row;
+ * wider heads have several row tiles. A <i>panel</i> holds rows of {@link #PANEL} lanes; lanes are queries in the forward pass and keys in
+ * the backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked. Strides are constants: only
  * then does the compiler remove the bounds checks from the loops.
  *
  * <p>Every product is written out by hand, because helper methods inside such loops are not inlined and box their vectors. Six rows by

@@ -97,7 +97,8 @@ class AttentionTest {
             Tensor q = Tensor.zeros(device, DType.F32, 2, 5, 4, 8);
             Tensor three = Tensor.zeros(device, DType.F32, 2, 5, 3, 8);
             Tensor rows = Tensor.zeros(device, DType.F32, 3, 5, 4, 8);
-            assertThatThrownBy(() -> Attention.apply(q, three, three, AttentionMask.CAUSAL, 1)).isInstanceOf(ShapeException.class).hasMessageContaining("multiple");
+            assertThatThrownBy(() -> Attention.apply(q, three, three, AttentionMask.CAUSAL, 1)).isInstanceOf(ShapeException.class)
+                    .hasMessageContaining("multiple");
             assertThatThrownBy(() -> Attention.apply(q, rows, rows, AttentionMask.CAUSAL, 1)).isInstanceOf(ShapeException.class);
             AttentionMask shorter = AttentionMask.CAUSAL.withDocuments(new int[10], new int[9]);
             assertThatThrownBy(() -> Attention.apply(q, q, q, shorter, 1)).isInstanceOf(ShapeException.class).hasMessageContaining("10");

@@ -41,7 +41,8 @@ final class NaiveAttention {
         AttentionMask mask = call.mask();
         int position = i + (mask.offsets() == null ? n.keys() - n.queries() : mask.offsets()[b]);
         boolean sameDocument = mask.queryDocuments() == null
-                || mask.queryDocuments()[b * n.queries() + i] >= 0 && mask.queryDocuments()[b * n.queries() + i] == mask.keyDocuments()[b * n.keys() + j];
+                || mask.queryDocuments()[b * n.queries() + i] >= 0
+                        && mask.queryDocuments()[b * n.queries() + i] == mask.keyDocuments()[b * n.keys() + j];
         return (!mask.causal() || j <= position) && j > position - mask.window() && sameDocument;
     }
 

@@ -90,7 +90,8 @@ class RawAttentionTest {
         long token = (long) (n.heads() + 2) * width + 3;
         HeadsView q = new HeadsView(random(arena, n.batch() * n.queries() * token, random), n.queries() * token, token, width);
         long room = n.keys() + 5L;
-        HeadsView k = new HeadsView(random(arena, n.batch() * n.groups() * room * width, random), n.groups() * room * width, width, room * width);
+        HeadsView k = new HeadsView(random(arena, n.batch() * n.groups() * room * width, random), n.groups() * room * width, width,
+                room * width);
         HeadsView v = dense(random(arena, (long) n.batch() * n.keys() * n.groups() * width, random), n.keys(), n.groups(), width);
         long queries = (long) n.batch() * n.queries() * n.heads() * width;
         long keys = (long) n.batch() * n.keys() * n.groups() * width;
@@ -102,7 +103,8 @@ class RawAttentionTest {
             }
         }
         MemorySegment lse = poisoned(arena, (long) n.batch() * n.heads() * n.queries());
-        AttentionCall call = new AttentionCall(n, mask, (float) (1 / Math.sqrt(width)), q, k, v, dense(poisoned(arena, queries), n.queries(), n.heads(), width),
+        AttentionCall call = new AttentionCall(n, mask, (float) (1 / Math.sqrt(width)), q, k, v,
+                dense(poisoned(arena, queries), n.queries(), n.heads(), width),
                 lse);
         HeadsView dq = new HeadsView(poisoned(arena, n.batch() * n.queries() * token), n.queries() * token, token, width);
         AttentionGradients gradients = new AttentionGradients(dense(random(arena, queries, random), n.queries(), n.heads(), width), dq,
@@ -241,11 +243,13 @@ class RawAttentionTest {
 
     @Test
     void resultsDoNotDependOnTheNumberOfThreads() {
-        AttentionSizes n = new AttentionSizes(2, 700, 700, 2, 1, 24);
+        AttentionSizes n = new AttentionSizes(2, 1100, 1100, 2, 1, 24);
         float[][] first = results(n, 1);
-        float[][] second = results(n, 3);
-        for (int i = 0; i < first.length; i++) {
-            assertThat(second[i]).as("result " + i).isEqualTo(first[i]);
+        for (int threads : new int[] {2, 3, 8, 64}) {
+            float[][] others = results(n, threads);
+            for (int i = 0; i < first.length; i++) {
+                assertThat(others[i]).as("result " + i + " of " + threads + " threads").isEqualTo(first[i]);
+            }
         }
     }
 
@@ -254,8 +258,10 @@ class RawAttentionTest {
             RawAttention attention = new PanelAttention(threads(threads));
             Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(8), attention.workspaceFloats(n));
             p.run(attention);
-            return new float[][] {values(p.call().out(), 2, n.queries(), n.heads(), n.width()), values(p.gradients().dq(), 2, n.queries(), n.heads(), n.width()),
-                    values(p.gradients().dk(), 2, n.keys(), n.groups(), n.width()), values(p.gradients().dv(), 2, n.keys(), n.groups(), n.width())};
+            return new float[][] {values(p.call().out(), 2, n.queries(), n.heads(), n.width()),
+                    values(p.gradients().dq(), 2, n.queries(), n.heads(), n.width()),
+                    values(p.gradients().dk(), 2, n.keys(), n.groups(), n.width()),
+                    values(p.gradients().dv(), 2, n.keys(), n.groups(), n.width())};
         }
     }
 

@@ -40,7 +40,8 @@ final class Softmax {
     /**
      * Replaces scores (one row per key, one lane per query) by 2^(score - maximum) and advances the running maximum and sum.
      *
-     * @param alpha receives the factor that rescales what was accumulated under the former maximum
+     * @param alpha receives the factor that rescales what was accumulated under the former maximum; exactly 1 where the maximum stayed, so
+     *     that what other queries of the tile do does not reach this one
      * @return whether any factor differs from 1
      */
     static boolean advance(int keys, float[] scores, int so, float[] maximum, float[] sum, float[] alpha, int at) {
@@ -77,7 +78,7 @@ final class Softmax {
         FloatVector fa0 = d0.sub(za0.sub(magic));
         FloatVector pa0 = fa0.fma(k5, k4).fma(fa0, k3).fma(fa0, k2).fma(fa0, k1).fma(fa0, k0);
         FloatVector a0 = pa0.reinterpretAsInts().add(za0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                .blend(zero, ta0);
+                .blend(zero, ta0).blend(1f, d0.eq(0f));
         a0.intoArray(alpha, at);
         FloatVector l0 = a0.mul(FloatVector.fromArray(F, sum, at));
         m1.intoArray(maximum, at + LANES);
@@ -87,7 +88,7 @@ final class Softmax {
         FloatVector fa1 = d1.sub(za1.sub(magic));
         FloatVector pa1 = fa1.fma(k5, k4).fma(fa1, k3).fma(fa1, k2).fma(fa1, k1).fma(fa1, k0);
         FloatVector a1 = pa1.reinterpretAsInts().add(za1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                .blend(zero, ta1);
+                .blend(zero, ta1).blend(1f, d1.eq(0f));
         a1.intoArray(alpha, at + LANES);
         FloatVector l1 = a1.mul(FloatVector.fromArray(F, sum, at + LANES));
         m2.intoArray(maximum, at + 2 * LANES);
@@ -97,7 +98,7 @@ final class Softmax {
         FloatVector fa2 = d2.sub(za2.sub(magic));
         FloatVector pa2 = fa2.fma(k5, k4).fma(fa2, k3).fma(fa2, k2).fma(fa2, k1).fma(fa2, k0);
         FloatVector a2 = pa2.reinterpretAsInts().add(za2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                .blend(zero, ta2);
+                .blend(zero, ta2).blend(1f, d2.eq(0f));
         a2.intoArray(alpha, at + 2 * LANES);
         FloatVector l2 = a2.mul(FloatVector.fromArray(F, sum, at + 2 * LANES));
         m3.intoArray(maximum, at + 3 * LANES);
@@ -107,7 +108,7 @@ final class Softmax {
         FloatVector fa3 = d3.sub(za3.sub(magic));
         FloatVector pa3 = fa3.fma(k5, k4).fma(fa3, k3).fma(fa3, k2).fma(fa3, k1).fma(fa3, k0);
         FloatVector a3 = pa3.reinterpretAsInts().add(za3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                .blend(zero, ta3);
+                .blend(zero, ta3).blend(1f, d3.eq(0f));
         a3.intoArray(alpha, at + 3 * LANES);
         FloatVector l3 = a3.mul(FloatVector.fromArray(F, sum, at + 3 * LANES));
         for (int k = 0, p = so; k < keys; k++, p += PANEL) {

@@ -38,10 +38,11 @@ public final class LongDocument {
         int chunk = number(args, 4, PrefillBenchmark.CHUNK);
         LayerSpec layer = LayerSpec.of(Mixers.parse(mixer, Map.of()));
         LanguageModelConfig config = LanguageModelConfig.of(VOCABULARY, width, LayerPattern.repeat(layers, layer));
-        try (Device device = Device.open(args.length > 5 ? args[5] : "cpu"); LanguageModel model = new LanguageModel(config, new Init(device, 1));
+        try (Device device = Device.open(args.length > 5 ? args[5] : "cpu");
+                LanguageModel model = new LanguageModel(config, new Init(device, 1));
                 ModelState state = model.newState(new StateSpec(1, tokens, DType.F32, device))) {
-            System.out.printf("%s, width %d, %d layers, %d parameters, chunks of %d tokens on %s%n", mixer, width, layers, model.parameterCount(),
-                    chunk, device);
+            System.out.printf("%s, width %d, %d layers, %d parameters, chunks of %d tokens on %s%n", mixer, width, layers,
+                    model.parameterCount(), chunk, device);
             read(model, state, tokens, chunk);
         }
     }
@@ -66,7 +67,8 @@ public final class LongDocument {
             from += count;
             if (from / REPORT > before / REPORT || from == tokens) {
                 double seconds = (System.nanoTime() - start) * 1e-9;
-                System.out.printf("%8d tokens  %8.0f tokens/s  peak %.2f MB  state %.2f MB%n", from, (from - (from - 1) / REPORT * REPORT) / seconds,
+                System.out.printf("%8d tokens  %8.0f tokens/s  peak %.2f MB  state %.2f MB%n", from,
+                        (from - (from - 1) / REPORT * REPORT) / seconds,
                         model.device().memory().peakBytes() * 1e-6, state.bytes() * 1e-6);
                 start = System.nanoTime();
             }

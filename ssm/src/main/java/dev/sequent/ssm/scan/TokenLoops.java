@@ -20,12 +20,14 @@ interface TokenLoops {
     void softplus(float[] y, int count);
 
     /**
-     * Rows of a diagonal recurrence: {@code h = exp(-step[e] exp(aLog[e])) h + drive[e] b} and {@code sums[e]} = the inner product of h and c.
+     * Rows of a diagonal recurrence: {@code h = exp(-step[e] exp(aLog[e])) h + drive[e] b} and {@code sums[e]} = the
+     * inner product of h and c.
      *
      * @param aLog (channels, states)
      * @param h (channels, states)
      */
-    void select(int channels, int states, float[] step, float[] drive, MemorySegment aLog, float[] b, float[] c, MemorySegment h, float[] sums);
+    void select(int channels, int states, float[] step, float[] drive, MemorySegment aLog, float[] b, float[] c, MemorySegment h,
+            float[] sums);
 
     /**
      * One head: row p of {@code h} becomes {@code decay h + step x[p] b}, and {@code sums[p]} its inner product with c.

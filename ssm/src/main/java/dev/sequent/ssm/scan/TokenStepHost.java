@@ -134,8 +134,8 @@ final class TokenStepHost implements TokenStepKernel {
     public Tensor select(Selection in) {
         Tensor y = host.allocate(in.u());
         Selected rows = new Selected(rows(in.u()), rows(in.delta()), rows(in.b()), rows(in.c()), rows(in.z()), rows(y),
-                host.read(in.aLog()), host.readOrNull(in.skip()), host.readOrNull(in.deltaBias()), host.read(in.state()), (int) in.u().dim(2),
-                (int) in.aLog().dim(1));
+                host.read(in.aLog()), host.readOrNull(in.skip()), host.readOrNull(in.deltaBias()), host.read(in.state()),
+                (int) in.u().dim(2), (int) in.aLog().dim(1));
         int share = Math.ceilDiv(STATES / rows.states() + 1, BLOCK) * BLOCK;
         int tasks = Math.ceilDiv(rows.channels(), share);
         host.parallel().forEach((int) in.u().dim(0) * tasks, task -> {
@@ -191,8 +191,8 @@ final class TokenStepHost implements TokenStepKernel {
         int width = (int) in.x().dim(2) / heads;
         int states = (int) in.b().dim(2) / in.groups();
         Advanced rows = new Advanced(rows(in.x()), rows(in.dt()), rows(in.b()), rows(in.c()), rows(in.z()), rows(y), host.read(in.dtBias()),
-                host.read(in.aLog()), host.read(in.skip()), host.read(in.state()), (float) in.low(), (float) in.high(), heads, width, states,
-                heads / in.groups());
+                host.read(in.aLog()), host.read(in.skip()), host.read(in.state()), (float) in.low(), (float) in.high(), heads, width,
+                states, heads / in.groups());
         int share = Math.max(1, STATES / (width * states));
         int tasks = Math.ceilDiv(heads, share);
         host.parallel().forEach((int) in.x().dim(0) * tasks, task -> {

@@ -48,8 +48,8 @@ public interface TokenStepKernel extends Kernel {
     Tensor select(Selection in);
 
     /**
-     * Operands of {@link #advance}: those of {@link StateSpaceDual.Operands}, with step sizes before bias, softplus and limits, A given by its
-     * logarithm, and a gate.
+     * Operands of {@link #advance}: those of {@link StateSpaceDual.Operands}, with step sizes before bias, softplus and limits, A
+     * given by its logarithm, and a gate.
      *
      * @param x (B, 1, H P)
      * @param dt (B, 1, H)

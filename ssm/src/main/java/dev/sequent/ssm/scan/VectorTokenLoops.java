@@ -134,7 +134,8 @@ final class VectorTokenLoops implements TokenLoops {
             f = u.sub(k.sub(MAGIC));
             FloatVector decay = f.fma(c6, c5).fma(f, c4).fma(f, c3).fma(f, c2).fma(f, c1).fma(f, FloatVector.broadcast(S, 1f))
                     .reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-            FloatVector next = decay.fma(FloatVector.fromMemorySegment(S, state, (row + n) * 4L, LE), w.mul(FloatVector.fromArray(S, b, n)));
+            FloatVector next = decay.fma(FloatVector.fromMemorySegment(S, state, (row + n) * 4L, LE),
+                    w.mul(FloatVector.fromArray(S, b, n)));
             next.intoMemorySegment(state, (row + n) * 4L, LE);
             y = next.fma(FloatVector.fromArray(S, c, n), y);
         }

@@ -66,6 +66,7 @@ CASES = {
     "kernel/embedding": subject(lambda table, indices: F.embedding(indices, table), lambda t: draw(VOCABULARY, WIDTH), constant=ids),
     "kernel/softmax": subject(lambda x: F.softmax(x, dim=-1), lambda t: draw(1, t, WIDTH)),
     "kernel/matmul": subject(lambda x, w: x @ w.T, lambda t: draw(t, WIDTH), lambda t: draw(INNER, WIDTH)),
+    "kernel/projections": subject(lambda x, *w: tuple(x @ each.T for each in w), *[lambda t: draw(t, WIDTH)] + [lambda t: draw(WIDTH, WIDTH)] * 3),
     "kernel/add": subject(torch.add, lambda t: draw(t, WIDTH), lambda t: draw(t, WIDTH)),
     "kernel/silu": subject(F.silu, lambda t: draw(t, WIDTH)),
 }

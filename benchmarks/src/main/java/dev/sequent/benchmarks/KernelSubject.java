@@ -5,6 +5,7 @@ import dev.sequent.autograd.Variable;
 import dev.sequent.fused.conv.CausalConv;
 import dev.sequent.fused.embedding.Lookup;
 import dev.sequent.fused.glu.Swiglu;
+import dev.sequent.fused.linear.Projections;
 import dev.sequent.fused.loss.CrossEntropy;
 import dev.sequent.fused.norm.Normalize;
 import dev.sequent.fused.softmax.Softmax;
@@ -37,7 +38,7 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
     /** Names of the operations. */
     public static final List<String> NAMES = List.of("selective_scan", "gated_selective_scan", "state_space_dual", "state_space_dual_128",
             "attention", "attention_bf16", "grouped_attention", "windowed_attention", "causal_conv", "rms_norm", "swiglu", "rotary",
-            "cross_entropy", "embedding", "softmax", "matmul", "add", "silu");
+            "cross_entropy", "embedding", "softmax", "matmul", "projections", "add", "silu");
 
     private static final int INNER = 1536;
     private static final int STATES = 16;
@@ -135,6 +136,8 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
             case "matmul" -> n.subject(x -> List.of(x.get(0).matmul(x.get(1), false, true)), 2 * t * WIDTH * INNER, t * INNER,
                     n.draw(time, WIDTH),
                     n.draw(INNER, WIDTH));
+            case "projections" -> n.subject(x -> List.of(Projections.apply(x.get(0), x.get(1), x.get(2), x.get(3))),
+                    6 * t * WIDTH * WIDTH, 3 * t * WIDTH, n.draw(time, WIDTH), n.draw(WIDTH, WIDTH), n.draw(WIDTH, WIDTH), n.draw(WIDTH, WIDTH));
             case "add" -> n.subject(x -> List.of(x.get(0).add(x.get(1))), t * WIDTH, t * WIDTH, n.draw(time, WIDTH), n.draw(time, WIDTH));
             case "silu" -> n.subject(x -> List.of(x.get(0).silu()), 4 * t * WIDTH, t * WIDTH, n.draw(time, WIDTH));
             default -> throw new IllegalArgumentException("expected one of " + NAMES + ", given " + name);

@@ -72,10 +72,13 @@ class RowMathTest {
     @Test
     void exponentialKeepsItsErrorBoundAndItsSpecialValues() {
         RowMath math = new RowMathVector();
-        int n = 200_000;
+        int n = 400_000;
         MemorySegment x = NativeRows.poisoned(n);
-        for (int i = 0; i < n; i++) {
-            x.setAtIndex(JAVA_FLOAT, i, VectorExp.MIN * i / (n - 1));
+        // even in their values, then even in their bits
+        int most = Float.floatToRawIntBits(-VectorExp.MIN);
+        for (int i = 0; i < n / 2; i++) {
+            x.setAtIndex(JAVA_FLOAT, i, VectorExp.MIN * i / (n / 2 - 1));
+            x.setAtIndex(JAVA_FLOAT, n / 2 + i, -Float.intBitsToFloat((int) ((long) most * i / (n / 2 - 1))));
         }
         MemorySegment y = NativeRows.poisoned(n);
         math.exp(x, 0, 0, y, 0, n);

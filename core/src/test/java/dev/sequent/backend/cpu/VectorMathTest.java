@@ -27,12 +27,12 @@ class VectorMathTest {
         return Stream.of(
                 new Function("exp", 1, -87.33f, 88.72f, VectorMath::exp, Math::exp),
                 new Function("expm1", 1.5, -87.33f, 88.72f, VectorMath::expm1, Math::expm1),
-                new Function("log", 2, Float.MIN_NORMAL, Float.MAX_VALUE, VectorMath::log, Math::log),
-                new Function("log1p", 3, -0.9999999f, Float.MAX_VALUE, VectorMath::log1p, Math::log1p),
-                new Function("sigmoid", 2, -87.3f, 1e30f, VectorMath::sigmoid, x -> 1 / (1 + Math.exp(-x))),
-                new Function("silu", 2, -80f, 1e30f, VectorMath::silu, x -> x / (1 + Math.exp(-x))),
-                new Function("softplus", 3, -87.3f, 1e30f, VectorMath::softplus, x -> Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
-                new Function("tanh", 2.5, -1e30f, 1e30f, VectorMath::tanh, Math::tanh));
+                new Function("log", 3, Float.MIN_NORMAL, Float.MAX_VALUE, VectorMath::log, Math::log),
+                new Function("log1p", 3.5, -0.9999999f, Float.MAX_VALUE, VectorMath::log1p, Math::log1p),
+                new Function("sigmoid", 2.5, -87.3f, 1e30f, VectorMath::sigmoid, x -> 1 / (1 + Math.exp(-x))),
+                new Function("silu", 2.5, -80f, 1e30f, VectorMath::silu, x -> x / (1 + Math.exp(-x))),
+                new Function("softplus", 3.5, -87.3f, 1e30f, VectorMath::softplus, x -> Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
+                new Function("tanh", 3, -1e30f, 1e30f, VectorMath::tanh, Math::tanh));
     }
 
     @ParameterizedTest

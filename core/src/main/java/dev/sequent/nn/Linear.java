@@ -70,6 +70,9 @@ public final class Linear extends Layer {
 
     /** x W^T over the last axis: all leading axes as rows of one matrix. */
     public static Tensor project(Tensor x, Tensor weight) {
+        if (Tracing.current() != null) {
+            return Projections.apply(x, weight)[0];
+        }
         if (x.rank() == 2) {
             return x.matmul(weight, false, true);
         }

@@ -4,6 +4,7 @@ import dev.sequent.fused.HostTensors;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
@@ -45,5 +46,29 @@ final class ProductSumCpu implements ProductSumKernel {
             provider.gemmF32(false, false, m, n, k, left, k, right, n, 1, target, n);
         }
         return sum;
+    }
+
+    @Override
+    public boolean rounds(Tensor x, Tensor weight) {
+        long m = x.dim(0);
+        long k = x.dim(1);
+        long n = weight.dim(0);
+        return host.products() == DType.BF16
+                && host.matmulProvider().filter(p -> rounds(p, m, n, k) && rounds(p, m, k, n) && rounds(p, n, k, m)).isPresent();
+    }
+
+    private static boolean rounds(MatmulProvider.Matmul provider, long m, long n, long k) {
+        return provider.accepts(m, n, k, Float.BYTES) && provider.accepts(m, n, k, DType.BF16.bytes());
+    }
+
+    @Override
+    public Tensor addRounded(Tensor sum, Tensor a, boolean transposeA, Tensor b, boolean transposeB) {
+        int m = Math.toIntExact(a.dim(transposeA ? 1 : 0));
+        int k = Math.toIntExact(a.dim(transposeA ? 0 : 1));
+        int n = Math.toIntExact(b.dim(transposeB ? 0 : 1));
+        Tensor y = sum == null ? host.allocate(a, DType.F32, Shape.of(m, n)) : sum;
+        host.matmulProvider().orElseThrow().gemmBf16(transposeA, transposeB, m, n, k, host.read(a), a.dim(1), host.read(b), b.dim(1),
+                sum == null ? 0 : 1, host.read(y), n);
+        return y;
     }
 }

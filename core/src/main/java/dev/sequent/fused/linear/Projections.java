@@ -3,6 +3,7 @@ package dev.sequent.fused.linear;
 import dev.sequent.autograd.CustomOp;
 import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
 import dev.sequent.type.ShapeException;
 import java.util.Arrays;
 import java.util.Optional;
@@ -11,7 +12,9 @@ import java.util.Optional;
  * Linear maps of one input: y_i = x W_i^T over the last axis. Differentiable by the input and all weights.
  *
  * <p>Separate products would each give a derivative by x of its full size, to be added up in passes over memory; here each product is added
- * to the ones before it. A kernel of the device is used where there is one, else tensor operations.
+ * to the ones before it. On a device that rounds the operands of products to BF16, each operand is rounded once for all the products in
+ * which it takes part, and what the derivative needs is kept in BF16. A kernel of the device is used where there is one, else tensor
+ * operations.
  */
 public final class Projections {
     private Projections() {}
@@ -36,15 +39,15 @@ public final class Projections {
     }
 
     private static Tensor[] products(Tensor rows, Tensor[] weights) {
-        Optional<ProductSumKernel> kernel = weights.length < 2 ? Optional.empty()
-                : KernelTable.of(rows.device()).select(ProductSumKernel.class, k -> k.refusal(rows));
-        if (kernel.isEmpty()) {
+        Optional<ProductSumKernel> kernel = KernelTable.of(rows.device()).select(ProductSumKernel.class, k -> k.refusal(rows));
+        boolean rounded = kernel.filter(k -> Arrays.stream(weights).allMatch(w -> k.rounds(rows, w))).isPresent();
+        if (kernel.isEmpty() || !rounded && weights.length < 2) {
             return decompose(rows, weights);
         }
         Tensor[] operands = new Tensor[weights.length + 1];
         operands[0] = rows;
         System.arraycopy(weights, 0, operands, 1, weights.length);
-        return CustomOp.apply(new Fused(kernel.get()), operands);
+        return CustomOp.apply(rounded ? new Rounded(kernel.get()) : new Fused(kernel.get()), operands);
     }
 
     /** The decomposition: runs on every backend and is what kernels are compared with. */
@@ -78,6 +81,39 @@ public final class Projections {
                 }
                 if (needed[i + 1]) {
                     all[i + 1] = dy.matmul(saved[0], true, false);
+                }
+            }
+            return all;
+        }
+    }
+
+    /** The same with operands rounded to BF16; operands x and the weights. */
+    private record Rounded(ProductSumKernel kernel) implements CustomOp {
+        @Override
+        public String name() {
+            return "rounded projections";
+        }
+
+        @Override
+        public Tensor[] forward(Tensor[] in, Saver save) {
+            Tensor[] rounded = Arrays.stream(in).map(x -> x.cast(DType.BF16)).toArray(Tensor[]::new);
+            save.save(rounded);
+            return Arrays.stream(rounded).skip(1).map(w -> kernel.addRounded(null, rounded[0], false, w, true)).toArray(Tensor[]::new);
+        }
+
+        @Override
+        public Tensor[] backward(Tensor[] saved, boolean[] needed, Tensor[] gradients) {
+            Tensor[] all = new Tensor[saved.length];
+            for (int i = 0; i < gradients.length; i++) {
+                if (gradients[i] == null) {
+                    continue;
+                }
+                Tensor dy = gradients[i].cast(DType.BF16);
+                if (needed[0]) {
+                    all[0] = kernel.addRounded(all[0], dy, false, saved[i + 1], false);
+                }
+                if (needed[i + 1]) {
+                    all[i + 1] = kernel.addRounded(null, dy, true, saved[0], false);
                 }
             }
             return all;

@@ -6,7 +6,8 @@
  * }
  *
  * <p>Invariant: the results are those of one product per weight. What is fused is the derivative by x, a sum of products: kernels add each
- * product to what is there, so that no product is stored only to be added.
+ * product to what is there, so that no product is stored only to be added. On a device that rounds products to BF16 (its option
+ * {@code products}), the results are those of rounded operands, up to the order of sums.
  *
  * <p>Does not belong here: layers with parameters ({@code dev.sequent.nn}), products themselves ({@code dev.sequent.op}).
  */

@@ -31,9 +31,10 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
     private static final int BF16_UNIT = 32;
     /** Multiplications that take as long as bringing one element of A or B into the kernel's layout. */
     private static final long LAYOUT_COST = 32;
-    /** F32 products with at most so many rows or columns, or with less work than this, are left to the built-in kernels. */
-    private static final int FEW = 8;
-    private static final double LEAST_WORK = 1 << 20;
+    /** F32 products with at most so many rows, at most so many columns, or with less work than this, are left to the built-in kernels. */
+    private static final int FEW_ROWS = 8;
+    private static final int FEW_COLUMNS = 3;
+    private static final double LEAST_WORK = 1 << 18;
     private static final int SCRATCH_ALIGNMENT = 4096;
 
     private final Dnnl dnnl;
@@ -102,7 +103,7 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
     public boolean accepts(long m, long n, long k, int dtypeBytes) {
         return switch (dtypeBytes) {
             case Short.BYTES -> bf16;
-            case Float.BYTES -> m > FEW && n > FEW && (double) m * n * k >= LEAST_WORK;
+            case Float.BYTES -> m > FEW_ROWS && n > FEW_COLUMNS && (double) m * n * k >= LEAST_WORK;
             default -> false;
         };
     }

@@ -339,7 +339,10 @@ final class OneDnnMatmulTest {
     void leavesSmallAndNarrowF32ProductsToTheBackend() {
         try (MatmulProvider.Matmul matmul = open(1)) {
             assertFalse(matmul.accepts(1, 4096, 4096, 4));
-            assertFalse(matmul.accepts(64, 64, 64, 4));
+            assertFalse(matmul.accepts(63, 63, 63, 4));
+            assertFalse(matmul.accepts(4096, 3, 4096, 4));
+            assertTrue(matmul.accepts(4096, 4, 512, 4));
+            assertTrue(matmul.accepts(64, 64, 64, 4));
             assertTrue(matmul.accepts(1024, 1024, 1024, 4));
             assertFalse(matmul.accepts(1024, 1024, 1024, 8));
         }

@@ -2,18 +2,22 @@ package dev.sequent.onednn;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.sequent.autograd.Autograd;
 import dev.sequent.autograd.Variable;
 import dev.sequent.fused.linear.Projections;
+import dev.sequent.nn.Linear;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 
 /** Products that oneDNN adds to what is there, against products that are added afterwards. */
@@ -52,6 +56,63 @@ class OneDnnProjectionsTest {
                     assertThat(given[i]).isCloseTo(wanted[i], offset(2e-4));
                 }
             }
+        }
+    }
+
+    /** Sizes that are, and are not, multiples of what the tiles take; a single weight and several. */
+    @Test
+    void roundedProjectionsAreThoseOfRoundedOperands() {
+        for (long[] sizes : new long[][] {{64}, {63, 130}, {96, 65, 64}}) {
+            try (Device device = openRounding(); Device exact = Device.open("cpu", Map.of("matmul", "builtin")); Scope _ = Scope.open()) {
+                Autograd.Pullback actual = projections(device, sizes, false);
+                Autograd.Pullback expected = projections(exact, sizes, true);
+                for (int i = 0; i < sizes.length; i++) {
+                    assertClose(actual.outputs().get(i), expected.outputs().get(i));
+                }
+                List<Tensor> given = List.copyOf(actual.gradients().values());
+                List<Tensor> wanted = List.copyOf(expected.gradients().values());
+                assertThat(given).hasSize(sizes.length + 1);
+                for (int i = 0; i < given.size(); i++) {
+                    assertClose(given.get(i), wanted.get(i));
+                }
+            }
+        }
+    }
+
+    private static Device openRounding() {
+        try {
+            return Device.open("cpu", Map.of("matmul", "onednn", "products", "bf16", "threads", "2", "poison", "true"));
+        } catch (ConfigException e) {
+            if (Boolean.getBoolean("sequent.requireAll")) {
+                throw e;
+            }
+            System.out.println("rounded projections skipped: " + e.getMessage());
+            return abort(e.getMessage());
+        }
+    }
+
+    /** The same numbers on every device; with {@code rounding} they are rounded to BF16 first. */
+    private static Autograd.Pullback projections(Device device, long[] sizes, boolean rounding) {
+        UnaryOperator<Tensor> rounded = t -> rounding ? t.cast(DType.BF16).cast(DType.F32) : t;
+        Rng rng = new Rng(7);
+        Variable x = Variable.of(rounded.apply(uniform(rng, device, ROWS, WIDTH)));
+        List<Variable> variables = new ArrayList<>(List.of(x));
+        List<Tensor> cotangents = new ArrayList<>();
+        for (long size : sizes) {
+            variables.add(Variable.of(rounded.apply(uniform(rng, device, size, WIDTH))));
+            cotangents.add(rounded.apply(uniform(rng, device, size, ROWS)).transpose(0, 1));
+        }
+        Tensor[] weights = variables.subList(1, variables.size()).stream().map(Variable::value).toArray(Tensor[]::new);
+        return Autograd.vjp(variables, () -> List.of(weights.length == 1 ? new Tensor[] {Linear.project(x.value(), weights[0])}
+                : Projections.apply(x.value(), weights)), cotangents);
+    }
+
+    private static void assertClose(Tensor actual, Tensor expected) {
+        assertThat(actual.dtype()).isEqualTo(DType.F32);
+        double[] given = actual.toDoubles();
+        double[] wanted = expected.toDoubles();
+        for (int i = 0; i < wanted.length; i++) {
+            assertThat(given[i]).isCloseTo(wanted[i], offset(2e-4));
         }
     }
 

@@ -19,6 +19,9 @@ import jdk.incubator.vector.VectorSpecies;
  * <p>Sines and cosines are minimax polynomials after a reduction by multiples of pi/2 in three parts, absolute error below 1e-7 for angles
  * to {@link #LARGEST_ANGLE}; blocks with larger ones are left to {@link ScalarDiagonalTiles}. Exponentials have a relative error below 1.3
  * ulp.
+ *
+ * <p>Coefficients and their gradients are taken a vector a call: a pass has few of them, and methods of short loops would stay interpreted
+ * for tens of passes.
  */
 final class VectorDiagonalTiles implements DiagonalTiles {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
@@ -69,23 +72,19 @@ final class VectorDiagonalTiles implements DiagonalTiles {
             ScalarDiagonalTiles.discretiseAll(fields, count, bilinear);
             return;
         }
-        MemorySegment step = array(fields, STEP, count);
-        MemorySegment real = array(fields, S_RE, count);
-        exponentials(step, step, count, false);
-        exponentials(real, real, count, true);
-        if (bilinear) {
-            bilinear(fields, count);
-        } else {
-            angles(fields, count);
-            exponentials(array(fields, A_RE, count), array(fields, W_RE, count), count, false);
-            sines(array(fields, A_IM, count), array(fields, W_IM, count), array(fields, B_RE, count), count);
-            zeroOrderHold(fields, count);
+        for (int i = 0; i < count; i += L) {
+            exponentials(fields, count, i, STEP, STEP, false);
+            exponentials(fields, count, i, S_RE, S_RE, true);
+            if (bilinear) {
+                bilinear(fields, count, i);
+            } else {
+                angles(fields, count, i);
+                exponentials(fields, count, i, A_RE, W_RE, false);
+                sines(fields, count, i);
+                zeroOrderHold(fields, count, i);
+            }
+            outputs(fields, count, i);
         }
-        outputs(fields, count);
-    }
-
-    private static MemorySegment array(MemorySegment fields, int index, int count) {
-        return fields.asSlice((long) index * count * 4, count * 4L);
     }
 
     /** Whether |dt frequency| is within the bound for sure: dt is estimated from its logarithm. */
@@ -99,146 +98,117 @@ final class VectorDiagonalTiles implements DiagonalTiles {
         return Math.exp(largestStep) * largestFrequency < LARGEST_ANGLE; // false for NaN, too
     }
 
-    /** e^x, negated if wanted. */
-    private static void exponentials(MemorySegment x, MemorySegment target, int count, boolean negated) {
+    /** e^x of an array into an array, negated if wanted. */
+    private static void exponentials(MemorySegment fields, int count, int i, int from, int to, boolean negated) {
         FloatVector magic = FloatVector.broadcast(S, MAGIC);
         FloatVector sign = FloatVector.broadcast(S, negated ? -1f : 1f);
-        for (int i = 0; i < count; i += L) {
-            FloatVector v = FloatVector.fromMemorySegment(S, x, i * 4L, LE);
-            FloatVector c = v.blend(LOWEST, v.compare(VectorOperators.LT, LOWEST));
-            c = c.blend(HIGHEST, c.compare(VectorOperators.GT, HIGHEST));
-            FloatVector k = c.fma(FloatVector.broadcast(S, LOG2E), magic);
-            FloatVector n = k.sub(magic);
-            FloatVector r = n.fma(FloatVector.broadcast(S, -LN2_LOW), n.fma(FloatVector.broadcast(S, -LN2_HIGH), c));
-            FloatVector p = r.fma(FloatVector.broadcast(S, E6), FloatVector.broadcast(S, E5)).fma(r, FloatVector.broadcast(S, E4))
-                    .fma(r, FloatVector.broadcast(S, E3)).fma(r, FloatVector.broadcast(S, E2)).fma(r, FloatVector.broadcast(S, E1))
-                    .fma(r, FloatVector.broadcast(S, 1f));
-            FloatVector e = p.reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-            e.blend(0f, v.compare(VectorOperators.LT, LOWEST)).mul(sign).intoMemorySegment(target, i * 4L, LE);
-        }
+        FloatVector v = FloatVector.fromMemorySegment(S, fields, (from * count + i) * 4L, LE);
+        FloatVector c = v.blend(LOWEST, v.compare(VectorOperators.LT, LOWEST));
+        c = c.blend(HIGHEST, c.compare(VectorOperators.GT, HIGHEST));
+        FloatVector k = c.fma(FloatVector.broadcast(S, LOG2E), magic);
+        FloatVector n = k.sub(magic);
+        FloatVector r = n.fma(FloatVector.broadcast(S, -LN2_LOW), n.fma(FloatVector.broadcast(S, -LN2_HIGH), c));
+        FloatVector p = r.fma(FloatVector.broadcast(S, E6), FloatVector.broadcast(S, E5)).fma(r, FloatVector.broadcast(S, E4))
+                .fma(r, FloatVector.broadcast(S, E3)).fma(r, FloatVector.broadcast(S, E2)).fma(r, FloatVector.broadcast(S, E1))
+                .fma(r, FloatVector.broadcast(S, 1f));
+        FloatVector e = p.reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+        e.blend(0f, v.compare(VectorOperators.LT, LOWEST)).mul(sign).intoMemorySegment(fields, (to * count + i) * 4L, LE);
     }
 
     /** z = dt A into the arrays of a. */
-    private static void angles(MemorySegment fields, int count) {
-        MemorySegment step = array(fields, STEP, count);
-        MemorySegment re = array(fields, S_RE, count);
-        MemorySegment im = array(fields, S_IM, count);
-        MemorySegment zr = array(fields, A_RE, count);
-        MemorySegment zi = array(fields, A_IM, count);
-        for (int i = 0; i < count; i += L) {
-            FloatVector dt = FloatVector.fromMemorySegment(S, step, i * 4L, LE);
-            FloatVector.fromMemorySegment(S, re, i * 4L, LE).mul(dt).intoMemorySegment(zr, i * 4L, LE);
-            FloatVector.fromMemorySegment(S, im, i * 4L, LE).mul(dt).intoMemorySegment(zi, i * 4L, LE);
-        }
+    private static void angles(MemorySegment fields, int count, int i) {
+        FloatVector dt = FloatVector.fromMemorySegment(S, fields, (STEP * count + i) * 4L, LE);
+        FloatVector re = FloatVector.fromMemorySegment(S, fields, (S_RE * count + i) * 4L, LE);
+        FloatVector im = FloatVector.fromMemorySegment(S, fields, (S_IM * count + i) * 4L, LE);
+        re.mul(dt).intoMemorySegment(fields, (A_RE * count + i) * 4L, LE);
+        im.mul(dt).intoMemorySegment(fields, (A_IM * count + i) * 4L, LE);
     }
 
-    private static void sines(MemorySegment angle, MemorySegment sine, MemorySegment cosine, int count) {
+    /** sin Im(z) into the second of w's arrays, cos Im(z) into the first of b's. */
+    private static void sines(MemorySegment fields, int count, int i) {
         FloatVector magic = FloatVector.broadcast(S, MAGIC);
         FloatVector one = FloatVector.broadcast(S, 1f);
-        for (int i = 0; i < count; i += L) {
-            FloatVector x = FloatVector.fromMemorySegment(S, angle, i * 4L, LE);
-            FloatVector k = x.fma(FloatVector.broadcast(S, TWO_OVER_PI), magic);
-            FloatVector n = k.sub(magic);
-            FloatVector r = n.fma(FloatVector.broadcast(S, -HALF_PI_1), x);
-            r = n.fma(FloatVector.broadcast(S, -HALF_PI_2), r);
-            r = n.fma(FloatVector.broadcast(S, -HALF_PI_3), r);
-            FloatVector z = r.mul(r);
-            FloatVector s = z.fma(FloatVector.broadcast(S, SIN7), FloatVector.broadcast(S, SIN5)).fma(z, FloatVector.broadcast(S, SIN3))
-                    .fma(z.mul(r), r);
-            FloatVector c = z.fma(FloatVector.broadcast(S, COS8), FloatVector.broadcast(S, COS6)).fma(z, FloatVector.broadcast(S, COS4))
-                    .fma(z.mul(z), z.fma(FloatVector.broadcast(S, -0.5f), one));
-            IntVector quarter = k.reinterpretAsInts();
-            VectorMask<Float> odd = quarter.and(1).compare(VectorOperators.NE, 0).cast(S);
-            IntVector sign = quarter.and(2).lanewise(VectorOperators.LSHL, 30);
-            IntVector cosineSign = quarter.add(1).and(2).lanewise(VectorOperators.LSHL, 30);
-            s.blend(c, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, sign).reinterpretAsFloats().intoMemorySegment(sine, i * 4L,
-                    LE);
-            c.blend(s, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, cosineSign).reinterpretAsFloats().intoMemorySegment(cosine,
-                    i * 4L, LE);
-        }
+        FloatVector x = FloatVector.fromMemorySegment(S, fields, (A_IM * count + i) * 4L, LE);
+        FloatVector k = x.fma(FloatVector.broadcast(S, TWO_OVER_PI), magic);
+        FloatVector n = k.sub(magic);
+        FloatVector r = n.fma(FloatVector.broadcast(S, -HALF_PI_1), x);
+        r = n.fma(FloatVector.broadcast(S, -HALF_PI_2), r);
+        r = n.fma(FloatVector.broadcast(S, -HALF_PI_3), r);
+        FloatVector z = r.mul(r);
+        FloatVector s = z.fma(FloatVector.broadcast(S, SIN7), FloatVector.broadcast(S, SIN5)).fma(z, FloatVector.broadcast(S, SIN3))
+                .fma(z.mul(r), r);
+        FloatVector c = z.fma(FloatVector.broadcast(S, COS8), FloatVector.broadcast(S, COS6)).fma(z, FloatVector.broadcast(S, COS4))
+                .fma(z.mul(z), z.fma(FloatVector.broadcast(S, -0.5f), one));
+        IntVector quarter = k.reinterpretAsInts();
+        VectorMask<Float> odd = quarter.and(1).compare(VectorOperators.NE, 0).cast(S);
+        IntVector sign = quarter.and(2).lanewise(VectorOperators.LSHL, 30);
+        IntVector cosineSign = quarter.add(1).and(2).lanewise(VectorOperators.LSHL, 30);
+        FloatVector sine = s.blend(c, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, sign).reinterpretAsFloats();
+        FloatVector cosine = c.blend(s, odd).reinterpretAsInts().lanewise(VectorOperators.XOR, cosineSign).reinterpretAsFloats();
+        sine.intoMemorySegment(fields, (W_IM * count + i) * 4L, LE);
+        cosine.intoMemorySegment(fields, (B_RE * count + i) * 4L, LE);
     }
 
     /** a = e^z and b = (a - 1) / A, given z in a's arrays, e^Re(z) and sin Im(z) in w's, and cos Im(z) in the first of b's. */
-    private static void zeroOrderHold(MemorySegment fields, int count) {
-        MemorySegment as = fields.asSlice(0, 2L * count * 4);
-        MemorySegment ws = array(fields, W_RE, count);
-        MemorySegment sines = array(fields, W_IM, count);
-        MemorySegment bs = fields.asSlice((long) B_RE * count * 4, 2L * count * 4);
-        MemorySegment re = array(fields, S_RE, count);
-        MemorySegment im = array(fields, S_IM, count);
-        MemorySegment step = array(fields, STEP, count);
-        for (int i = 0; i < count; i += L) {
-            FloatVector zr = FloatVector.fromMemorySegment(S, as, i * 4L, LE);
-            FloatVector zi = FloatVector.fromMemorySegment(S, as, (count + i) * 4L, LE);
-            FloatVector pr = FloatVector.broadcast(S, SERIES[0]);
-            FloatVector pi = FloatVector.zero(S);
-            for (int k = 1; k < SERIES.length; k++) { // (e^z - 1) / z by Horner's rule
-                FloatVector next = pr.mul(zr).sub(pi.mul(zi)).add(SERIES[k]);
-                pi = pr.mul(zi).add(pi.mul(zr));
-                pr = next;
-            }
-            FloatVector dt = FloatVector.fromMemorySegment(S, step, i * 4L, LE);
-            VectorMask<Float> small = zr.fma(zr, zi.mul(zi)).compare(VectorOperators.LT, SERIES_BOUND);
-            FloatVector magnitude = FloatVector.fromMemorySegment(S, ws, i * 4L, LE);
-            FloatVector ar = magnitude.mul(FloatVector.fromMemorySegment(S, bs, i * 4L, LE));
-            FloatVector ai = magnitude.mul(FloatVector.fromMemorySegment(S, sines, i * 4L, LE));
-            ar.intoMemorySegment(as, i * 4L, LE);
-            ai.intoMemorySegment(as, (count + i) * 4L, LE);
-            FloatVector sr = FloatVector.fromMemorySegment(S, re, i * 4L, LE);
-            FloatVector si = FloatVector.fromMemorySegment(S, im, i * 4L, LE);
-            FloatVector norm = sr.fma(sr, si.mul(si));
-            FloatVector nr = ar.sub(1f);
-            FloatVector br = nr.mul(sr).add(ai.mul(si)).div(norm).blend(pr.mul(dt), small);
-            FloatVector bi = ai.mul(sr).sub(nr.mul(si)).div(norm).blend(pi.mul(dt), small);
-            VectorMask<Float> tiny = br.fma(br, bi.mul(bi)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
-            br.blend(SMALLEST, tiny).intoMemorySegment(bs, i * 4L, LE);
-            bi.blend(0f, tiny).intoMemorySegment(bs, (count + i) * 4L, LE);
+    private static void zeroOrderHold(MemorySegment fields, int count, int i) {
+        FloatVector zr = FloatVector.fromMemorySegment(S, fields, (A_RE * count + i) * 4L, LE);
+        FloatVector zi = FloatVector.fromMemorySegment(S, fields, (A_IM * count + i) * 4L, LE);
+        FloatVector pr = FloatVector.broadcast(S, SERIES[0]);
+        FloatVector pi = FloatVector.zero(S);
+        for (int k = 1; k < SERIES.length; k++) { // (e^z - 1) / z by Horner's rule
+            FloatVector next = pr.mul(zr).sub(pi.mul(zi)).add(SERIES[k]);
+            pi = pr.mul(zi).add(pi.mul(zr));
+            pr = next;
         }
+        FloatVector dt = FloatVector.fromMemorySegment(S, fields, (STEP * count + i) * 4L, LE);
+        VectorMask<Float> small = zr.fma(zr, zi.mul(zi)).compare(VectorOperators.LT, SERIES_BOUND);
+        FloatVector magnitude = FloatVector.fromMemorySegment(S, fields, (W_RE * count + i) * 4L, LE);
+        FloatVector ar = magnitude.mul(FloatVector.fromMemorySegment(S, fields, (B_RE * count + i) * 4L, LE));
+        FloatVector ai = magnitude.mul(FloatVector.fromMemorySegment(S, fields, (W_IM * count + i) * 4L, LE));
+        ar.intoMemorySegment(fields, (A_RE * count + i) * 4L, LE);
+        ai.intoMemorySegment(fields, (A_IM * count + i) * 4L, LE);
+        FloatVector sr = FloatVector.fromMemorySegment(S, fields, (S_RE * count + i) * 4L, LE);
+        FloatVector si = FloatVector.fromMemorySegment(S, fields, (S_IM * count + i) * 4L, LE);
+        FloatVector norm = sr.fma(sr, si.mul(si));
+        FloatVector nr = ar.sub(1f);
+        FloatVector br = nr.mul(sr).add(ai.mul(si)).div(norm).blend(pr.mul(dt), small);
+        FloatVector bi = ai.mul(sr).sub(nr.mul(si)).div(norm).blend(pi.mul(dt), small);
+        VectorMask<Float> tiny = br.fma(br, bi.mul(bi)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
+        br.blend(SMALLEST, tiny).intoMemorySegment(fields, (B_RE * count + i) * 4L, LE);
+        bi.blend(0f, tiny).intoMemorySegment(fields, (B_IM * count + i) * 4L, LE);
     }
 
-    private static void bilinear(MemorySegment fields, int count) {
-        MemorySegment as = fields.asSlice(0, 2L * count * 4);
-        MemorySegment bs = fields.asSlice((long) B_RE * count * 4, 2L * count * 4);
-        MemorySegment re = array(fields, S_RE, count);
-        MemorySegment im = array(fields, S_IM, count);
-        MemorySegment step = array(fields, STEP, count);
+    private static void bilinear(MemorySegment fields, int count, int i) {
         FloatVector one = FloatVector.broadcast(S, 1f);
-        for (int i = 0; i < count; i += L) {
-            FloatVector dt = FloatVector.fromMemorySegment(S, step, i * 4L, LE);
-            FloatVector zr = FloatVector.fromMemorySegment(S, re, i * 4L, LE).mul(dt).mul(0.5f);
-            FloatVector zi = FloatVector.fromMemorySegment(S, im, i * 4L, LE).mul(dt).mul(0.5f);
-            FloatVector qr = one.sub(zr);
-            FloatVector norm = qr.fma(qr, zi.mul(zi));
-            FloatVector pr = one.add(zr);
-            // (p + i z) / (q - i z) = (p + i z) (q + i z) / norm
-            pr.mul(qr).sub(zi.mul(zi)).div(norm).intoMemorySegment(as, i * 4L, LE);
-            zi.mul(qr).add(pr.mul(zi)).div(norm).intoMemorySegment(as, (count + i) * 4L, LE);
-            FloatVector br = dt.mul(qr).div(norm);
-            FloatVector bi = dt.mul(zi).div(norm);
-            VectorMask<Float> tiny = br.fma(br, bi.mul(bi)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
-            br.blend(SMALLEST, tiny).intoMemorySegment(bs, i * 4L, LE);
-            bi.blend(0f, tiny).intoMemorySegment(bs, (count + i) * 4L, LE);
-        }
+        FloatVector dt = FloatVector.fromMemorySegment(S, fields, (STEP * count + i) * 4L, LE);
+        FloatVector zr = FloatVector.fromMemorySegment(S, fields, (S_RE * count + i) * 4L, LE).mul(dt).mul(0.5f);
+        FloatVector zi = FloatVector.fromMemorySegment(S, fields, (S_IM * count + i) * 4L, LE).mul(dt).mul(0.5f);
+        FloatVector qr = one.sub(zr);
+        FloatVector norm = qr.fma(qr, zi.mul(zi));
+        FloatVector pr = one.add(zr);
+        // (p + i z) / (q - i z) = (p + i z) (q + i z) / norm
+        pr.mul(qr).sub(zi.mul(zi)).div(norm).intoMemorySegment(fields, (A_RE * count + i) * 4L, LE);
+        zi.mul(qr).add(pr.mul(zi)).div(norm).intoMemorySegment(fields, (A_IM * count + i) * 4L, LE);
+        FloatVector br = dt.mul(qr).div(norm);
+        FloatVector bi = dt.mul(zi).div(norm);
+        VectorMask<Float> tiny = br.fma(br, bi.mul(bi)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
+        br.blend(SMALLEST, tiny).intoMemorySegment(fields, (B_RE * count + i) * 4L, LE);
+        bi.blend(0f, tiny).intoMemorySegment(fields, (B_IM * count + i) * 4L, LE);
     }
 
     /** 2 c, and w = 2 c b. */
-    private static void outputs(MemorySegment fields, int count) {
-        MemorySegment ws = fields.asSlice((long) W_RE * count * 4, 2L * count * 4);
-        MemorySegment bs = fields.asSlice((long) B_RE * count * 4, 2L * count * 4);
-        MemorySegment cs = fields.asSlice((long) C_RE * count * 4, 2L * count * 4);
-        for (int i = 0; i < count; i += L) {
-            FloatVector cr = FloatVector.fromMemorySegment(S, cs, i * 4L, LE).mul(2f);
-            FloatVector ci = FloatVector.fromMemorySegment(S, cs, (count + i) * 4L, LE).mul(2f);
-            VectorMask<Float> tiny = cr.fma(cr, ci.mul(ci)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
-            cr = cr.blend(SMALLEST, tiny);
-            ci = ci.blend(0f, tiny);
-            cr.intoMemorySegment(cs, i * 4L, LE);
-            ci.intoMemorySegment(cs, (count + i) * 4L, LE);
-            FloatVector br = FloatVector.fromMemorySegment(S, bs, i * 4L, LE);
-            FloatVector bi = FloatVector.fromMemorySegment(S, bs, (count + i) * 4L, LE);
-            cr.mul(br).sub(ci.mul(bi)).intoMemorySegment(ws, i * 4L, LE);
-            cr.mul(bi).add(ci.mul(br)).intoMemorySegment(ws, (count + i) * 4L, LE);
-        }
+    private static void outputs(MemorySegment fields, int count, int i) {
+        FloatVector cr = FloatVector.fromMemorySegment(S, fields, (C_RE * count + i) * 4L, LE).mul(2f);
+        FloatVector ci = FloatVector.fromMemorySegment(S, fields, (C_IM * count + i) * 4L, LE).mul(2f);
+        VectorMask<Float> tiny = cr.fma(cr, ci.mul(ci)).compare(VectorOperators.LT, SMALLEST * SMALLEST);
+        cr = cr.blend(SMALLEST, tiny);
+        ci = ci.blend(0f, tiny);
+        cr.intoMemorySegment(fields, (C_RE * count + i) * 4L, LE);
+        ci.intoMemorySegment(fields, (C_IM * count + i) * 4L, LE);
+        FloatVector br = FloatVector.fromMemorySegment(S, fields, (B_RE * count + i) * 4L, LE);
+        FloatVector bi = FloatVector.fromMemorySegment(S, fields, (B_IM * count + i) * 4L, LE);
+        cr.mul(br).sub(ci.mul(bi)).intoMemorySegment(fields, (W_RE * count + i) * 4L, LE);
+        cr.mul(bi).add(ci.mul(br)).intoMemorySegment(fields, (W_IM * count + i) * 4L, LE);
     }
 
     @Override
@@ -357,12 +327,20 @@ final class VectorDiagonalTiles implements DiagonalTiles {
     @Override
     public void replay(MemorySegment fields, int count, int quad, MemorySegment state, MemorySegment u, MemorySegment dy,
             MemorySegment history, MemorySegment sums, int from, int to) {
+        for (int pair = 0; pair < QUAD; pair += 2) {
+            replayTwo(fields, count, quad * QUAD + pair, state, u, dy, history, sums, from, to);
+        }
+    }
+
+    /** Two pairs: with four, C1 runs out of virtual registers, and the loop stays interpreted until C2 comes to it. */
+    private static void replayTwo(MemorySegment fields, int count, int pair, MemorySegment state, MemorySegment u, MemorySegment dy,
+            MemorySegment history, MemorySegment sums, int from, int to) {
         MemorySegment x = u.asSlice(0, to * W * 4L);
         MemorySegment d = dy.asSlice(0, to * W * 4L);
-        MemorySegment kept = history.asSlice(0, to * QUAD * 2L * W * 4);
-        MemorySegment g = state.asSlice(quad * QUAD * 2L * W * 4, QUAD * 2L * W * 4);
-        MemorySegment f = fields.asSlice(quad * QUAD * W * 4L, (A_IM * count + QUAD * W) * 4L);
-        MemorySegment s = sums.asSlice(quad * QUAD * W * 4L, (SUM_W_IM * count + QUAD * W) * 4L);
+        MemorySegment kept = history.asSlice(pair % QUAD * 2L * W * 4, ((to - 1) * QUAD + 2) * 2L * W * 4);
+        MemorySegment g = state.asSlice(pair * 2L * W * 4, 2 * 2L * W * 4);
+        MemorySegment f = fields.asSlice(pair * W * 4L, (A_IM * count + 2 * W) * 4L);
+        MemorySegment s = sums.asSlice(pair * W * 4L, (SUM_W_IM * count + 2 * W) * 4L);
         FloatVector ar0 = FloatVector.fromMemorySegment(S, f, A_RE * count * 4L, LE);
         FloatVector ai0 = FloatVector.fromMemorySegment(S, f, A_IM * count * 4L, LE);
         FloatVector na0 = ai0.neg();
@@ -377,20 +355,6 @@ final class VectorDiagonalTiles implements DiagonalTiles {
         FloatVector ni1 = FloatVector.fromMemorySegment(S, s, (SUM_W_IM * count + W) * 4L, LE).neg();
         FloatVector gr1 = FloatVector.fromMemorySegment(S, g, 2 * W * 4L, LE);
         FloatVector gi1 = FloatVector.fromMemorySegment(S, g, 3 * W * 4L, LE);
-        FloatVector ar2 = FloatVector.fromMemorySegment(S, f, (A_RE * count + 2 * W) * 4L, LE);
-        FloatVector ai2 = FloatVector.fromMemorySegment(S, f, (A_IM * count + 2 * W) * 4L, LE);
-        FloatVector na2 = ai2.neg();
-        FloatVector dr2 = FloatVector.fromMemorySegment(S, s, (SUM_W_RE * count + 2 * W) * 4L, LE);
-        FloatVector ni2 = FloatVector.fromMemorySegment(S, s, (SUM_W_IM * count + 2 * W) * 4L, LE).neg();
-        FloatVector gr2 = FloatVector.fromMemorySegment(S, g, 4 * W * 4L, LE);
-        FloatVector gi2 = FloatVector.fromMemorySegment(S, g, 5 * W * 4L, LE);
-        FloatVector ar3 = FloatVector.fromMemorySegment(S, f, (A_RE * count + 3 * W) * 4L, LE);
-        FloatVector ai3 = FloatVector.fromMemorySegment(S, f, (A_IM * count + 3 * W) * 4L, LE);
-        FloatVector na3 = ai3.neg();
-        FloatVector dr3 = FloatVector.fromMemorySegment(S, s, (SUM_W_RE * count + 3 * W) * 4L, LE);
-        FloatVector ni3 = FloatVector.fromMemorySegment(S, s, (SUM_W_IM * count + 3 * W) * 4L, LE).neg();
-        FloatVector gr3 = FloatVector.fromMemorySegment(S, g, 6 * W * 4L, LE);
-        FloatVector gi3 = FloatVector.fromMemorySegment(S, g, 7 * W * 4L, LE);
         for (int t = from; t < to; t++) {
             FloatVector in = FloatVector.fromMemorySegment(S, x, t * W * 4L, LE);
             FloatVector out = FloatVector.fromMemorySegment(S, d, t * W * 4L, LE);
@@ -409,20 +373,6 @@ final class VectorDiagonalTiles implements DiagonalTiles {
             gr1 = re1;
             dr1 = gr1.fma(out, dr1);
             ni1 = gi1.fma(out, ni1);
-            gr2.intoMemorySegment(kept, (k + 4 * W) * 4L, LE);
-            gi2.intoMemorySegment(kept, (k + 5 * W) * 4L, LE);
-            FloatVector re2 = gr2.fma(ar2, gi2.fma(na2, in));
-            gi2 = gi2.fma(ar2, gr2.mul(ai2));
-            gr2 = re2;
-            dr2 = gr2.fma(out, dr2);
-            ni2 = gi2.fma(out, ni2);
-            gr3.intoMemorySegment(kept, (k + 6 * W) * 4L, LE);
-            gi3.intoMemorySegment(kept, (k + 7 * W) * 4L, LE);
-            FloatVector re3 = gr3.fma(ar3, gi3.fma(na3, in));
-            gi3 = gi3.fma(ar3, gr3.mul(ai3));
-            gr3 = re3;
-            dr3 = gr3.fma(out, dr3);
-            ni3 = gi3.fma(out, ni3);
         }
         gr0.intoMemorySegment(g, 0, LE);
         gi0.intoMemorySegment(g, W * 4L, LE);
@@ -432,14 +382,6 @@ final class VectorDiagonalTiles implements DiagonalTiles {
         gi1.intoMemorySegment(g, 3 * W * 4L, LE);
         dr1.intoMemorySegment(s, (SUM_W_RE * count + W) * 4L, LE);
         ni1.neg().intoMemorySegment(s, (SUM_W_IM * count + W) * 4L, LE);
-        gr2.intoMemorySegment(g, 4 * W * 4L, LE);
-        gi2.intoMemorySegment(g, 5 * W * 4L, LE);
-        dr2.intoMemorySegment(s, (SUM_W_RE * count + 2 * W) * 4L, LE);
-        ni2.neg().intoMemorySegment(s, (SUM_W_IM * count + 2 * W) * 4L, LE);
-        gr3.intoMemorySegment(g, 6 * W * 4L, LE);
-        gi3.intoMemorySegment(g, 7 * W * 4L, LE);
-        dr3.intoMemorySegment(s, (SUM_W_RE * count + 3 * W) * 4L, LE);
-        ni3.neg().intoMemorySegment(s, (SUM_W_IM * count + 3 * W) * 4L, LE);
     }
 
     @Override
@@ -532,95 +474,83 @@ final class VectorDiagonalTiles implements DiagonalTiles {
 
     @Override
     public void parameterGradients(MemorySegment fields, int count, boolean bilinear, MemorySegment sums) {
-        outputGradients(fields, count, sums);
-        if (bilinear) {
-            bilinearGradients(fields, count, sums);
-        } else {
-            zeroOrderGradients(fields, count, sums);
+        for (int i = 0; i < count; i += L) {
+            outputGradients(fields, count, sums, i);
+            if (bilinear) {
+                bilinearGradients(fields, count, sums, i);
+            } else {
+                zeroOrderGradients(fields, count, sums, i);
+            }
         }
     }
 
     /** By a, conj(w) times its sum; by b, conj(2 c) times its sum; by c, 2 conj(b) times its sum; the latter takes b's place. */
-    private static void outputGradients(MemorySegment fields, int count, MemorySegment sums) {
-        for (int i = 0; i < count; i += L) {
-            FloatVector wr = field(fields, W_RE, count, i);
-            FloatVector wi = field(fields, W_IM, count, i);
-            FloatVector sr = field(sums, SUM_A_RE, count, i);
-            FloatVector si = field(sums, SUM_A_IM, count, i);
-            store(wr.mul(sr).add(wi.mul(si)), sums, SUM_A_RE, count, i);
-            store(wr.mul(si).sub(wi.mul(sr)), sums, SUM_A_IM, count, i);
-            FloatVector br = field(fields, B_RE, count, i);
-            FloatVector bi = field(fields, B_IM, count, i);
-            FloatVector dr = field(sums, SUM_W_RE, count, i);
-            FloatVector di = field(sums, SUM_W_IM, count, i);
-            FloatVector cr = field(fields, C_RE, count, i);
-            FloatVector ci = field(fields, C_IM, count, i);
-            FloatVector ur = field(sums, SUM_B_RE, count, i);
-            FloatVector ui = field(sums, SUM_B_IM, count, i);
-            store(cr.mul(ur).add(ci.mul(ui)), sums, SUM_W_RE, count, i);
-            store(cr.mul(ui).sub(ci.mul(ur)), sums, SUM_W_IM, count, i);
-            store(br.mul(dr).add(bi.mul(di)).mul(2f), sums, GRAD_C_RE, count, i);
-            store(br.mul(di).sub(bi.mul(dr)).mul(2f), sums, GRAD_C_IM, count, i);
-        }
+    private static void outputGradients(MemorySegment fields, int count, MemorySegment sums, int i) {
+        FloatVector wr = FloatVector.fromMemorySegment(S, fields, (W_RE * count + i) * 4L, LE);
+        FloatVector wi = FloatVector.fromMemorySegment(S, fields, (W_IM * count + i) * 4L, LE);
+        FloatVector sr = FloatVector.fromMemorySegment(S, sums, (SUM_A_RE * count + i) * 4L, LE);
+        FloatVector si = FloatVector.fromMemorySegment(S, sums, (SUM_A_IM * count + i) * 4L, LE);
+        wr.mul(sr).add(wi.mul(si)).intoMemorySegment(sums, (SUM_A_RE * count + i) * 4L, LE);
+        wr.mul(si).sub(wi.mul(sr)).intoMemorySegment(sums, (SUM_A_IM * count + i) * 4L, LE);
+        FloatVector br = FloatVector.fromMemorySegment(S, fields, (B_RE * count + i) * 4L, LE);
+        FloatVector bi = FloatVector.fromMemorySegment(S, fields, (B_IM * count + i) * 4L, LE);
+        FloatVector dr = FloatVector.fromMemorySegment(S, sums, (SUM_W_RE * count + i) * 4L, LE);
+        FloatVector di = FloatVector.fromMemorySegment(S, sums, (SUM_W_IM * count + i) * 4L, LE);
+        FloatVector cr = FloatVector.fromMemorySegment(S, fields, (C_RE * count + i) * 4L, LE);
+        FloatVector ci = FloatVector.fromMemorySegment(S, fields, (C_IM * count + i) * 4L, LE);
+        FloatVector ur = FloatVector.fromMemorySegment(S, sums, (SUM_B_RE * count + i) * 4L, LE);
+        FloatVector ui = FloatVector.fromMemorySegment(S, sums, (SUM_B_IM * count + i) * 4L, LE);
+        cr.mul(ur).add(ci.mul(ui)).intoMemorySegment(sums, (SUM_W_RE * count + i) * 4L, LE);
+        cr.mul(ui).sub(ci.mul(ur)).intoMemorySegment(sums, (SUM_W_IM * count + i) * 4L, LE);
+        br.mul(dr).add(bi.mul(di)).mul(2f).intoMemorySegment(sums, (GRAD_C_RE * count + i) * 4L, LE);
+        br.mul(di).sub(bi.mul(dr)).mul(2f).intoMemorySegment(sums, (GRAD_C_IM * count + i) * 4L, LE);
     }
 
     /** da/dz = a, db/dz = a / A, db/dA = -b / A. */
-    private static void zeroOrderGradients(MemorySegment fields, int count, MemorySegment sums) {
-        for (int i = 0; i < count; i += L) {
-            FloatVector re = field(fields, S_RE, count, i);
-            FloatVector im = field(fields, S_IM, count, i);
-            FloatVector dt = field(fields, STEP, count, i);
-            FloatVector gr = field(sums, SUM_W_RE, count, i);
-            FloatVector gi = field(sums, SUM_W_IM, count, i);
-            FloatVector norm = re.fma(re, im.mul(im));
-            norm = norm.blend(Float.MIN_NORMAL, norm.compare(VectorOperators.LT, Float.MIN_NORMAL));
-            FloatVector vr = re.mul(gr).sub(im.mul(gi)).div(norm); // b's gradient over conj(A)
-            FloatVector vi = re.mul(gi).add(im.mul(gr)).div(norm);
-            FloatVector xr = field(sums, SUM_A_RE, count, i).add(vr);
-            FloatVector xi = field(sums, SUM_A_IM, count, i).add(vi);
-            FloatVector ar = field(fields, A_RE, count, i);
-            FloatVector ai = field(fields, A_IM, count, i);
-            FloatVector zr = ar.mul(xr).add(ai.mul(xi));
-            FloatVector zi = ar.mul(xi).sub(ai.mul(xr));
-            FloatVector br = field(fields, B_RE, count, i);
-            FloatVector bi = field(fields, B_IM, count, i);
-            store(zr.mul(dt).sub(br.mul(vr).add(bi.mul(vi))).mul(re), sums, GRAD_DECAY, count, i);
-            store(zi.mul(dt).sub(br.mul(vi).sub(bi.mul(vr))), sums, GRAD_FREQUENCY, count, i);
-            store(zr.mul(re).add(zi.mul(im)).mul(dt), sums, GRAD_STEP, count, i);
-        }
+    private static void zeroOrderGradients(MemorySegment fields, int count, MemorySegment sums, int i) {
+        FloatVector re = FloatVector.fromMemorySegment(S, fields, (S_RE * count + i) * 4L, LE);
+        FloatVector im = FloatVector.fromMemorySegment(S, fields, (S_IM * count + i) * 4L, LE);
+        FloatVector dt = FloatVector.fromMemorySegment(S, fields, (STEP * count + i) * 4L, LE);
+        FloatVector gr = FloatVector.fromMemorySegment(S, sums, (SUM_W_RE * count + i) * 4L, LE);
+        FloatVector gi = FloatVector.fromMemorySegment(S, sums, (SUM_W_IM * count + i) * 4L, LE);
+        FloatVector norm = re.fma(re, im.mul(im));
+        norm = norm.blend(Float.MIN_NORMAL, norm.compare(VectorOperators.LT, Float.MIN_NORMAL));
+        FloatVector vr = re.mul(gr).sub(im.mul(gi)).div(norm); // b's gradient over conj(A)
+        FloatVector vi = re.mul(gi).add(im.mul(gr)).div(norm);
+        FloatVector xr = FloatVector.fromMemorySegment(S, sums, (SUM_A_RE * count + i) * 4L, LE).add(vr);
+        FloatVector xi = FloatVector.fromMemorySegment(S, sums, (SUM_A_IM * count + i) * 4L, LE).add(vi);
+        FloatVector ar = FloatVector.fromMemorySegment(S, fields, (A_RE * count + i) * 4L, LE);
+        FloatVector ai = FloatVector.fromMemorySegment(S, fields, (A_IM * count + i) * 4L, LE);
+        FloatVector zr = ar.mul(xr).add(ai.mul(xi));
+        FloatVector zi = ar.mul(xi).sub(ai.mul(xr));
+        FloatVector br = FloatVector.fromMemorySegment(S, fields, (B_RE * count + i) * 4L, LE);
+        FloatVector bi = FloatVector.fromMemorySegment(S, fields, (B_IM * count + i) * 4L, LE);
+        zr.mul(dt).sub(br.mul(vr).add(bi.mul(vi))).mul(re).intoMemorySegment(sums, (GRAD_DECAY * count + i) * 4L, LE);
+        zi.mul(dt).sub(br.mul(vi).sub(bi.mul(vr))).intoMemorySegment(sums, (GRAD_FREQUENCY * count + i) * 4L, LE);
+        zr.mul(re).add(zi.mul(im)).mul(dt).intoMemorySegment(sums, (GRAD_STEP * count + i) * 4L, LE);
     }
 
     /** With q = 1 - z / 2: b = dt / q, da/dz = 1 / q^2, db/dz = dt / (2 q^2). */
-    private static void bilinearGradients(MemorySegment fields, int count, MemorySegment sums) {
-        for (int i = 0; i < count; i += L) {
-            FloatVector re = field(fields, S_RE, count, i);
-            FloatVector im = field(fields, S_IM, count, i);
-            FloatVector dt = field(fields, STEP, count, i);
-            FloatVector gr = field(sums, SUM_W_RE, count, i);
-            FloatVector gi = field(sums, SUM_W_IM, count, i);
-            FloatVector br = field(fields, B_RE, count, i);
-            FloatVector bi = field(fields, B_IM, count, i);
-            FloatVector qr = br.div(dt);
-            FloatVector qi = bi.div(dt);
-            FloatVector half = dt.mul(0.5f);
-            FloatVector xr = field(sums, SUM_A_RE, count, i).add(half.mul(gr));
-            FloatVector xi = field(sums, SUM_A_IM, count, i).add(half.mul(gi));
-            FloatVector squareRe = qr.mul(qr).sub(qi.mul(qi));
-            FloatVector squareIm = qr.mul(qi).mul(2f);
-            FloatVector zr = squareRe.mul(xr).add(squareIm.mul(xi));
-            FloatVector zi = squareRe.mul(xi).sub(squareIm.mul(xr));
-            store(zr.mul(dt).mul(re), sums, GRAD_DECAY, count, i);
-            store(zi.mul(dt), sums, GRAD_FREQUENCY, count, i);
-            store(zr.mul(re).add(zi.mul(im)).mul(dt).add(br.mul(gr).add(bi.mul(gi))), sums, GRAD_STEP, count, i);
-        }
-    }
-
-    private static FloatVector field(MemorySegment arrays, int index, int count, int i) {
-        return FloatVector.fromMemorySegment(S, arrays, (index * count + i) * 4L, LE);
-    }
-
-    private static void store(FloatVector value, MemorySegment arrays, int index, int count, int i) {
-        value.intoMemorySegment(arrays, (index * count + i) * 4L, LE);
+    private static void bilinearGradients(MemorySegment fields, int count, MemorySegment sums, int i) {
+        FloatVector re = FloatVector.fromMemorySegment(S, fields, (S_RE * count + i) * 4L, LE);
+        FloatVector im = FloatVector.fromMemorySegment(S, fields, (S_IM * count + i) * 4L, LE);
+        FloatVector dt = FloatVector.fromMemorySegment(S, fields, (STEP * count + i) * 4L, LE);
+        FloatVector gr = FloatVector.fromMemorySegment(S, sums, (SUM_W_RE * count + i) * 4L, LE);
+        FloatVector gi = FloatVector.fromMemorySegment(S, sums, (SUM_W_IM * count + i) * 4L, LE);
+        FloatVector br = FloatVector.fromMemorySegment(S, fields, (B_RE * count + i) * 4L, LE);
+        FloatVector bi = FloatVector.fromMemorySegment(S, fields, (B_IM * count + i) * 4L, LE);
+        FloatVector qr = br.div(dt);
+        FloatVector qi = bi.div(dt);
+        FloatVector half = dt.mul(0.5f);
+        FloatVector xr = FloatVector.fromMemorySegment(S, sums, (SUM_A_RE * count + i) * 4L, LE).add(half.mul(gr));
+        FloatVector xi = FloatVector.fromMemorySegment(S, sums, (SUM_A_IM * count + i) * 4L, LE).add(half.mul(gi));
+        FloatVector squareRe = qr.mul(qr).sub(qi.mul(qi));
+        FloatVector squareIm = qr.mul(qi).mul(2f);
+        FloatVector zr = squareRe.mul(xr).add(squareIm.mul(xi));
+        FloatVector zi = squareRe.mul(xi).sub(squareIm.mul(xr));
+        zr.mul(dt).mul(re).intoMemorySegment(sums, (GRAD_DECAY * count + i) * 4L, LE);
+        zi.mul(dt).intoMemorySegment(sums, (GRAD_FREQUENCY * count + i) * 4L, LE);
+        zr.mul(re).add(zi.mul(im)).mul(dt).add(br.mul(gr).add(bi.mul(gi))).intoMemorySegment(sums, (GRAD_STEP * count + i) * 4L, LE);
     }
 
     /** Lanes are pairs here: a channel's pairs are neighbours in memory, and one token does not pay for transposing them. */

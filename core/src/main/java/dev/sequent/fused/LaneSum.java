@@ -2,6 +2,7 @@ package dev.sequent.fused;
 
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -18,6 +19,10 @@ public final class LaneSum {
     private static final VectorShuffle<Float> BY_4 = exchange(4);
     private static final VectorShuffle<Float> BY_2 = exchange(2);
     private static final VectorShuffle<Float> BY_1 = exchange(1);
+    private static final VectorMask<Float> UPPER_8 = upper(8);
+    private static final VectorMask<Float> UPPER_4 = upper(4);
+    private static final VectorMask<Float> UPPER_2 = upper(2);
+    private static final VectorMask<Float> UPPER_1 = upper(1);
     private static final VectorShuffle<Double> DOUBLES_BY_4 = exchangeDoubles(4);
     private static final VectorShuffle<Double> DOUBLES_BY_2 = exchangeDoubles(2);
     private static final VectorShuffle<Double> DOUBLES_BY_1 = exchangeDoubles(1);
@@ -26,6 +31,14 @@ public final class LaneSum {
 
     private static VectorShuffle<Float> exchange(int distance) {
         return VectorShuffle.fromOp(S, i -> (i ^ distance) % LANES);
+    }
+
+    private static VectorMask<Float> upper(int distance) {
+        boolean[] lanes = new boolean[LANES];
+        for (int i = 0; i < LANES; i++) {
+            lanes[i] = (i & distance) != 0;
+        }
+        return VectorMask.fromArray(S, lanes, 0);
     }
 
     private static VectorShuffle<Double> exchangeDoubles(int distance) {
@@ -48,6 +61,43 @@ public final class LaneSum {
             s = s.add(s.rearrange(BY_2));
         }
         return s.add(s.rearrange(BY_1)).lane(0);
+    }
+
+    /**
+     * The sums of as many vectors as a vector has lanes, each equal to {@link #of}. Two vectors become one that holds the lower halves'
+     * sums of both, and so on.
+     *
+     * @param vectors one after another from {@code from} on; overwritten
+     * @param sums receives a vector of sums at {@code to}
+     */
+    public static void ofEach(float[] vectors, int from, float[] sums, int to) {
+        if (LANES > 16 || LANES < 4) {
+            for (int i = 0; i < LANES; i++) {
+                sums[to + i] = of(FloatVector.fromArray(S, vectors, from + i * LANES));
+            }
+            return;
+        }
+        if (LANES >= 16) {
+            for (int i = from; i < from + 8 * LANES; i += LANES) {
+                FloatVector a = FloatVector.fromArray(S, vectors, i);
+                FloatVector b = FloatVector.fromArray(S, vectors, i + 8 * LANES);
+                a.blend(b, UPPER_8).add(b.blend(a, UPPER_8).rearrange(BY_8)).intoArray(vectors, i);
+            }
+        }
+        if (LANES >= 8) {
+            for (int i = from; i < from + 4 * LANES; i += LANES) {
+                FloatVector a = FloatVector.fromArray(S, vectors, i);
+                FloatVector b = FloatVector.fromArray(S, vectors, i + 4 * LANES);
+                a.blend(b, UPPER_4).add(b.blend(a, UPPER_4).rearrange(BY_4)).intoArray(vectors, i);
+            }
+        }
+        FloatVector a = FloatVector.fromArray(S, vectors, from);
+        FloatVector b = FloatVector.fromArray(S, vectors, from + LANES);
+        FloatVector c = FloatVector.fromArray(S, vectors, from + 2 * LANES);
+        FloatVector d = FloatVector.fromArray(S, vectors, from + 3 * LANES);
+        a = a.blend(c, UPPER_2).add(c.blend(a, UPPER_2).rearrange(BY_2));
+        b = b.blend(d, UPPER_2).add(d.blend(b, UPPER_2).rearrange(BY_2));
+        a.blend(b, UPPER_1).add(b.blend(a, UPPER_1).rearrange(BY_1)).intoArray(sums, to);
     }
 
     private static float wide(FloatVector v) {

@@ -3,6 +3,7 @@ package dev.sequent.fused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.Arrays;
 import java.util.Random;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
@@ -23,6 +24,23 @@ class LaneSumTest {
         }
         assertEquals((1 << x.length) - 1, LaneSum.of(FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, x, 0)));
         assertEquals((1 << y.length) - 1, LaneSum.of(DoubleVector.fromArray(DoubleVector.SPECIES_PREFERRED, y, 0)));
+    }
+
+    @Test
+    void sumsOfManyEqualThoseOfOne() {
+        int lanes = FloatVector.SPECIES_PREFERRED.length();
+        float[] vectors = new float[3 + lanes * lanes];
+        Random random = new Random(2);
+        for (int i = 0; i < vectors.length; i++) {
+            vectors[i] = (float) random.nextGaussian();
+        }
+        float[] expected = new float[lanes];
+        for (int i = 0; i < lanes; i++) {
+            expected[i] = LaneSum.of(FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, vectors, 3 + i * lanes));
+        }
+        float[] sums = new float[lanes + 2];
+        LaneSum.ofEach(vectors, 3, sums, 2);
+        assertArrayEquals(expected, Arrays.copyOfRange(sums, 2, lanes + 2));
     }
 
     /** Sums taken before and after the method has been compiled. */

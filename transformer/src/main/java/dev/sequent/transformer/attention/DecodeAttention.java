@@ -9,9 +9,13 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The forward pass for a few queries against many keys, as in token-by-token generation. It is bound by memory: keys and values are
- * read once, in place, for all query heads that share them, and long sequences are cut into pieces of {@link #KEYS} keys whose partial
- * softmaxes are joined afterwards (Flash-Decoding, Dao et al. 2023). Stateless.
+ * The forward pass for a few queries against many keys, as in token-by-token generation. It is bound by memory: the query heads that share
+ * a key-value head walk over keys and values together, {@link #ROWS} at a time, in place, and long sequences are cut into pieces of
+ * {@link #KEYS} keys whose partial softmaxes are joined afterwards (Flash-Decoding, Dao et al. 2023). Every number depends on its own query
+ * and the keys that it sees only. Stateless.
+ *
+ * <p>Loops run over keys, with the queries (for scores) or the sums (for values) of {@link #WIDE} vectors of channels in registers. A score
+ * leaves such a loop as a vector; the lanes of a block of keys are summed together.
  */
 final class DecodeAttention {
     /** Keys of one task. */
@@ -20,8 +24,17 @@ final class DecodeAttention {
     /** More queries than this are better off in panels. */
     static final int MOST_QUERIES = 8;
 
+    /** Query heads of one pass; where there are fewer, the last one is computed several times. */
+    private static final int ROWS = 4;
+
+    /** Vectors of channels of one pass. */
+    private static final int WIDE = 4;
+
     private static final VectorSpecies<Float> F = Tiles.F;
     private static final int LANES = Tiles.LANES;
+
+    /** Keys whose lanes are summed together: those of two vectors of sums. */
+    private static final int BLOCK = 2 * LANES;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
@@ -44,55 +57,96 @@ final class DecodeAttention {
 
     /** One thread's vectors. */
     static final class Scratch {
-        private final float[] scores = new float[KEYS];
-        private float[] query = new float[0];
+        private final float[] lanes = new float[ROWS * BLOCK * LANES];
+        private float[] scores = new float[0];
+        private float[] queries = new float[0];
+        private float[] sums = new float[0];
 
-        private float[] query(int width) {
-            if (query.length < width) {
-                query = new float[width];
+        private void fit(int heads, int width) {
+            if (scores.length < heads * KEYS) {
+                scores = new float[heads * KEYS];
             }
-            return query;
+            if (queries.length < heads * width) {
+                queries = new float[heads * width];
+            }
+        }
+
+        private float[] sums(int width) {
+            if (sums.length < width) {
+                sums = new float[width];
+            }
+            return sums;
         }
     }
 
     /** One piece of the keys of a key-value head, for all queries that read it. */
     static void piece(AttentionCall call, int row, int group, int piece, float[] partials, Scratch s) {
         AttentionSizes sizes = call.sizes();
-        for (int h = 0; h < sizes.headsPerGroup(); h++) {
-            int head = group * sizes.headsPerGroup() + h;
-            for (int i = 0; i < sizes.queries(); i++) {
-                int at = (Math.toIntExact(call.lseIndex(row, head, i)) * pieces(sizes) + piece) * partial(sizes);
-                query(call, row, group, head, i, piece * KEYS, Math.min(sizes.keys(), (piece + 1) * KEYS), partials, at, s);
+        int heads = sizes.headsPerGroup();
+        s.fit(heads, sizes.width());
+        for (int i = 0; i < sizes.queries(); i++) {
+            int step = sizes.queries() * pieces(sizes) * partial(sizes);
+            int at = (Math.toIntExact(call.lseIndex(row, group * heads, i)) * pieces(sizes) + piece) * partial(sizes);
+            for (int h = 0; h < heads; h++) {
+                Arrays.fill(partials, at + h * step, at + h * step + partial(sizes), 0f);
+                partials[at + h * step] = Softmax.NO_MAXIMUM;
+            }
+            int from = Math.max(piece * KEYS, call.mask().firstKey(sizes, row, i));
+            int count = Math.min((piece + 1) * KEYS, call.mask().endKey(sizes, row, i)) - from;
+            if (count > 0) {
+                query(call, row, group, i, from, count, partials, at, step, s);
             }
         }
     }
 
-    private static void query(AttentionCall call, int row, int group, int head, int i, int start, int end, float[] partials, int at, Scratch s) {
+    /** One query of all heads of a group; partial results of the heads are {@code step} apart. */
+    private static void query(AttentionCall call, int row, int group, int i, int from, int count, float[] partials, int at, int step,
+            Scratch s) {
         AttentionSizes sizes = call.sizes();
+        int heads = sizes.headsPerGroup();
         int width = sizes.width();
-        int from = Math.max(start, call.mask().firstKey(sizes, row, i));
-        int count = Math.min(end, call.mask().endKey(sizes, row, i)) - from;
-        Arrays.fill(partials, at, at + partial(sizes), 0f);
-        partials[at] = Softmax.NO_MAXIMUM;
-        if (count <= 0) {
-            return;
-        }
-        float[] query = s.query(width);
-        MemorySegment q = call.q().memory().asSlice(call.q().index(row, i, head) * Float.BYTES, width * 4L);
-        for (int d = 0; d < width; d++) {
-            query[d] = q.get(FLOAT, d * 4L) * call.scale() * Softmax.LOG2_E;
-        }
-        scores(vectors(call.k(), row, from, group, count, width), call.k().tokenStride() * Float.BYTES, count, query, width, s.scores);
-        if (call.mask().hasDocuments()) {
-            for (int j = 0; j < count; j++) {
-                if (!call.mask().sameDocument(sizes, row, i, from + j)) {
-                    s.scores[j] = Float.NEGATIVE_INFINITY;
-                }
+        for (int h = 0; h < heads; h++) {
+            MemorySegment q = vector(call.q(), row, i, group * heads + h, width);
+            for (int d = 0; d < width; d++) {
+                s.queries[h * width + d] = q.get(FLOAT, d * 4L) * call.scale() * Softmax.LOG2_E;
             }
         }
-        partials[at] = maximum(s.scores, count);
-        partials[at + 1] = exponentials(s.scores, count, partials[at]);
-        values(call, row, group, from, count, s.scores, partials, at + 2);
+        MemorySegment k = vectors(call.k(), row, from, group, count, width);
+        long stride = call.k().tokenStride() * Float.BYTES;
+        for (int j = 0; j < count; j += BLOCK) {
+            int keys = Math.min(BLOCK, count - j);
+            MemorySegment block = k.asSlice(j * stride, (keys - 1) * stride + width * 4L);
+            for (int h = 0; h < heads; h += ROWS) {
+                scores(block, stride, keys, s, h, heads, width, j);
+            }
+        }
+        for (int h = 0; h < heads; h++) {
+            hide(call, row, i, from, count, s.scores, h * KEYS);
+            int whole = Math.ceilDiv(count, LANES) * LANES;
+            Arrays.fill(s.scores, h * KEYS + count, h * KEYS + whole, Float.NEGATIVE_INFINITY);
+            float maximum = maximum(s.scores, h * KEYS, whole, s.lanes);
+            partials[at + h * step] = maximum;
+            partials[at + h * step + 1] = Softmax.exponentials(s.scores, h * KEYS, whole, maximum);
+        }
+        MemorySegment v = vectors(call.v(), row, from, group, count, width);
+        for (int j = 0, end; j < count; j = end + 1) {
+            end = j;
+            while (end < count && call.mask().sameDocument(sizes, row, i, from + end)) {
+                end++;
+            }
+            for (int h = 0; h < heads && end > j; h += ROWS) {
+                values(v, call.v().tokenStride() * Float.BYTES, j, end, s.scores, h, heads, width, partials, at + 2, step);
+            }
+        }
+    }
+
+    /** Scores of keys of other documents become negative infinity. */
+    private static void hide(AttentionCall call, int row, int i, int from, int count, float[] scores, int at) {
+        for (int j = 0; call.mask().hasDocuments() && j < count; j++) {
+            if (!call.mask().sameDocument(call.sizes(), row, i, from + j)) {
+                scores[at + j] = Float.NEGATIVE_INFINITY;
+            }
+        }
     }
 
     private static MemorySegment vector(HeadsView view, int row, int token, int head, int width) {
@@ -105,116 +159,219 @@ final class DecodeAttention {
         return view.memory().asSlice(view.index(row, token, head) * Float.BYTES, (last + width) * Float.BYTES);
     }
 
-    private static void scores(MemorySegment k, long stride, int count, float[] query, int width, float[] scores) {
+    /** Scores of a block of keys for {@link #ROWS} heads from {@code head} on; {@code to} is the block's place among the scores. */
+    private static void scores(MemorySegment k, long stride, int count, Scratch s, int head, int heads, int width, int to) {
+        int last = heads - 1;
+        int q0 = head * width;
+        int q1 = Math.min(last, head + 1) * width;
+        int q2 = Math.min(last, head + 2) * width;
+        int q3 = Math.min(last, head + 3) * width;
+        Arrays.fill(s.lanes, 0f);
         int main = F.loopBound(width);
-        int j = 0;
-        for (; j + 4 <= count; j += 4) {
-            long at = j * stride;
-            FloatVector s0 = FloatVector.zero(F);
-            FloatVector s1 = FloatVector.zero(F);
-            FloatVector s2 = FloatVector.zero(F);
-            FloatVector s3 = FloatVector.zero(F);
-            for (int d = 0; d < main; d += LANES) {
-                FloatVector q = FloatVector.fromArray(F, query, d);
-                s0 = FloatVector.fromMemorySegment(F, k, at + d * 4L, ORDER).fma(q, s0);
-                s1 = FloatVector.fromMemorySegment(F, k, at + stride + d * 4L, ORDER).fma(q, s1);
-                s2 = FloatVector.fromMemorySegment(F, k, at + 2 * stride + d * 4L, ORDER).fma(q, s2);
-                s3 = FloatVector.fromMemorySegment(F, k, at + 3 * stride + d * 4L, ORDER).fma(q, s3);
-            }
-            scores[j] = LaneSum.of(s0);
-            scores[j + 1] = LaneSum.of(s1);
-            scores[j + 2] = LaneSum.of(s2);
-            scores[j + 3] = LaneSum.of(s3);
+        int d = 0;
+        for (; d + WIDE * LANES <= main; d += WIDE * LANES) {
+            addDots(k, stride, count, s.queries, q0, q1, q2, q3, d, s.lanes);
         }
-        for (; j < count; j++) {
-            FloatVector sum = FloatVector.zero(F);
-            for (int d = 0; d < main; d += LANES) {
-                sum = FloatVector.fromMemorySegment(F, k, j * stride + d * 4L, ORDER).fma(FloatVector.fromArray(F, query, d), sum);
-            }
-            scores[j] = LaneSum.of(sum);
+        for (; d < main; d += LANES) {
+            addNarrowDots(k, stride, count, s.queries, q0, q1, q2, q3, d, s.lanes);
         }
-        for (int d = main; d < width; d++) {
-            addProducts(k, stride, count, d, query[d], scores);
+        for (int r = 0; r < Math.min(ROWS, heads - head); r++) {
+            int at = (head + r) * KEYS + to;
+            for (int j = 0; j < count; j += LANES) {
+                LaneSum.ofEach(s.lanes, (r * BLOCK + j) * LANES, s.scores, at + j);
+            }
+            for (d = main; d < width; d++) {
+                addProducts(k, stride, count, d, s.queries[(head + r) * width + d], s.scores, at);
+            }
+        }
+    }
+
+    private static void addDots(MemorySegment k, long stride, int count, float[] q, int q0, int q1, int q2, int q3, int d, float[] lanes) {
+        FloatVector a0 = FloatVector.fromArray(F, q, q0 + d);
+        FloatVector b0 = FloatVector.fromArray(F, q, q0 + d + LANES);
+        FloatVector c0 = FloatVector.fromArray(F, q, q0 + d + 2 * LANES);
+        FloatVector d0 = FloatVector.fromArray(F, q, q0 + d + 3 * LANES);
+        FloatVector a1 = FloatVector.fromArray(F, q, q1 + d);
+        FloatVector b1 = FloatVector.fromArray(F, q, q1 + d + LANES);
+        FloatVector c1 = FloatVector.fromArray(F, q, q1 + d + 2 * LANES);
+        FloatVector d1 = FloatVector.fromArray(F, q, q1 + d + 3 * LANES);
+        FloatVector a2 = FloatVector.fromArray(F, q, q2 + d);
+        FloatVector b2 = FloatVector.fromArray(F, q, q2 + d + LANES);
+        FloatVector c2 = FloatVector.fromArray(F, q, q2 + d + 2 * LANES);
+        FloatVector d2 = FloatVector.fromArray(F, q, q2 + d + 3 * LANES);
+        FloatVector a3 = FloatVector.fromArray(F, q, q3 + d);
+        FloatVector b3 = FloatVector.fromArray(F, q, q3 + d + LANES);
+        FloatVector c3 = FloatVector.fromArray(F, q, q3 + d + 2 * LANES);
+        FloatVector d3 = FloatVector.fromArray(F, q, q3 + d + 3 * LANES);
+        for (int j = 0; j < count; j++) {
+            long from = j * stride + d * 4L;
+            int to = j * LANES;
+            FloatVector x = FloatVector.fromMemorySegment(F, k, from, ORDER);
+            FloatVector y = FloatVector.fromMemorySegment(F, k, from + LANES * 4L, ORDER);
+            FloatVector z = FloatVector.fromMemorySegment(F, k, from + 2 * LANES * 4L, ORDER);
+            FloatVector w = FloatVector.fromMemorySegment(F, k, from + 3 * LANES * 4L, ORDER);
+            w.fma(d0, z.fma(c0, y.fma(b0, x.fma(a0, FloatVector.fromArray(F, lanes, to))))).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            w.fma(d1, z.fma(c1, y.fma(b1, x.fma(a1, FloatVector.fromArray(F, lanes, to))))).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            w.fma(d2, z.fma(c2, y.fma(b2, x.fma(a2, FloatVector.fromArray(F, lanes, to))))).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            w.fma(d3, z.fma(c3, y.fma(b3, x.fma(a3, FloatVector.fromArray(F, lanes, to))))).intoArray(lanes, to);
+        }
+    }
+
+    private static void addNarrowDots(MemorySegment k, long stride, int count, float[] q, int q0, int q1, int q2, int q3, int d,
+            float[] lanes) {
+        FloatVector a0 = FloatVector.fromArray(F, q, q0 + d);
+        FloatVector a1 = FloatVector.fromArray(F, q, q1 + d);
+        FloatVector a2 = FloatVector.fromArray(F, q, q2 + d);
+        FloatVector a3 = FloatVector.fromArray(F, q, q3 + d);
+        for (int j = 0; j < count; j++) {
+            FloatVector x = FloatVector.fromMemorySegment(F, k, j * stride + d * 4L, ORDER);
+            int to = j * LANES;
+            x.fma(a0, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            x.fma(a1, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            x.fma(a2, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
+            to += BLOCK * LANES;
+            x.fma(a3, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
         }
     }
 
     /** Adds the products of one channel to the scores. */
-    private static void addProducts(MemorySegment k, long stride, int count, int d, float query, float[] scores) {
+    private static void addProducts(MemorySegment k, long stride, int count, int d, float query, float[] scores, int at) {
         for (int j = 0; j < count; j++) {
-            scores[j] += query * k.get(FLOAT, j * stride + d * 4L);
+            scores[at + j] += query * k.get(FLOAT, j * stride + d * 4L);
         }
     }
 
-    private static float maximum(float[] scores, int count) {
+    /** The largest of {@code count} scores, a multiple of the lane count; NaN does not count. */
+    private static float maximum(float[] scores, int from, int count, float[] lanes) {
+        FloatVector m = FloatVector.broadcast(F, Softmax.NO_MAXIMUM);
+        for (int j = 0; j < count; j += LANES) {
+            FloatVector x = FloatVector.fromArray(F, scores, from + j);
+            m = m.blend(x, m.lt(x));
+        }
+        m.intoArray(lanes, 0);
         float maximum = Softmax.NO_MAXIMUM;
-        for (int j = 0; j < count; j++) {
-            maximum = scores[j] > maximum ? scores[j] : maximum;
+        for (int l = 0; l < LANES; l++) {
+            maximum = lanes[l] > maximum ? lanes[l] : maximum;
         }
         return maximum;
     }
 
-    /** Replaces scores by 2^(score - maximum) and returns their sum. */
-    private static float exponentials(float[] scores, int count, float maximum) {
-        int whole = Math.ceilDiv(count, LANES) * LANES;
-        Arrays.fill(scores, count, whole, Float.NEGATIVE_INFINITY);
-        return Softmax.exponentials(scores, whole, maximum);
-    }
-
-    /** Adds values weighted by {@code weights} to {@code sums}. */
-    private static void values(AttentionCall call, int row, int group, int from, int count, float[] weights, float[] sums, int at) {
-        int width = call.sizes().width();
-        MemorySegment v = vectors(call.v(), row, from, group, count, width);
-        long stride = call.v().tokenStride() * Float.BYTES;
-        int j = 0;
-        if (!call.mask().hasDocuments()) {
-            j = count - count % 4;
-            addFours(v, stride, j, weights, width, sums, at);
-        }
-        for (; j < count; j++) {
-            if (weights[j] != 0f) {
-                add(v, j * stride, weights[j], width, sums, at);
-            }
-        }
-    }
-
-    private static void addFours(MemorySegment v, long stride, int count, float[] weights, int width, float[] sums, int to) {
+    /** Adds the values of keys [from, to), weighted by their scores, to the sums of {@link #ROWS} heads from {@code head} on. */
+    private static void values(MemorySegment v, long stride, int from, int to, float[] weights, int head, int heads, int width,
+            float[] sums, int at, int step) {
+        int h1 = Math.min(heads - 1, head + 1);
+        int h2 = Math.min(heads - 1, head + 2);
+        int h3 = Math.min(heads - 1, head + 3);
         int main = F.loopBound(width);
-        for (int j = 0; j < count; j += 4) {
-            long at = j * stride;
-            FloatVector w0 = FloatVector.broadcast(F, weights[j]);
-            FloatVector w1 = FloatVector.broadcast(F, weights[j + 1]);
-            FloatVector w2 = FloatVector.broadcast(F, weights[j + 2]);
-            FloatVector w3 = FloatVector.broadcast(F, weights[j + 3]);
-            for (int d = 0; d < main; d += LANES) {
-                FloatVector a = FloatVector.fromMemorySegment(F, v, at + d * 4L, ORDER).fma(w0, FloatVector.fromArray(F, sums, to + d));
-                FloatVector b = FloatVector.fromMemorySegment(F, v, at + stride + d * 4L, ORDER).mul(w1);
-                a = FloatVector.fromMemorySegment(F, v, at + 2 * stride + d * 4L, ORDER).fma(w2, a);
-                b = FloatVector.fromMemorySegment(F, v, at + 3 * stride + d * 4L, ORDER).fma(w3, b);
-                a.add(b).intoArray(sums, to + d);
-            }
+        int d = 0;
+        for (; d + WIDE * LANES <= main; d += WIDE * LANES) {
+            addValues(v, stride, from, to, d, weights, head * KEYS, h1 * KEYS, h2 * KEYS, h3 * KEYS, sums, at + head * step + d,
+                    at + h1 * step + d, at + h2 * step + d, at + h3 * step + d);
         }
-        for (int d = main; d < width; d++) {
-            float sum = 0f;
-            for (int j = 0; j < count; j++) {
-                sum += weights[j] * v.get(FLOAT, j * stride + d * 4L);
+        for (; d < main; d += LANES) {
+            addNarrowValues(v, stride, from, to, d, weights, head * KEYS, h1 * KEYS, h2 * KEYS, h3 * KEYS, sums, at + head * step + d,
+                    at + h1 * step + d, at + h2 * step + d, at + h3 * step + d);
+        }
+        for (; d < width; d++) {
+            for (int h = head; h <= h3; h++) {
+                float sum = 0f;
+                for (int j = from; j < to; j++) {
+                    sum += weights[h * KEYS + j] * v.get(FLOAT, j * stride + d * 4L);
+                }
+                sums[at + h * step + d] += sum;
             }
-            sums[to + d] += sum;
         }
     }
 
-    private static void add(MemorySegment v, long from, float weight, int width, float[] sums, int at) {
-        FloatVector w = FloatVector.broadcast(F, weight);
-        int main = F.loopBound(width);
-        for (int d = 0; d < main; d += LANES) {
-            FloatVector.fromMemorySegment(F, v, from + d * 4L, ORDER).fma(w, FloatVector.fromArray(F, sums, at + d)).intoArray(sums, at + d);
+    private static void addValues(MemorySegment v, long stride, int from, int to, int d, float[] weights, int w0, int w1, int w2, int w3,
+            float[] sums, int o0, int o1, int o2, int o3) {
+        FloatVector a0 = FloatVector.fromArray(F, sums, o0);
+        FloatVector b0 = FloatVector.fromArray(F, sums, o0 + LANES);
+        FloatVector c0 = FloatVector.fromArray(F, sums, o0 + 2 * LANES);
+        FloatVector d0 = FloatVector.fromArray(F, sums, o0 + 3 * LANES);
+        FloatVector a1 = FloatVector.fromArray(F, sums, o1);
+        FloatVector b1 = FloatVector.fromArray(F, sums, o1 + LANES);
+        FloatVector c1 = FloatVector.fromArray(F, sums, o1 + 2 * LANES);
+        FloatVector d1 = FloatVector.fromArray(F, sums, o1 + 3 * LANES);
+        FloatVector a2 = FloatVector.fromArray(F, sums, o2);
+        FloatVector b2 = FloatVector.fromArray(F, sums, o2 + LANES);
+        FloatVector c2 = FloatVector.fromArray(F, sums, o2 + 2 * LANES);
+        FloatVector d2 = FloatVector.fromArray(F, sums, o2 + 3 * LANES);
+        FloatVector a3 = FloatVector.fromArray(F, sums, o3);
+        FloatVector b3 = FloatVector.fromArray(F, sums, o3 + LANES);
+        FloatVector c3 = FloatVector.fromArray(F, sums, o3 + 2 * LANES);
+        FloatVector d3 = FloatVector.fromArray(F, sums, o3 + 3 * LANES);
+        for (int j = from; j < to; j++) {
+            long at = j * stride + d * 4L;
+            FloatVector x = FloatVector.fromMemorySegment(F, v, at, ORDER);
+            FloatVector y = FloatVector.fromMemorySegment(F, v, at + LANES * 4L, ORDER);
+            FloatVector z = FloatVector.fromMemorySegment(F, v, at + 2 * LANES * 4L, ORDER);
+            FloatVector u = FloatVector.fromMemorySegment(F, v, at + 3 * LANES * 4L, ORDER);
+            FloatVector w = FloatVector.broadcast(F, weights[w0 + j]);
+            a0 = x.fma(w, a0);
+            b0 = y.fma(w, b0);
+            c0 = z.fma(w, c0);
+            d0 = u.fma(w, d0);
+            w = FloatVector.broadcast(F, weights[w1 + j]);
+            a1 = x.fma(w, a1);
+            b1 = y.fma(w, b1);
+            c1 = z.fma(w, c1);
+            d1 = u.fma(w, d1);
+            w = FloatVector.broadcast(F, weights[w2 + j]);
+            a2 = x.fma(w, a2);
+            b2 = y.fma(w, b2);
+            c2 = z.fma(w, c2);
+            d2 = u.fma(w, d2);
+            w = FloatVector.broadcast(F, weights[w3 + j]);
+            a3 = x.fma(w, a3);
+            b3 = y.fma(w, b3);
+            c3 = z.fma(w, c3);
+            d3 = u.fma(w, d3);
         }
-        for (int d = main; d < width; d++) {
-            sums[at + d] += weight * v.get(FLOAT, from + d * 4L);
+        a0.intoArray(sums, o0);
+        b0.intoArray(sums, o0 + LANES);
+        c0.intoArray(sums, o0 + 2 * LANES);
+        d0.intoArray(sums, o0 + 3 * LANES);
+        a1.intoArray(sums, o1);
+        b1.intoArray(sums, o1 + LANES);
+        c1.intoArray(sums, o1 + 2 * LANES);
+        d1.intoArray(sums, o1 + 3 * LANES);
+        a2.intoArray(sums, o2);
+        b2.intoArray(sums, o2 + LANES);
+        c2.intoArray(sums, o2 + 2 * LANES);
+        d2.intoArray(sums, o2 + 3 * LANES);
+        a3.intoArray(sums, o3);
+        b3.intoArray(sums, o3 + LANES);
+        c3.intoArray(sums, o3 + 2 * LANES);
+        d3.intoArray(sums, o3 + 3 * LANES);
+    }
+
+    private static void addNarrowValues(MemorySegment v, long stride, int from, int to, int d, float[] weights, int w0, int w1, int w2,
+            int w3, float[] sums, int o0, int o1, int o2, int o3) {
+        FloatVector a0 = FloatVector.fromArray(F, sums, o0);
+        FloatVector a1 = FloatVector.fromArray(F, sums, o1);
+        FloatVector a2 = FloatVector.fromArray(F, sums, o2);
+        FloatVector a3 = FloatVector.fromArray(F, sums, o3);
+        for (int j = from; j < to; j++) {
+            FloatVector x = FloatVector.fromMemorySegment(F, v, j * stride + d * 4L, ORDER);
+            a0 = x.fma(FloatVector.broadcast(F, weights[w0 + j]), a0);
+            a1 = x.fma(FloatVector.broadcast(F, weights[w1 + j]), a1);
+            a2 = x.fma(FloatVector.broadcast(F, weights[w2 + j]), a2);
+            a3 = x.fma(FloatVector.broadcast(F, weights[w3 + j]), a3);
         }
+        a0.intoArray(sums, o0);
+        a1.intoArray(sums, o1);
+        a2.intoArray(sums, o2);
+        a3.intoArray(sums, o3);
     }
 
     /** Joins the pieces of one query and writes its result. */
-    static void join(AttentionCall call, int row, int head, int i, float[] partials) {
+    static void join(AttentionCall call, int row, int head, int i, float[] partials, Scratch s) {
         AttentionSizes sizes = call.sizes();
         int pieces = pieces(sizes);
         int step = partial(sizes);
@@ -224,23 +381,28 @@ final class DecodeAttention {
             maximum = Math.max(maximum, partials[first + p * step]);
         }
         float sum = 0f;
+        float[] sums = s.sums(sizes.width());
+        Arrays.fill(sums, 0, sizes.width(), 0f);
         for (int p = 0; p < pieces; p++) {
             int at = first + p * step;
-            partials[at] = (float) Math.exp((partials[at] - maximum) * Softmax.LN_2);
-            sum += partials[at] * partials[at + 1];
+            float weight = (float) Math.exp((partials[at] - maximum) * Softmax.LN_2);
+            sum += weight * partials[at + 1];
+            addWeighted(partials, at + 2, weight, sizes.width(), sums);
         }
         float inverse = sum == 0f ? 0f : 1f / sum;
         MemorySegment out = vector(call.out(), row, i, head, sizes.width());
         for (int d = 0; d < sizes.width(); d++) {
-            float total = 0f;
-            for (int p = 0; p < pieces; p++) {
-                total += partials[first + p * step] * partials[first + p * step + 2 + d];
-            }
-            out.set(FLOAT, d * 4L, total * inverse);
+            out.set(FLOAT, d * 4L, sums[d] * inverse);
         }
         if (call.lse() != null) {
             float lse = sum == 0f ? Float.NEGATIVE_INFINITY : maximum * Softmax.LN_2 + (float) Math.log(sum);
             call.lse().set(FLOAT, call.lseIndex(row, head, i) * Float.BYTES, lse);
+        }
+    }
+
+    private static void addWeighted(float[] values, int from, float weight, int width, float[] sums) {
+        for (int d = 0; d < width; d++) {
+            sums[d] += weight * values[from + d];
         }
     }
 }

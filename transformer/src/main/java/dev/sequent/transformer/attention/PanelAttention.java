@@ -5,6 +5,9 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** Tiled attention with the Vector API. Load this class only where the module {@code jdk.incubator.vector} is present. Thread-safe. */
 final class PanelAttention implements RawAttention {
+    /** Pieces of keys for which several threads join them. */
+    private static final int MANY_PIECES = 16;
+
     private final Parallel parallel;
     private final AtomicLong calls = new AtomicLong();
     private final ThreadLocal<PanelScratch> scratch = new ThreadLocal<>();
@@ -46,11 +49,16 @@ final class PanelAttention implements RawAttention {
             int group = task % groups;
             DecodeAttention.piece(call, group / sizes.groups(), group % sizes.groups(), task / groups, partials, decodeScratch.get());
         });
-        for (int b = 0; b < sizes.batch(); b++) {
-            for (int h = 0; h < sizes.heads(); h++) {
-                for (int i = 0; i < sizes.queries(); i++) {
-                    DecodeAttention.join(call, b, h, i, partials);
-                }
+        int queries = sizes.heads() * sizes.queries();
+        Parallel.Task join = task -> {
+            int query = task % queries;
+            DecodeAttention.join(call, task / queries, query / sizes.queries(), query % sizes.queries(), partials, decodeScratch.get());
+        };
+        if (DecodeAttention.pieces(sizes) >= MANY_PIECES) {
+            parallel.forEach(sizes.batch() * queries, join);
+        } else {
+            for (int task = 0; task < sizes.batch() * queries; task++) {
+                join.run(task);
             }
         }
     }

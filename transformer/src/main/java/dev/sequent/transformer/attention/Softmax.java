@@ -228,8 +228,8 @@ final class Softmax {
         }
     }
 
-    /** Replaces {@code count} scores, a multiple of the lane count, by 2^(score - maximum) and returns their sum. */
-    static float exponentials(float[] scores, int count, float maximum) {
+    /** Replaces {@code count} scores from {@code from} on, a multiple of the lane count, by 2^(score - maximum) and returns their sum. */
+    static float exponentials(float[] scores, int from, int count, float maximum) {
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
@@ -239,7 +239,7 @@ final class Softmax {
         FloatVector k4 = FloatVector.broadcast(F, C4);
         FloatVector k5 = FloatVector.broadcast(F, C5);
         FloatVector sum = zero;
-        for (int j = 0; j < count; j += LANES) {
+        for (int j = from; j < from + count; j += LANES) {
             FloatVector u = FloatVector.fromArray(F, scores, j).sub(maximum);
             VectorMask<Float> te = u.lt(LOWEST);
             FloatVector ze = u.add(magic);

@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -188,6 +189,40 @@ class RawAttentionTest {
         for (int[] heads : new int[][] {{1, 1}, {4, 4}, {4, 2}, {6, 2}, {5, 1}}) {
             check(attention, new AttentionSizes(2, 40, 75, heads[0], heads[1], 16), AttentionMask.CAUSAL, random);
             check(attention, new AttentionSizes(2, 1, 75, heads[0], heads[1], 16), AttentionMask.CAUSAL, random);
+        }
+    }
+
+    /** More keys than one task takes, and numbers of heads that do not divide by those of one pass. */
+    @ParameterizedTest
+    @MethodSource("implementations")
+    void fewQueriesOfManyKeysEqualTheDefinition(RawAttention attention) {
+        Random random = new Random(31);
+        for (int[] n : new int[][] {{1, 1, 1, 64}, {1, 4, 1, 64}, {3, 5, 1, 100}, {8, 6, 2, 17}, {2, 3, 3, 128}}) {
+            for (int keys : new int[] {17, 63, 543, 1100}) {
+                check(attention, new AttentionSizes(2, n[0], keys, n[1], n[2], n[3]), AttentionMask.CAUSAL, random);
+            }
+        }
+        check(attention, new AttentionSizes(1, 1, 9000, 5, 1, 20), AttentionMask.CAUSAL, random);
+    }
+
+    /** Also not on the number of threads. */
+    @Test
+    void resultsOfFewQueriesDependOnNoOtherQuery() {
+        AttentionSizes sizes = new AttentionSizes(1, 3, 9100, 5, 1, 80);
+        AttentionMask mask = AttentionMask.CAUSAL.withOffsets(new int[] {9000});
+        try (Arena arena = Arena.ofShared()) {
+            AttentionCall call = problem(arena, sizes, mask, new Random(32), 1).call();
+            new PanelAttention(threads(3)).forward(call);
+            float[] together = values(call.out(), 1, 3, 5, 80);
+            for (int i = 0; i < 3; i++) {
+                HeadsView q = call.q();
+                MemorySegment rest = q.memory().asSlice(i * q.tokenStride() * Float.BYTES);
+                AttentionCall one = new AttentionCall(new AttentionSizes(1, 1, 9100, 5, 1, 80), mask.withOffsets(new int[] {9000 + i}),
+                        call.scale(), new HeadsView(rest, q.rowStride(), q.tokenStride(), q.headStride()), call.k(), call.v(),
+                        dense(poisoned(arena, 5 * 80), 1, 5, 80), null);
+                new PanelAttention(threads(1)).forward(one);
+                assertThat(values(one.out(), 1, 1, 5, 80)).containsExactly(Arrays.copyOfRange(together, i * 400, (i + 1) * 400));
+            }
         }
     }
 

@@ -7,7 +7,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** The recurrences of the backward pass of {@link VectorScanTiles}. */
+/**
+ * The recurrences of the backward pass of {@link VectorScanTiles}. Loops have two vectors to a turn: methods with four are beyond the
+ * client compiler ("out of virtual registers"), and then run in the interpreter until the server compiler is done with them.
+ */
 final class VectorScanAdjoint {
     private static final VectorSpecies<Float> S = VectorScanTiles.S;
     private static final ByteOrder LE = VectorScanTiles.LE;
@@ -47,80 +50,50 @@ final class VectorScanAdjoint {
         MemorySegment sums = s.cGrad.asSlice(0, to * states * L * 4L);
         int next = states * W;
         for (int t = from; t < to; t++) {
-            int r = t * W;
-            FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
-            FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
-            FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
-            FloatVector d3 = FloatVector.fromMemorySegment(S, step, (r + 3 * L) * 4L, LE);
-            FloatVector w0 = FloatVector.fromMemorySegment(S, drive, r * 4L, LE);
-            FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
-            FloatVector w2 = FloatVector.fromMemorySegment(S, drive, (r + 2 * L) * 4L, LE);
-            FloatVector w3 = FloatVector.fromMemorySegment(S, drive, (r + 3 * L) * 4L, LE);
-            FloatVector g0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
-            FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
-            FloatVector g2 = FloatVector.fromMemorySegment(S, grad, (r + 2 * L) * 4L, LE);
-            FloatVector g3 = FloatVector.fromMemorySegment(S, grad, (r + 3 * L) * 4L, LE);
-            FloatVector y0 = FloatVector.zero(S);
-            FloatVector y1 = FloatVector.zero(S);
-            FloatVector y2 = FloatVector.zero(S);
-            FloatVector y3 = FloatVector.zero(S);
-            for (int n = 0; n < states; n++) {
-                int i = n * W;
-                int m = t * next + i;
-                int q = t * states + n;
-                FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
-                FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
-                FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * W + j;
+                FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
+                FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
+                FloatVector w0 = FloatVector.fromMemorySegment(S, drive, r * 4L, LE);
+                FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
+                FloatVector g0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
+                FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
+                FloatVector y0 = FloatVector.zero(S);
+                FloatVector y1 = FloatVector.zero(S);
+                for (int n = 0; n < states; n++) {
+                    int i = n * W + j;
+                    int m = t * next + i;
+                    int q = t * states + n;
+                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
+                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
+                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
 
-                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
-                FloatVector z0 = d0.fma(a0, magic);
-                FloatVector f0 = d0.fma(a0, magic.sub(z0));
-                FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
-                        .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                e0.intoMemorySegment(decay, m * 4L, LE);
-                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, before, m * 4L, LE), w0.mul(b));
-                h0.intoMemorySegment(before, (m + next) * 4L, LE);
-                y0 = h0.fma(c, y0);
-                sum = h0.fma(g0, sum);
+                    FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
+                    FloatVector z0 = d0.fma(a0, magic);
+                    FloatVector f0 = d0.fma(a0, magic.sub(z0));
+                    FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
+                            .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                    e0.intoMemorySegment(decay, m * 4L, LE);
+                    FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, before, m * 4L, LE), w0.mul(b));
+                    h0.intoMemorySegment(before, (m + next) * 4L, LE);
+                    y0 = h0.fma(c, y0);
+                    sum = h0.fma(g0, sum);
 
-                FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
-                FloatVector z1 = d1.fma(a1, magic);
-                FloatVector f1 = d1.fma(a1, magic.sub(z1));
-                FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
-                        .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                e1.intoMemorySegment(decay, (m + L) * 4L, LE);
-                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE), w1.mul(b));
-                h1.intoMemorySegment(before, (m + next + L) * 4L, LE);
-                y1 = h1.fma(c, y1);
-                sum = h1.fma(g1, sum);
-
-                FloatVector a2 = FloatVector.fromMemorySegment(S, a, (i + 2 * L) * 4L, LE);
-                FloatVector z2 = d2.fma(a2, magic);
-                FloatVector f2 = d2.fma(a2, magic.sub(z2));
-                FloatVector e2 = f2.fma(k6, k5).fma(f2, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
-                        .reinterpretAsInts().add(z2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                e2.intoMemorySegment(decay, (m + 2 * L) * 4L, LE);
-                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, before, (m + 2 * L) * 4L, LE), w2.mul(b));
-                h2.intoMemorySegment(before, (m + next + 2 * L) * 4L, LE);
-                y2 = h2.fma(c, y2);
-                sum = h2.fma(g2, sum);
-
-                FloatVector a3 = FloatVector.fromMemorySegment(S, a, (i + 3 * L) * 4L, LE);
-                FloatVector z3 = d3.fma(a3, magic);
-                FloatVector f3 = d3.fma(a3, magic.sub(z3));
-                FloatVector e3 = f3.fma(k6, k5).fma(f3, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
-                        .reinterpretAsInts().add(z3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                e3.intoMemorySegment(decay, (m + 3 * L) * 4L, LE);
-                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, before, (m + 3 * L) * 4L, LE), w3.mul(b));
-                h3.intoMemorySegment(before, (m + next + 3 * L) * 4L, LE);
-                y3 = h3.fma(c, y3);
-                sum = h3.fma(g3, sum);
-                sum.intoMemorySegment(sums, q * L * 4L, LE);
+                    FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
+                    FloatVector z1 = d1.fma(a1, magic);
+                    FloatVector f1 = d1.fma(a1, magic.sub(z1));
+                    FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
+                            .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                    e1.intoMemorySegment(decay, (m + L) * 4L, LE);
+                    FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE), w1.mul(b));
+                    h1.intoMemorySegment(before, (m + next + L) * 4L, LE);
+                    y1 = h1.fma(c, y1);
+                    sum = h1.fma(g1, sum);
+                    sum.intoMemorySegment(sums, q * L * 4L, LE);
+                }
+                y0.intoMemorySegment(out, r * 4L, LE);
+                y1.intoMemorySegment(out, (r + L) * 4L, LE);
             }
-            y0.intoMemorySegment(out, r * 4L, LE);
-            y1.intoMemorySegment(out, (r + L) * 4L, LE);
-            y2.intoMemorySegment(out, (r + 2 * L) * 4L, LE);
-            y3.intoMemorySegment(out, (r + 3 * L) * 4L, LE);
         }
     }
 
@@ -191,80 +164,50 @@ final class VectorScanAdjoint {
         MemorySegment before = s.before.asSlice(0, (long) to * states * W * 4);
         MemorySegment sums = s.bGrad.asSlice(0, to * states * L * 4L);
         for (int t = to - 1; t >= from; t--) {
-            int r = t * W;
-            FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
-            FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
-            FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
-            FloatVector d3 = FloatVector.fromMemorySegment(S, step, (r + 3 * L) * 4L, LE);
-            FloatVector w0 = FloatVector.fromMemorySegment(S, drive, r * 4L, LE);
-            FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
-            FloatVector w2 = FloatVector.fromMemorySegment(S, drive, (r + 2 * L) * 4L, LE);
-            FloatVector w3 = FloatVector.fromMemorySegment(S, drive, (r + 3 * L) * 4L, LE);
-            FloatVector y0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
-            FloatVector y1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
-            FloatVector y2 = FloatVector.fromMemorySegment(S, grad, (r + 2 * L) * 4L, LE);
-            FloatVector y3 = FloatVector.fromMemorySegment(S, grad, (r + 3 * L) * 4L, LE);
-            FloatVector w0Grad = FloatVector.zero(S);
-            FloatVector d0Grad = FloatVector.zero(S);
-            FloatVector w1Grad = FloatVector.zero(S);
-            FloatVector d1Grad = FloatVector.zero(S);
-            FloatVector w2Grad = FloatVector.zero(S);
-            FloatVector d2Grad = FloatVector.zero(S);
-            FloatVector w3Grad = FloatVector.zero(S);
-            FloatVector d3Grad = FloatVector.zero(S);
-            for (int n = 0; n < states; n++) {
-                int i = n * W;
-                int m = t * states * W + i;
-                int q = t * states + n;
-                FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
-                FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
-                FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
+            for (int j = 0; j < W; j += 2 * L) {
+                int r = t * W + j;
+                FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
+                FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
+                FloatVector w0 = FloatVector.fromMemorySegment(S, drive, r * 4L, LE);
+                FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
+                FloatVector y0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
+                FloatVector y1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
+                FloatVector w0Grad = FloatVector.zero(S);
+                FloatVector d0Grad = FloatVector.zero(S);
+                FloatVector w1Grad = FloatVector.zero(S);
+                FloatVector d1Grad = FloatVector.zero(S);
+                for (int n = 0; n < states; n++) {
+                    int i = n * W + j;
+                    int m = t * states * W + i;
+                    int q = t * states + n;
+                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
+                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
+                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
 
-                FloatVector g0 = y0.fma(c, FloatVector.fromMemorySegment(S, carry, i * 4L, LE));
-                sum = g0.fma(w0, sum);
-                w0Grad = g0.fma(b, w0Grad);
-                FloatVector p0 = g0.mul(FloatVector.fromMemorySegment(S, decay, m * 4L, LE));
-                p0.intoMemorySegment(carry, i * 4L, LE);
-                FloatVector q0 = p0.mul(FloatVector.fromMemorySegment(S, before, m * 4L, LE));
-                d0Grad = q0.fma(FloatVector.fromMemorySegment(S, a, i * 4L, LE), d0Grad);
-                q0.fma(d0, FloatVector.fromMemorySegment(S, aGrad, i * 4L, LE)).intoMemorySegment(aGrad, i * 4L, LE);
+                    FloatVector g0 = y0.fma(c, FloatVector.fromMemorySegment(S, carry, i * 4L, LE));
+                    sum = g0.fma(w0, sum);
+                    w0Grad = g0.fma(b, w0Grad);
+                    FloatVector p0 = g0.mul(FloatVector.fromMemorySegment(S, decay, m * 4L, LE));
+                    p0.intoMemorySegment(carry, i * 4L, LE);
+                    FloatVector q0 = p0.mul(FloatVector.fromMemorySegment(S, before, m * 4L, LE));
+                    d0Grad = q0.fma(FloatVector.fromMemorySegment(S, a, i * 4L, LE), d0Grad);
+                    q0.fma(d0, FloatVector.fromMemorySegment(S, aGrad, i * 4L, LE)).intoMemorySegment(aGrad, i * 4L, LE);
 
-                FloatVector g1 = y1.fma(c, FloatVector.fromMemorySegment(S, carry, (i + L) * 4L, LE));
-                sum = g1.fma(w1, sum);
-                w1Grad = g1.fma(b, w1Grad);
-                FloatVector p1 = g1.mul(FloatVector.fromMemorySegment(S, decay, (m + L) * 4L, LE));
-                p1.intoMemorySegment(carry, (i + L) * 4L, LE);
-                FloatVector q1 = p1.mul(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE));
-                d1Grad = q1.fma(FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE), d1Grad);
-                q1.fma(d1, FloatVector.fromMemorySegment(S, aGrad, (i + L) * 4L, LE)).intoMemorySegment(aGrad, (i + L) * 4L, LE);
-
-                FloatVector g2 = y2.fma(c, FloatVector.fromMemorySegment(S, carry, (i + 2 * L) * 4L, LE));
-                sum = g2.fma(w2, sum);
-                w2Grad = g2.fma(b, w2Grad);
-                FloatVector p2 = g2.mul(FloatVector.fromMemorySegment(S, decay, (m + 2 * L) * 4L, LE));
-                p2.intoMemorySegment(carry, (i + 2 * L) * 4L, LE);
-                FloatVector q2 = p2.mul(FloatVector.fromMemorySegment(S, before, (m + 2 * L) * 4L, LE));
-                d2Grad = q2.fma(FloatVector.fromMemorySegment(S, a, (i + 2 * L) * 4L, LE), d2Grad);
-                q2.fma(d2, FloatVector.fromMemorySegment(S, aGrad, (i + 2 * L) * 4L, LE)).intoMemorySegment(aGrad, (i + 2 * L) * 4L, LE);
-
-                FloatVector g3 = y3.fma(c, FloatVector.fromMemorySegment(S, carry, (i + 3 * L) * 4L, LE));
-                sum = g3.fma(w3, sum);
-                w3Grad = g3.fma(b, w3Grad);
-                FloatVector p3 = g3.mul(FloatVector.fromMemorySegment(S, decay, (m + 3 * L) * 4L, LE));
-                p3.intoMemorySegment(carry, (i + 3 * L) * 4L, LE);
-                FloatVector q3 = p3.mul(FloatVector.fromMemorySegment(S, before, (m + 3 * L) * 4L, LE));
-                d3Grad = q3.fma(FloatVector.fromMemorySegment(S, a, (i + 3 * L) * 4L, LE), d3Grad);
-                q3.fma(d3, FloatVector.fromMemorySegment(S, aGrad, (i + 3 * L) * 4L, LE)).intoMemorySegment(aGrad, (i + 3 * L) * 4L, LE);
-                sum.intoMemorySegment(sums, q * L * 4L, LE);
+                    FloatVector g1 = y1.fma(c, FloatVector.fromMemorySegment(S, carry, (i + L) * 4L, LE));
+                    sum = g1.fma(w1, sum);
+                    w1Grad = g1.fma(b, w1Grad);
+                    FloatVector p1 = g1.mul(FloatVector.fromMemorySegment(S, decay, (m + L) * 4L, LE));
+                    p1.intoMemorySegment(carry, (i + L) * 4L, LE);
+                    FloatVector q1 = p1.mul(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE));
+                    d1Grad = q1.fma(FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE), d1Grad);
+                    q1.fma(d1, FloatVector.fromMemorySegment(S, aGrad, (i + L) * 4L, LE)).intoMemorySegment(aGrad, (i + L) * 4L, LE);
+                    sum.intoMemorySegment(sums, q * L * 4L, LE);
+                }
+                w0Grad.intoMemorySegment(driveGrad, r * 4L, LE);
+                d0Grad.intoMemorySegment(stepGrad, r * 4L, LE);
+                w1Grad.intoMemorySegment(driveGrad, (r + L) * 4L, LE);
+                d1Grad.intoMemorySegment(stepGrad, (r + L) * 4L, LE);
             }
-            w0Grad.intoMemorySegment(driveGrad, r * 4L, LE);
-            d0Grad.intoMemorySegment(stepGrad, r * 4L, LE);
-            w1Grad.intoMemorySegment(driveGrad, (r + L) * 4L, LE);
-            d1Grad.intoMemorySegment(stepGrad, (r + L) * 4L, LE);
-            w2Grad.intoMemorySegment(driveGrad, (r + 2 * L) * 4L, LE);
-            d2Grad.intoMemorySegment(stepGrad, (r + 2 * L) * 4L, LE);
-            w3Grad.intoMemorySegment(driveGrad, (r + 3 * L) * 4L, LE);
-            d3Grad.intoMemorySegment(stepGrad, (r + 3 * L) * 4L, LE);
         }
     }
 }

@@ -15,7 +15,8 @@ import jdk.incubator.vector.VectorSpecies;
  * and the keys that it sees only. Stateless.
  *
  * <p>Loops run over keys, with the queries (for scores) or the sums (for values) of {@link #WIDE} vectors of channels in registers. A score
- * leaves such a loop as a vector; the lanes of a block of keys are summed together.
+ * leaves such a loop as a vector; the lanes of a block of keys are summed together. A loop takes its keys from {@link #STREAMS} places in
+ * turn, because memory is slow at the start of each page: what several streams wait for comes at the same time.
  */
 final class DecodeAttention {
     /** Keys of one task. */
@@ -33,8 +34,12 @@ final class DecodeAttention {
     private static final VectorSpecies<Float> F = Tiles.F;
     private static final int LANES = Tiles.LANES;
 
-    /** Keys whose lanes are summed together: those of two vectors of sums. */
-    private static final int BLOCK = 2 * LANES;
+    /** Places from which keys are taken in turn; a power of two. */
+    private static final int STREAMS = 4;
+    private static final int SHIFT = 2;
+
+    /** Keys of a block: those of a vector of sums from each stream. */
+    private static final int BLOCK = STREAMS * LANES;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
@@ -113,12 +118,8 @@ final class DecodeAttention {
         }
         MemorySegment k = vectors(call.k(), row, from, group, count, width);
         long stride = call.k().tokenStride() * Float.BYTES;
-        for (int j = 0; j < count; j += BLOCK) {
-            int keys = Math.min(BLOCK, count - j);
-            MemorySegment block = k.asSlice(j * stride, (keys - 1) * stride + width * 4L);
-            for (int h = 0; h < heads; h += ROWS) {
-                scores(block, stride, keys, s, h, heads, width, j);
-            }
+        for (int h = 0; h < heads; h += ROWS) {
+            scores(k, stride, count, s, h, heads, width);
         }
         for (int h = 0; h < heads; h++) {
             hide(call, row, i, from, count, s.scores, h * KEYS);
@@ -159,34 +160,80 @@ final class DecodeAttention {
         return view.memory().asSlice(view.index(row, token, head) * Float.BYTES, (last + width) * Float.BYTES);
     }
 
-    /** Scores of a block of keys for {@link #ROWS} heads from {@code head} on; {@code to} is the block's place among the scores. */
-    private static void scores(MemorySegment k, long stride, int count, Scratch s, int head, int heads, int width, int to) {
+    /** Scores of all keys for {@link #ROWS} heads from {@code head} on: blocks of all streams, and the keys that fill none. */
+    private static void scores(MemorySegment k, long stride, int count, Scratch s, int head, int heads, int width) {
+        int each = count / BLOCK * LANES;
+        for (int j = 0; j < each; j += LANES) {
+            MemorySegment block = k.asSlice(j * stride, ((STREAMS - 1L) * each + LANES - 1) * stride + width * 4L);
+            dots(block, stride, each * stride, SHIFT, BLOCK, s, head, heads, width);
+            sumLanes(BLOCK, s, head, heads, j, each);
+        }
+        int done = STREAMS * each;
+        if (done < count) {
+            MemorySegment block = k.asSlice(done * stride, (count - done - 1) * stride + width * 4L);
+            dots(block, stride, 0, 0, count - done, s, head, heads, width);
+            sumLanes(count - done, s, head, heads, done, LANES);
+        }
+        for (int h = head; h < Math.min(heads, head + ROWS); h++) {
+            for (int d = F.loopBound(width); d < width; d++) {
+                addProducts(k, stride, count, d, s.queries[h * width + d], s.scores, h * KEYS);
+            }
+        }
+    }
+
+    /** Adds up the lanes of {@code count} keys, which belong to scores from {@code to} on, each vector of them {@code gap} further. */
+    private static void sumLanes(int count, Scratch s, int head, int heads, int to, int gap) {
+        for (int r = 0; r < Math.min(ROWS, heads - head); r++) {
+            int at = (head + r) * KEYS + to;
+            for (int j = 0; j < count; j += LANES, at += gap) {
+                LaneSum.ofEach(s.lanes, (r * BLOCK + j) * LANES, s.scores, at);
+            }
+        }
+    }
+
+    /** Products of a block of keys, {@code shift} being the logarithm of the number of streams, which are {@code gap} bytes apart. */
+    private static void dots(MemorySegment k, long stride, long gap, int shift, int count, Scratch s, int head, int heads, int width) {
         int last = heads - 1;
         int q0 = head * width;
         int q1 = Math.min(last, head + 1) * width;
         int q2 = Math.min(last, head + 2) * width;
         int q3 = Math.min(last, head + 3) * width;
-        Arrays.fill(s.lanes, 0f);
+        boolean single = head == last;
+        Arrays.fill(s.lanes, 0, single ? BLOCK * LANES : ROWS * BLOCK * LANES, 0f);
         int main = F.loopBound(width);
         int d = 0;
         for (; d + WIDE * LANES <= main; d += WIDE * LANES) {
-            addDots(k, stride, count, s.queries, q0, q1, q2, q3, d, s.lanes);
+            if (single) {
+                addDotsOfOne(k, stride, gap, shift, count, s.queries, q0, d, s.lanes);
+            } else {
+                addDots(k, stride, gap, shift, count, s.queries, q0, q1, q2, q3, d, s.lanes);
+            }
         }
         for (; d < main; d += LANES) {
-            addNarrowDots(k, stride, count, s.queries, q0, q1, q2, q3, d, s.lanes);
-        }
-        for (int r = 0; r < Math.min(ROWS, heads - head); r++) {
-            int at = (head + r) * KEYS + to;
-            for (int j = 0; j < count; j += LANES) {
-                LaneSum.ofEach(s.lanes, (r * BLOCK + j) * LANES, s.scores, at + j);
-            }
-            for (d = main; d < width; d++) {
-                addProducts(k, stride, count, d, s.queries[(head + r) * width + d], s.scores, at);
-            }
+            addNarrowDots(k, stride, gap, shift, count, s.queries, q0, q1, q2, q3, d, s.lanes);
         }
     }
 
-    private static void addDots(MemorySegment k, long stride, int count, float[] q, int q0, int q1, int q2, int q3, int d, float[] lanes) {
+    private static void addDotsOfOne(MemorySegment k, long stride, long gap, int shift, int count, float[] q, int qo, int d,
+            float[] lanes) {
+        FloatVector a = FloatVector.fromArray(F, q, qo + d);
+        FloatVector b = FloatVector.fromArray(F, q, qo + d + LANES);
+        FloatVector c = FloatVector.fromArray(F, q, qo + d + 2 * LANES);
+        FloatVector e = FloatVector.fromArray(F, q, qo + d + 3 * LANES);
+        int mask = (1 << shift) - 1;
+        for (int j = 0; j < count; j++) {
+            long from = (j & mask) * gap + (j >> shift) * stride + d * 4L;
+            int to = ((j & mask) * LANES + (j >> shift)) * LANES;
+            FloatVector x = FloatVector.fromMemorySegment(F, k, from, ORDER);
+            FloatVector y = FloatVector.fromMemorySegment(F, k, from + LANES * 4L, ORDER);
+            FloatVector z = FloatVector.fromMemorySegment(F, k, from + 2 * LANES * 4L, ORDER);
+            FloatVector w = FloatVector.fromMemorySegment(F, k, from + 3 * LANES * 4L, ORDER);
+            w.fma(e, z.fma(c, y.fma(b, x.fma(a, FloatVector.fromArray(F, lanes, to))))).intoArray(lanes, to);
+        }
+    }
+
+    private static void addDots(MemorySegment k, long stride, long gap, int shift, int count, float[] q, int q0, int q1, int q2, int q3,
+            int d, float[] lanes) {
         FloatVector a0 = FloatVector.fromArray(F, q, q0 + d);
         FloatVector b0 = FloatVector.fromArray(F, q, q0 + d + LANES);
         FloatVector c0 = FloatVector.fromArray(F, q, q0 + d + 2 * LANES);
@@ -203,9 +250,10 @@ final class DecodeAttention {
         FloatVector b3 = FloatVector.fromArray(F, q, q3 + d + LANES);
         FloatVector c3 = FloatVector.fromArray(F, q, q3 + d + 2 * LANES);
         FloatVector d3 = FloatVector.fromArray(F, q, q3 + d + 3 * LANES);
+        int mask = (1 << shift) - 1;
         for (int j = 0; j < count; j++) {
-            long from = j * stride + d * 4L;
-            int to = j * LANES;
+            long from = (j & mask) * gap + (j >> shift) * stride + d * 4L;
+            int to = ((j & mask) * LANES + (j >> shift)) * LANES;
             FloatVector x = FloatVector.fromMemorySegment(F, k, from, ORDER);
             FloatVector y = FloatVector.fromMemorySegment(F, k, from + LANES * 4L, ORDER);
             FloatVector z = FloatVector.fromMemorySegment(F, k, from + 2 * LANES * 4L, ORDER);
@@ -220,15 +268,16 @@ final class DecodeAttention {
         }
     }
 
-    private static void addNarrowDots(MemorySegment k, long stride, int count, float[] q, int q0, int q1, int q2, int q3, int d,
-            float[] lanes) {
+    private static void addNarrowDots(MemorySegment k, long stride, long gap, int shift, int count, float[] q, int q0, int q1, int q2,
+            int q3, int d, float[] lanes) {
         FloatVector a0 = FloatVector.fromArray(F, q, q0 + d);
         FloatVector a1 = FloatVector.fromArray(F, q, q1 + d);
         FloatVector a2 = FloatVector.fromArray(F, q, q2 + d);
         FloatVector a3 = FloatVector.fromArray(F, q, q3 + d);
+        int mask = (1 << shift) - 1;
         for (int j = 0; j < count; j++) {
-            FloatVector x = FloatVector.fromMemorySegment(F, k, j * stride + d * 4L, ORDER);
-            int to = j * LANES;
+            FloatVector x = FloatVector.fromMemorySegment(F, k, (j & mask) * gap + (j >> shift) * stride + d * 4L, ORDER);
+            int to = ((j & mask) * LANES + (j >> shift)) * LANES;
             x.fma(a0, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
             to += BLOCK * LANES;
             x.fma(a1, FloatVector.fromArray(F, lanes, to)).intoArray(lanes, to);
@@ -270,6 +319,10 @@ final class DecodeAttention {
         int main = F.loopBound(width);
         int d = 0;
         for (; d + WIDE * LANES <= main; d += WIDE * LANES) {
+            if (head == heads - 1) {
+                addValuesOfOne(v, stride, from, to, d, weights, head * KEYS, sums, at + head * step + d);
+                continue;
+            }
             addValues(v, stride, from, to, d, weights, head * KEYS, h1 * KEYS, h2 * KEYS, h3 * KEYS, sums, at + head * step + d,
                     at + h1 * step + d, at + h2 * step + d, at + h3 * step + d);
         }
@@ -286,6 +339,28 @@ final class DecodeAttention {
                 sums[at + h * step + d] += sum;
             }
         }
+    }
+
+    private static void addValuesOfOne(MemorySegment v, long stride, int from, int to, int d, float[] weights, int wo, float[] sums,
+            int o) {
+        FloatVector a = FloatVector.fromArray(F, sums, o);
+        FloatVector b = FloatVector.fromArray(F, sums, o + LANES);
+        FloatVector c = FloatVector.fromArray(F, sums, o + 2 * LANES);
+        FloatVector e = FloatVector.fromArray(F, sums, o + 3 * LANES);
+        int each = (to - from) / STREAMS;
+        for (int i = 0; i < to - from; i++) {
+            int j = from + (i < STREAMS * each ? (i % STREAMS) * each + i / STREAMS : i);
+            long at = j * stride + d * 4L;
+            FloatVector w = FloatVector.broadcast(F, weights[wo + j]);
+            a = FloatVector.fromMemorySegment(F, v, at, ORDER).fma(w, a);
+            b = FloatVector.fromMemorySegment(F, v, at + LANES * 4L, ORDER).fma(w, b);
+            c = FloatVector.fromMemorySegment(F, v, at + 2 * LANES * 4L, ORDER).fma(w, c);
+            e = FloatVector.fromMemorySegment(F, v, at + 3 * LANES * 4L, ORDER).fma(w, e);
+        }
+        a.intoArray(sums, o);
+        b.intoArray(sums, o + LANES);
+        c.intoArray(sums, o + 2 * LANES);
+        e.intoArray(sums, o + 3 * LANES);
     }
 
     private static void addValues(MemorySegment v, long stride, int from, int to, int d, float[] weights, int w0, int w1, int w2, int w3,
@@ -306,7 +381,9 @@ final class DecodeAttention {
         FloatVector b3 = FloatVector.fromArray(F, sums, o3 + LANES);
         FloatVector c3 = FloatVector.fromArray(F, sums, o3 + 2 * LANES);
         FloatVector d3 = FloatVector.fromArray(F, sums, o3 + 3 * LANES);
-        for (int j = from; j < to; j++) {
+        int each = (to - from) / STREAMS;
+        for (int i = 0; i < to - from; i++) {
+            int j = from + (i < STREAMS * each ? (i % STREAMS) * each + i / STREAMS : i);
             long at = j * stride + d * 4L;
             FloatVector x = FloatVector.fromMemorySegment(F, v, at, ORDER);
             FloatVector y = FloatVector.fromMemorySegment(F, v, at + LANES * 4L, ORDER);

@@ -51,7 +51,7 @@ class ArchitectureTest {
                 .whereLayer("fused").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel")
                 .whereLayer("io").mayOnlyAccessLayers("type", "tensor", "spi")
                 .whereLayer("nn").mayOnlyAccessLayers("type", "op", "tensor", "autograd", "cost", "fused")
-                .whereLayer("mixer").mayOnlyAccessLayers("type", "service", "tensor", "cost", "nn")
+                .whereLayer("mixer").mayOnlyAccessLayers("type", "service", "tensor", "autograd", "cost", "nn")
                 .whereLayer("ssm").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn", "mixer",
                 "model")
                 .whereLayer("transformer").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel", "cost", "fused", "nn",

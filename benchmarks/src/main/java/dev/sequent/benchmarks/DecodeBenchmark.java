@@ -44,7 +44,8 @@ public class DecodeBenchmark extends DeviceBenchmark {
     @Override
     void check(Device reference) {
         layer = StepModels.mixer(mixer, device(), DType.F32);
-        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open(); MixerState fresh = layer.newState(new StateSpec(1, CHECKED, DType.F32, device()))) {
+        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open(); MixerState fresh =
+                layer.newState(new StateSpec(1, CHECKED, DType.F32, device()))) {
             Tensor input = new Rng(3).uniform(device(), DType.F32, -1.0, 1.0, 1, CHECKED, StepModels.WIDTH);
             Autograd.noGrad(() -> {
                 Tensor all = layer.forward(input, SequenceInfo.of(input));
@@ -79,7 +80,8 @@ public class DecodeBenchmark extends DeviceBenchmark {
             cache.append(new Rng(seed).uniform(device(), DType.F32, -1.0, 1.0, 1, count, groups, width),
                     new Rng(seed + 1).uniform(device(), DType.F32, -1.0, 1.0, 1, count, groups, width), info);
         } else {
-            Autograd.noGrad(() -> prefill(layer, new Rng(seed).uniform(device(), DType.F32, -1.0, 1.0, 1, count, StepModels.WIDTH), info, state));
+            Autograd.noGrad(() -> prefill(layer, new Rng(seed).uniform(device(), DType.F32, -1.0, 1.0, 1, count, StepModels.WIDTH), info,
+                    state));
         }
     }
 

@@ -137,7 +137,8 @@ public record KernelSubject(List<Tensor> inputs, Function<List<Tensor>, List<Ten
                     n.draw(time, WIDTH),
                     n.draw(INNER, WIDTH));
             case "projections" -> n.subject(x -> List.of(Projections.apply(x.get(0), x.get(1), x.get(2), x.get(3))),
-                    6 * t * WIDTH * WIDTH, 3 * t * WIDTH, n.draw(time, WIDTH), n.draw(WIDTH, WIDTH), n.draw(WIDTH, WIDTH), n.draw(WIDTH, WIDTH));
+                    6 * t * WIDTH * WIDTH, 3 * t * WIDTH, n.draw(time, WIDTH), n.draw(WIDTH, WIDTH), n.draw(WIDTH, WIDTH),
+                    n.draw(WIDTH, WIDTH));
             case "add" -> n.subject(x -> List.of(x.get(0).add(x.get(1))), t * WIDTH, t * WIDTH, n.draw(time, WIDTH), n.draw(time, WIDTH));
             case "silu" -> n.subject(x -> List.of(x.get(0).silu()), 4 * t * WIDTH, t * WIDTH, n.draw(time, WIDTH));
             default -> throw new IllegalArgumentException("expected one of " + NAMES + ", given " + name);

@@ -10,8 +10,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Times single training steps (forward, backward, AdamW), one line each: our side of the comparison with {@code benchmarks/peers/train_step.py}.
- * Arguments: model, batch, time, threads, warm-up steps, measured steps, products (f32 or bf16).
+ * Times single training steps (forward, backward, AdamW), one line each: our side of the comparison with
+ * {@code benchmarks/peers/train_step.py}. Arguments: model, batch, time, threads, warm-up steps, measured steps, products (f32 or bf16).
  */
 public final class TrainStep {
     private TrainStep() {}

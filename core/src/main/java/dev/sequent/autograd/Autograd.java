@@ -79,7 +79,8 @@ public final class Autograd {
         }
     }
 
-    private static Map<Variable, Tensor> gradients(Tape tape, Collection<? extends Variable> variables, List<Tensor> outputs, List<Tensor> cotangents) {
+    private static Map<Variable, Tensor> gradients(Tape tape, Collection<? extends Variable> variables, List<Tensor> outputs,
+            List<Tensor> cotangents) {
         tape.backward(outputs, cotangents);
         Map<Variable, Tensor> result = new LinkedHashMap<>();
         for (Variable v : variables) {

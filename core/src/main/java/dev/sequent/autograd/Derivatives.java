@@ -210,7 +210,8 @@ final class Derivatives {
         }
         System.arraycopy(axes, 0, order, kept, axes.length);
         Tensor moved = x.permute(order);
-        Tensor flat = moved.reshape(Shape.of(Arrays.copyOf(moved.shape().toArray(), kept)).insert(kept, x.size() == 0 ? 0 : sizeOf(x, axes)));
+        Tensor flat = moved.reshape(Shape.of(Arrays.copyOf(moved.shape().toArray(), kept))
+                .insert(kept, x.size() == 0 ? 0 : sizeOf(x, axes)));
         long n = flat.dim(-1);
         Tensor before = flat.cumulative(ReduceOp.PROD, -1, false).pad(-1, 1, 0, 1).slice(-1, 0, n);
         Tensor after = flat.cumulative(ReduceOp.PROD, -1, true).pad(-1, 0, 1, 1).slice(-1, 1, n + 1);
@@ -233,7 +234,8 @@ final class Derivatives {
                 Tensor weighted = dy.mul(p.result()).cumulative(ReduceOp.SUM, c.axis(), !c.reverse());
                 yield weighted.div(p.x(0));
             }
-            case MAX, MIN -> throw new AutogradException("[cumulative " + c.f() + "] has no derivative; use cumulative sums or products, or reduce");
+            case MAX, MIN -> throw new AutogradException("[cumulative " + c.f()
+                    + "] has no derivative; use cumulative sums or products, or reduce");
         };
     }
 

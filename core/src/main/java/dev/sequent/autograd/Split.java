@@ -6,9 +6,9 @@ import dev.sequent.type.ShapeException;
 import java.util.Arrays;
 
 /**
- * {@link Tensor#split} with a cheaper derivative. The derivative of a slice is the gradient padded with zeros, so the pieces of one tensor cost a full-size
- * tensor and an addition each; taken together their derivative is one concatenation. Under nested differentiation the slices are recorded one by
- * one, so that second derivatives exist.
+ * {@link Tensor#split} with a cheaper derivative. The derivative of a slice is the gradient padded with zeros, so the pieces of one tensor
+ * cost a full-size tensor and an addition each; taken together their derivative is one concatenation. Under nested differentiation the
+ * slices are recorded one by one, so that second derivatives exist.
  */
 public final class Split {
     private Split() {}
@@ -39,7 +39,8 @@ public final class Split {
             Tensor like = saved[0];
             Tensor[] parts = new Tensor[sizes.length];
             for (int i = 0; i < parts.length; i++) {
-                parts[i] = gradients[i] != null ? gradients[i] : Tensor.zeros(like.device(), like.dtype(), like.shape().with(axis, sizes[i]).toArray());
+                parts[i] = gradients[i] != null ? gradients[i] : Tensor.zeros(like.device(), like.dtype(),
+                        like.shape().with(axis, sizes[i]).toArray());
             }
             return new Tensor[] {Tensor.concat(axis, parts)};
         }

@@ -156,8 +156,8 @@ final class Tape implements Tracer, AutoCloseable {
             case Node.Primitive p -> Derivatives.of(p, dy[0]);
             case Node.Custom c -> {
                 if (enclosing != null && (enclosing.tracksAny(c.saved()) || enclosing.tracksAny(dy))) {
-                    throw new AutogradException("[" + c.op().name() + "] has a first derivative only; for second derivatives use the decomposition "
-                            + "(-Dsequent.fused=off)");
+                    throw new AutogradException("[" + c.op().name()
+                            + "] has a first derivative only; for second derivatives use the decomposition " + "(-Dsequent.fused=off)");
                 }
                 yield Tracing.off(() -> c.op().backward(c.saved(), c.needed(), dy));
             }

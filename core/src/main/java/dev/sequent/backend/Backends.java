@@ -70,9 +70,9 @@ public final class Backends {
     }
 
     /**
-     * Tables for people: every provider with its priority and what its probe found; the element types of the devices of the available ones; which
-     * operations are native there, composed or done on the host, with the reasons; and which fused operations have kernels. Opens and closes the
-     * available backends to ask them.
+     * Tables for people: every provider with its priority and what its probe found; the element types of the devices of the available ones;
+     * which operations are native there, composed or done on the host, with the reasons; and which fused operations have kernels. Opens and
+     * closes the available backends to ask them.
      */
     public static String explain() {
         return Explanation.of(discover());
@@ -96,7 +96,8 @@ public final class Backends {
         try {
             return provider.open(options);
         } catch (LinkageError error) {
-            throw new BackendException("[open " + provider.name() + "] expected libraries that can be loaded, given " + Services.sentence(error), error);
+            throw new BackendException("[open " + provider.name() + "] expected libraries that can be loaded, given "
+                    + Services.sentence(error), error);
         }
     }
 

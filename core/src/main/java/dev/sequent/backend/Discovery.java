@@ -54,7 +54,8 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
         try {
             return answer.get();
         } catch (RuntimeException | LinkageError error) {
-            return new Probe(Probe.Status.MISCONFIGURED, "the probe failed: " + Services.sentence(error), "report this to the backend's authors");
+            return new Probe(Probe.Status.MISCONFIGURED, "the probe failed: " + Services.sentence(error),
+                    "report this to the backend's authors");
         }
     }
 }

@@ -105,8 +105,8 @@ final class Explanation {
         Arrays.stream(ReduceOp.values()).forEach(op -> known.add("reduce " + op));
         known.add("argReduce");
         Arrays.stream(ReduceOp.values()).forEach(op -> known.add("scan " + op));
-        known.addAll(List.of("reshape", "permute", "broadcastTo", "slice", "pad", "flip", "concat", "contiguous", "gather", "scatterAdd", "indexSelect",
-                "indexAdd", "topK", "matmul"));
+        known.addAll(List.of("reshape", "permute", "broadcastTo", "slice", "pad", "flip", "concat", "contiguous", "gather", "scatterAdd",
+                "indexSelect", "indexAdd", "topK", "matmul"));
         return known;
     }
 
@@ -153,7 +153,8 @@ final class Explanation {
         int[] widths = new int[columns.size()];
         for (int i = 0; i < widths.length; i++) {
             int column = i;
-            widths[i] = Math.max(columns.get(i).name.length(), joined.values().stream().mapToInt(a -> a.get(column).length()).max().orElse(0));
+            widths[i] = Math.max(columns.get(i).name.length(), joined.values().stream().mapToInt(a -> a.get(column).length()).max()
+                    .orElse(0));
         }
         line("");
         line(title);

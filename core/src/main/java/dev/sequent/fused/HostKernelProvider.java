@@ -30,6 +30,7 @@ public abstract class HostKernelProvider implements KernelProvider {
 
     @Override
     public final Optional<Kernel> create(Backend backend) {
-        return backend.facility(HostMemory.class).map(memory -> factory.apply(new HostTensors(memory, backend.capabilities(0).vectorised())));
+        return backend.facility(HostMemory.class).map(memory -> factory.apply(new HostTensors(memory,
+                backend.capabilities(0).vectorised())));
     }
 }

@@ -7,8 +7,9 @@ import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The sum of a vector's lanes in a fixed order, a tree. {@code reduceLanes(ADD)} leaves the order open, and its result differs between interpreted and
- * compiled code: losses would depend on when a method was compiled, and a resumed run would not repeat the uninterrupted one.
+ * The sum of a vector's lanes in a fixed order, a tree. {@code reduceLanes(ADD)} leaves the order open, and its result differs between
+ * interpreted and compiled code: losses would depend on when a method was compiled, and a resumed run would not repeat the uninterrupted
+ * one.
  *
  * <p>Needs {@code jdk.incubator.vector}; see {@link Simd}.
  */

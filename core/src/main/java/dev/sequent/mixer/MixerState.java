@@ -1,8 +1,8 @@
 package dev.sequent.mixer;
 
 /**
- * What a mixer remembers of the tokens it has seen. A state owns its memory and is used by one thread; the caller closes it, and use after close is a
- * {@link dev.sequent.type.ReleasedTensorException}.
+ * What a mixer remembers of the tokens it has seen. A state owns its memory and is used by one thread; the caller closes it, and use after
+ * close is a {@link dev.sequent.type.ReleasedTensorException}.
  */
 public interface MixerState extends AutoCloseable {
     /** Rows, B. */
@@ -14,7 +14,10 @@ public interface MixerState extends AutoCloseable {
     /** An independent copy. */
     MixerState fork();
 
-    /** Row b of the state becomes what row {@code rows[b]} was: beam search, or dropping finished rows. The batch becomes {@code rows.length}. */
+    /**
+     * Row b of the state becomes what row {@code rows[b]} was: beam search, or dropping finished rows. The batch becomes
+     * {@code rows.length}.
+     */
     void reorder(int[] rows);
 
     /** Bytes that the state occupies now. */

@@ -11,8 +11,8 @@ import java.util.Optional;
  * What a mixer must know about a batch of sequences besides their values: which positions are padding, where documents that were packed
  * into one row begin, and the random stream of dropout.
  *
- * <p>Documents are numbered per row; position (b, t) belongs to document {@code documents[b * T + t]}, and -1 is padding. A mixer never lets
- * information cross from one document to another, and padding neither reads nor changes anything. Immutable; thread-safe except for
+ * <p>Documents are numbered per row; position (b, t) belongs to document {@code documents[b * T + t]}, and -1 is padding. A mixer never
+ * lets information cross from one document to another, and padding neither reads nor changes anything. Immutable; thread-safe except for
  * its random stream.
  */
 public final class SequenceInfo {

@@ -8,8 +8,8 @@ import dev.sequent.tensor.Tensor;
 /**
  * Maps (B, T, D) to (B, T, D), mixing along T, causally. State-space layers, attention and convolutions are interchangeable through it.
  *
- * <p>The three ways to run a mixer agree: {@link #forward} over a sequence equals {@link #prefill} over its pieces and {@link #step} over its
- * tokens. States are not shared between threads; the mixer itself may be.
+ * <p>The three ways to run a mixer agree: {@link #forward} over a sequence equals {@link #prefill} over its pieces and {@link #step} over
+ * its tokens. States are not shared between threads; the mixer itself may be.
  *
  * @param <S> the mixer's kind of state
  */

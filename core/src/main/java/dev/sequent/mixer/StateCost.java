@@ -1,7 +1,8 @@
 package dev.sequent.mixer;
 
 /**
- * What a mixer holds in memory, per sequence (one row) unless stated otherwise. What it computes and moves is told by {@link SequenceMixer#work}.
+ * What a mixer holds in memory, per sequence (one row) unless stated otherwise. What it computes and moves is told by
+ * {@link SequenceMixer#work}.
  *
  * @param fixedBytes state bytes that do not depend on the number of tokens
  * @param bytesPerToken state bytes that each further token adds; for a preallocated cache, up to its capacity

@@ -16,7 +16,8 @@ public record StateSpec(int batch, int capacity, DType dtype, Device device) {
     /** Checks the sizes. */
     public StateSpec {
         if (batch < 1 || capacity < 1 || !dtype.isFloat()) {
-            throw new ConfigException("state", "batch >= 1, capacity >= 1 and a float dtype", "batch " + batch + ", capacity " + capacity + ", " + dtype);
+            throw new ConfigException("state", "batch >= 1, capacity >= 1 and a float dtype",
+                    "batch " + batch + ", capacity " + capacity + ", " + dtype);
         }
     }
 }

@@ -6,7 +6,8 @@ import dev.sequent.fused.glu.Swiglu;
 import dev.sequent.tensor.Tensor;
 
 /**
- * SwiGLU feed-forward layer (Shazeer 2020): down(SiLU(gate x) * up x). Checkpoint names {@code gate_proj}, {@code up_proj}, {@code down_proj}.
+ * SwiGLU feed-forward layer (Shazeer 2020): down(SiLU(gate x) * up x). Checkpoint names {@code gate_proj}, {@code up_proj},
+ * {@code down_proj}.
  */
 public final class GatedMlp extends FeedForward {
     private final Linear gate;

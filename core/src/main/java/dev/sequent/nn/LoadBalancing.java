@@ -10,16 +10,17 @@ import dev.sequent.type.DType;
 import java.util.function.Supplier;
 
 /**
- * The auxiliary loss that keeps the experts of {@link MixtureOfExperts} layers evenly used (Fedus et al. 2021, equations 4 to 6), over all layers at once as
- * in Hugging Face's {@code load_balancing_loss_func}.
+ * The auxiliary loss that keeps the experts of {@link MixtureOfExperts} layers evenly used (Fedus et al. 2021, equations 4 to 6), over all
+ * layers at once as in Hugging Face's {@code load_balancing_loss_func}.
  *
  * <pre>{@code
  * Tensor loss = LoadBalancing.add(0.001, () -> CrossEntropy.loss(...));    // a forward pass through the model in it
  * }</pre>
  *
- * <p>With f_e the number of times expert e is chosen and p_e its mean probability, both per token and layer, it is E sum f_e p_e: k when experts are
- * used evenly, up to E when they are not. f has no derivative. Padding tokens count like any others. Blocks that are recomputed in the backward pass cannot
- * take part, because what their routers computed is gone by then; this is an error, not a loss without derivative.
+ * <p>With f_e the number of times expert e is chosen and p_e its mean probability, both per token and layer, it is E sum f_e p_e: k when
+ * experts are used evenly, up to E when they are not. f has no derivative. Padding tokens count like any others. Blocks that are recomputed
+ * in the backward pass cannot take part, because what their routers computed is gone by then; this is an error, not a loss without
+ * derivative.
  */
 public final class LoadBalancing {
     private static final ScopedValue<LoadBalancing> CURRENT = ScopedValue.newInstance();
@@ -33,8 +34,8 @@ public final class LoadBalancing {
     private LoadBalancing() {}
 
     /**
-     * Runs {@code computation} and adds {@code coefficient} times the auxiliary loss of the mixtures of experts that it passes through; differentiable.
-     * All of them must have the same number of experts. Without any, the result is what the computation returns.
+     * Runs {@code computation} and adds {@code coefficient} times the auxiliary loss of the mixtures of experts that it passes through;
+     * differentiable. All of them must have the same number of experts. Without any, the result is what the computation returns.
      *
      * @param computation returns a scalar
      * @throws ConfigException when layers have different numbers of experts, or run inside a recomputed block

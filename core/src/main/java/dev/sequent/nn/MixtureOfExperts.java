@@ -12,8 +12,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A sparse feed-forward layer: a router chooses k of E gated MLPs for every token, and the output is the sum of theirs, weighted by the router's
- * probabilities (Shazeer et al. 2017; top-k of a softmax over all experts as in Jamba and Mixtral).
+ * A sparse feed-forward layer: a router chooses k of E gated MLPs for every token, and the output is the sum of theirs, weighted by the
+ * router's probabilities (Shazeer et al. 2017; top-k of a softmax over all experts as in Jamba and Mixtral).
  *
  * <pre>{@code
  * p        = softmax(router x)                     (N, E), F32 at least
@@ -21,12 +21,13 @@ import java.util.List;
  * y        = sum over chosen e of p_e expert_e(x)  with p_e / (sum over chosen) where renormalised
  * }</pre>
  *
- * <p>Only the chosen experts are computed: the tokens' rows are sorted by expert on the host, every expert gets its rows in one matrix, and the results return to
- * their places by the inverse permutation. Both permutations move every row to a place of its own, so that forward and backward pass add in a fixed
- * order. Every token is routed, none is dropped. The choice itself has no derivative; the weights have. {@link LoadBalancing} adds the loss that keeps experts
- * in use.
+ * <p>Only the chosen experts are computed: the tokens' rows are sorted by expert on the host, every expert gets its rows in one matrix, and
+ * the results return to their places by the inverse permutation. Both permutations move every row to a place of its own, so that forward
+ * and backward pass add in a fixed order. Every token is routed, none is dropped. The choice itself has no derivative; the weights have.
+ * {@link LoadBalancing} adds the loss that keeps experts in use.
  *
- * <p>Checkpoint names {@code router.weight} (E, D) and {@code experts.N.gate_proj.weight}, {@code up_proj}, {@code down_proj} as in {@link GatedMlp}.
+ * <p>Checkpoint names {@code router.weight} (E, D) and {@code experts.N.gate_proj.weight}, {@code up_proj}, {@code down_proj} as in
+ * {@link GatedMlp}.
  */
 public final class MixtureOfExperts extends FeedForward {
     private final Linear router;
@@ -45,7 +46,8 @@ public final class MixtureOfExperts extends FeedForward {
      * @param std standard deviation of the weights
      * @param outStd standard deviation of the experts' output projections
      */
-    public MixtureOfExperts(Init init, long width, long hidden, int count, int chosen, boolean renormalise, boolean bias, double std, double outStd) {
+    public MixtureOfExperts(Init init, long width, long hidden, int count, int chosen, boolean renormalise, boolean bias, double std,
+            double outStd) {
         if (count < 1 || chosen < 1 || chosen > count) {
             throw new ConfigException("mixture of experts", "1 <= experts per token <= experts", chosen + " of " + count);
         }

@@ -1,10 +1,10 @@
 /**
  * Layers, their parameters and initial values. Start with {@link dev.sequent.nn.Layer} and {@link dev.sequent.nn.Linear}.
  *
- * <p>Invariants: parameters and children have explicit names, which together are the names in a checkpoint; a layer owns its parameters; initial
- * values come from one random stream, {@link dev.sequent.nn.Init}, so that a seed determines a model. Layers that mix positions are sequence mixers and
- * live in {@code dev.sequent.mixer} and the modules built on it. {@link dev.sequent.nn.MixtureOfExperts} reads the experts it chose on the host; every other layer
- * leaves values on the device.
+ * <p>Invariants: parameters and children have explicit names, which together are the names in a checkpoint; a layer owns its parameters;
+ * initial values come from one random stream, {@link dev.sequent.nn.Init}, so that a seed determines a model. Layers that mix positions are
+ * sequence mixers and live in {@code dev.sequent.mixer} and the modules built on it. {@link dev.sequent.nn.MixtureOfExperts} reads the
+ * experts it chose on the host; every other layer leaves values on the device.
  *
  * <pre>{@code
  * final class Scale extends Layer {

@@ -16,8 +16,8 @@ public final class Services {
      * Loads the providers of {@code service} one after another.
      *
      * @param use what to do with each, where a provider may also fail
-     * @param failure takes one sentence for each provider that cannot be loaded or fails in {@code use}, for example because its jar was built
-     *     for another version
+     * @param failure takes one sentence for each provider that cannot be loaded or fails in {@code use}, for example because its jar was
+     *     built for another version
      */
     public static <S> void load(Class<S> service, ClassLoader loader, Consumer<S> use, Consumer<String> failure) {
         Iterator<ServiceLoader.Provider<S>> found = ServiceLoader.load(service, loader).stream().iterator();

@@ -47,8 +47,8 @@ public interface MatmulProvider {
                 float beta, MemorySegment c, long ldc);
 
         /**
-         * The same for F32 operands that are rounded to BF16 on the way, sums and result in F32. For products that the provider accepts with
-         * 2 bytes.
+         * The same for F32 operands that are rounded to BF16 on the way, sums and result in F32. For products that the provider accepts
+         * with 2 bytes.
          */
         void gemmRounded(boolean transA, boolean transB, int m, int n, int k, MemorySegment a, long lda, MemorySegment b,
                 long ldb, float beta, MemorySegment c, long ldc);

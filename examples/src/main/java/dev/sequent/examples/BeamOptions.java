@@ -18,7 +18,8 @@ final class BeamOptions {
     private CommandSpec spec;
 
     @Option(names = "--beams", paramLabel = "N", defaultValue = "0",
-            description = "look for the most likely text with N sequences at a time, instead of sampling; 0 samples (default: ${DEFAULT-VALUE})")
+            description =
+                    "look for the most likely text with N sequences at a time, instead of sampling; 0 samples (default: ${DEFAULT-VALUE})")
     private int beams;
 
     @Option(names = "--best", paramLabel = "N", defaultValue = "1", description = "how many of them to print (default: ${DEFAULT-VALUE})")

@@ -16,7 +16,8 @@ import java.util.zip.CRC32C;
  * @param tokenizerName as the user gave it
  * @param charactersPerToken mean over the validation part: losses per token are divided by it to compare tokenizers
  */
-record Corpus(Path file, String checksum, String tokenizerName, Tokenizer tokenizer, TokenDataset train, TokenDataset validation, double charactersPerToken) {
+record Corpus(Path file, String checksum, String tokenizerName, Tokenizer tokenizer, TokenDataset train, TokenDataset validation,
+        double charactersPerToken) {
     private static final double VALIDATION_FRACTION = 0.1;
 
     /**
@@ -30,8 +31,8 @@ record Corpus(Path file, String checksum, String tokenizerName, Tokenizer tokeni
         TokenDataset tokens = TokenDataset.of(tokenizer, text);
         long needed = (long) Math.ceil((context + 1) / VALIDATION_FRACTION);
         if (tokens.size() < needed) {
-            throw new DataException("text", "at least " + needed + " tokens, so that a tenth of them holds a context of " + context + " and one more",
-                    tokens.size() + " tokens in " + file + "; give a longer text or a smaller --context");
+            throw new DataException("text", "at least " + needed + " tokens, so that a tenth of them holds a context of " + context
+                    + " and one more", tokens.size() + " tokens in " + file + "; give a longer text or a smaller --context");
         }
         TokenDataset.Split split = tokens.split(VALIDATION_FRACTION);
         int[] held = ids(split.validation(), split.validation().size());

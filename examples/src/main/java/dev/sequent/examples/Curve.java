@@ -10,7 +10,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What a run's metrics file says: losses by step, and the time that training took. Read from the file, so a resumed run shows its whole history.
+ * What a run's metrics file says: losses by step, and the time that training took. Read from the file, so a resumed run shows its whole
+ * history.
  *
  * @param steps training losses, one per step
  * @param validations validation losses

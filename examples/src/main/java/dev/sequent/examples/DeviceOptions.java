@@ -22,7 +22,8 @@ final class DeviceOptions {
     private CommandSpec spec;
 
     @Option(names = "--backend", paramLabel = "NAME[:N]", defaultValue = "cpu",
-            description = "where to compute: cpu, reference, cuda, nd4j or djl, and which of its devices; nd4j and djl need Maven's -Pnd4j or "
+            description =
+                    "where to compute: cpu, reference, cuda, nd4j or djl, and which of its devices; nd4j and djl need Maven's -Pnd4j or "
                     + "-Pdjl (default: ${DEFAULT-VALUE})")
     private String backend;
 
@@ -30,7 +31,8 @@ final class DeviceOptions {
     private int threads;
 
     @Option(names = "--precision", paramLabel = "NAME", defaultValue = F32,
-            description = "matrix products: f32, or bf16 to round what is multiplied to BF16, faster on processors with BF16 tiles; weights, "
+            description =
+                    "matrix products: f32, or bf16 to round what is multiplied to BF16, faster on processors with BF16 tiles; weights, "
                     + "sums and everything else stay F32 (default: ${DEFAULT-VALUE})")
     private String precision;
 
@@ -45,7 +47,8 @@ final class DeviceOptions {
         require(parts.length == 1 || parts.length == 2 && parts[1].matches("[0-9]{1,3}"), "NAME or NAME:NUMBER");
         Programs.require(threads >= 0, spec, "--threads", "at least 1, or 0 for all cores", threads);
         boolean known = Backends.providers().stream().anyMatch(provider -> provider.name().equals(parts[0]));
-        require(known || !ENGINES.contains(parts[0]), "on the class path: give Maven the profile -P" + parts[0] + ", which fetches the engine");
+        require(known || !ENGINES.contains(parts[0]), "on the class path: give Maven the profile -P" + parts[0]
+                + ", which fetches the engine");
         Backend opened = Backends.openBackend(parts[0], options(parts[0]));
         int device = parts.length == 1 ? 0 : Integer.parseInt(parts[1]);
         if (device >= opened.deviceCount()) {

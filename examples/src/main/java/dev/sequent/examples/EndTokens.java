@@ -24,7 +24,8 @@ final class EndTokens {
             Path path = directory.resolve(file);
             if (Files.exists(path)) {
                 Json json = Json.read(path, MAX_BYTES, Json.Dialect.PYTHON, CheckpointException::new);
-                Optional<JsonView> named = JsonView.of(json, file, CheckpointException::new).find(KEY).filter(v -> !(v.value() instanceof Json.Null));
+                Optional<JsonView> named = JsonView.of(json, file, CheckpointException::new).find(KEY)
+                        .filter(v -> !(v.value() instanceof Json.Null));
                 if (named.isPresent()) {
                     return ids(named.get());
                 }

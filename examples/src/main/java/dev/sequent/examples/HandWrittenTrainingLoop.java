@@ -44,7 +44,8 @@ public final class HandWrittenTrainingLoop {
         LrSchedule schedule = LrSchedule.warmupCosine(2e-3, 2e-4, steps / 20, steps);
 
         try (Device device = Device.openBest();
-                LanguageModel model = new LanguageModel(ModelKind.HYBRID.config(new Sizes(32, 3, 4, 8, 0, null), tokens.vocabularySize()), new Init(device, 1));
+                LanguageModel model = new LanguageModel(ModelKind.HYBRID.config(new Sizes(32, 3, 4, 8, 0, null), tokens.vocabularySize()),
+                        new Init(device, 1));
                 AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults())) {
             for (long step = 0; step < steps; step++) {
                 try (Scope _ = Scope.open()) { // everything that a step makes is gone when it ends
@@ -65,7 +66,8 @@ public final class HandWrittenTrainingLoop {
                     optimizer.step(gradients, schedule.at(step), GradientClip.scale(norm, 1));
 
                     if (step % 10 == 0 || step == steps - 1) {
-                        System.out.println(String.format(Locale.ROOT, "step %d  loss %.4f  gradient norm %.3f", step, g.loss().item(), norm));
+                        System.out.println(String.format(Locale.ROOT, "step %d  loss %.4f  gradient norm %.3f", step, g.loss().item(),
+                                norm));
                     }
                 }
             }

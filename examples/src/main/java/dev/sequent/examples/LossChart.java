@@ -14,7 +14,10 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Losses of several models over training, as PNG and SVG: a bold line with marks for validation, a thin one of the same colour for training. */
+/**
+ * Losses of several models over training, as PNG and SVG: a bold line with marks for validation, a thin one of the same colour for
+ * training.
+ */
 final class LossChart {
     /** Distinguishable for colour-blind readers too (Okabe and Ito 2008). */
     private static final Color[] COLOURS = {new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73), new Color(0xCC79A7)};
@@ -58,11 +61,13 @@ final class LossChart {
         Font small = new Font(Font.SANS_SERIF, Font.PLAIN, 15);
         chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNE).setLegendFont(small).setChartBackgroundColor(Color.WHITE)
                 .setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 18));
-        chart.getStyler().setPlotGridLinesColor(new Color(0xDDDDDD)).setAxisTickLabelsFont(small).setAxisTitleFont(small).setYAxisDecimalPattern("0.0");
+        chart.getStyler().setPlotGridLinesColor(new Color(0xDDDDDD)).setAxisTickLabelsFont(small).setAxisTitleFont(small)
+                .setYAxisDecimalPattern("0.0");
         chart.getStyler().setXAxisMin(0.0);
     }
 
-    private static void add(XYChart chart, String name, List<Curve.Point> points, double charactersPerToken, Color colour, float width, boolean marks) {
+    private static void add(XYChart chart, String name, List<Curve.Point> points, double charactersPerToken, Color colour, float width,
+            boolean marks) {
         if (points.isEmpty()) {
             return;
         }

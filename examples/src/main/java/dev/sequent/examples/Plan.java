@@ -16,8 +16,8 @@ import java.util.Map;
  * @param precision how matrix products are computed, f32 or bf16
  * @param sampleTokens length of the sample
  */
-record Plan(Path out, Sizes sizes, int context, int batch, long steps, double learningRate, long seed, long evalEvery, boolean resume, long stopAfter,
-        String precision, int sampleTokens) {
+record Plan(Path out, Sizes sizes, int context, int batch, long steps, double learningRate, long seed, long evalEvery, boolean resume,
+        long stopAfter, String precision, int sampleTokens) {
     /** The step at which this call stops. */
     long lastStep() {
         return stopAfter == 0 ? steps : Math.min(steps, stopAfter);

@@ -7,7 +7,10 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** A progress bar with loss, validation loss, tokens per second, fraction of the device's peak and time left, for a terminal. Elsewhere the library's plain lines are better. */
+/**
+ * A progress bar with loss, validation loss, tokens per second, fraction of the device's peak and time left, for a terminal. Elsewhere the
+ * library's plain lines are better.
+ */
 final class TerminalProgress implements TrainListener, AutoCloseable {
     private static final int WIDTH = 140;
     /** Weight of the newest step in the running mean of loss and speed. */

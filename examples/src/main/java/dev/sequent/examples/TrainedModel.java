@@ -10,7 +10,8 @@ import dev.sequent.mixer.StateCost;
  * @param decodeRate generated tokens per second, one sequence
  * @param sample the prompt and what the model made of it
  */
-record TrainedModel(ModelKind kind, String layers, long parameters, double nats, Curve curve, StateCost state, double decodeRate, String prompt, String sample) {
+record TrainedModel(ModelKind kind, String layers, long parameters, double nats, Curve curve, StateCost state, double decodeRate,
+        String prompt, String sample) {
     double bits() {
         return nats / Math.log(2);
     }

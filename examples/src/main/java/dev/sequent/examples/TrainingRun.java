@@ -59,10 +59,12 @@ final class TrainingRun {
 
     /** Trains up to the plan's last step. Empty when that is not the end of the run. */
     Optional<TrainedModel> run() {
-        try (LanguageModel model = new LanguageModel(kind.config(plan.sizes(), corpus.tokenizer().vocabularySize()), new Init(device, plan.seed()));
+        try (LanguageModel model = new LanguageModel(kind.config(plan.sizes(), corpus.tokenizer().vocabularySize()),
+                new Init(device, plan.seed()));
                 AdamW optimizer = new AdamW(model.namedParameters(), new AdamW.Settings(0.9, 0.99, 1e-8, 0.1))) {
             Trainer trainer = trainer(model, optimizer);
-            out.printf("%n%s: layers %s, width %d, %,d parameters%n", kind.label(), kind.pattern(plan.sizes()), plan.sizes().width(), model.parameterCount());
+            out.printf("%n%s: layers %s, width %d, %,d parameters%n", kind.label(), kind.pattern(plan.sizes()), plan.sizes().width(),
+                    model.parameterCount());
             if (!plan.resume() || !restored(trainer, model, optimizer)) {
                 startAfresh();
             }
@@ -82,7 +84,8 @@ final class TrainingRun {
         long warmup = Math.min(100, plan.steps() / 10);
         LrSchedule schedule = LrSchedule.warmupCosine(plan.learningRate(), plan.learningRate() / 10, warmup, plan.steps());
         RandomWindows batches = new RandomWindows(corpus.train(), plan.batch(), plan.context(), plan.seed());
-        return new Trainer(model, optimizer, schedule, batches, Trainer.Settings.of(plan.steps(), plan.seed()).withValidationEvery(plan.evalEvery()))
+        return new Trainer(model, optimizer, schedule, batches, Trainer.Settings.of(plan.steps(), plan.seed())
+                .withValidationEvery(plan.evalEvery()))
                 .validateOn(estimate());
     }
 
@@ -160,14 +163,16 @@ final class TrainingRun {
         Generator generator = new Generator(model);
         String sample = generator.text(corpus.tokenizer(), prompt, plan.sampleTokens(), Sampling.temperature(0.8, plan.seed()), _ -> { });
         return new TrainedModel(kind, kind.pattern(plan.sizes()), model.parameterCount(), lossPerToken / corpus.charactersPerToken(),
-                Curve.read(directory.resolve(METRICS)), model.cost(new StateSpec(1, 1, DType.F32, device)), decodeRate(generator), prompt, sample);
+                Curve.read(directory.resolve(METRICS)), model.cost(new StateSpec(1, 1, DType.F32, device)), decodeRate(generator), prompt,
+                sample);
     }
 
     /** Tokens per second of one sequence, without the prompt; the sample before has warmed up the code. */
     private double decodeRate(Generator generator) {
         long[] first = new long[1];
         long[] last = new long[1];
-        generator.generate(new int[][] {corpus.validationStart(1)}, new Generator.Request(DECODE_TOKENS, Sampling.greedy(), java.util.Set.of()), (_, _) -> {
+        generator.generate(new int[][] {corpus.validationStart(1)}, new Generator.Request(DECODE_TOKENS, Sampling.greedy(),
+                java.util.Set.of()), (_, _) -> {
             last[0] = System.nanoTime();
             first[0] = first[0] == 0 ? last[0] : first[0];
             return true;

@@ -106,8 +106,8 @@ class ThreadCountsTest {
         for (int threads : Arrays.copyOfRange(THREADS, 1, THREADS.length)) {
             Map<String, float[]> actual = results(threads, pattern);
             assertThat(actual.keySet()).isEqualTo(expected.keySet());
-            expected.forEach((name, values) -> assertThat(Arrays.equals(actual.get(name), values)).as("%s of %s with %d threads", name, pattern,
-                    threads).isTrue());
+            expected.forEach((name, values) -> assertThat(Arrays.equals(actual.get(name), values))
+                    .as("%s of %s with %d threads", name, pattern, threads).isTrue());
         }
     }
 }

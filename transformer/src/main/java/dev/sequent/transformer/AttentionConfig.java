@@ -25,9 +25,9 @@ import java.util.Map;
  * @param initializer_range standard deviation of initial weights; the output projection's is divided by sqrt(2 layers)
  * @param rope_scaling how the rotary embedding extends the context, or null for the original one
  */
-public record AttentionConfig(int num_attention_heads, int num_key_value_heads, int head_dim, double rope_theta, double partial_rotary_factor,
-        boolean attention_bias, boolean qk_norm, double rms_norm_eps, int sliding_window, double attention_dropout, double initializer_range,
-        RopeScaling rope_scaling)
+public record AttentionConfig(int num_attention_heads, int num_key_value_heads, int head_dim, double rope_theta,
+        double partial_rotary_factor, boolean attention_bias, boolean qk_norm, double rms_norm_eps, int sliding_window,
+        double attention_dropout, double initializer_range, RopeScaling rope_scaling)
         implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "attention";
@@ -56,10 +56,10 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
     }
 
     /** Rotary embedding without scaling. */
-    public AttentionConfig(int heads, int keyValueHeads, int headDim, double ropeTheta, double partialRotaryFactor, boolean attentionBias, boolean qkNorm,
-            double rmsNormEps, int slidingWindow, double attentionDropout, double initializerRange) {
-        this(heads, keyValueHeads, headDim, ropeTheta, partialRotaryFactor, attentionBias, qkNorm, rmsNormEps, slidingWindow, attentionDropout,
-                initializerRange, null);
+    public AttentionConfig(int heads, int keyValueHeads, int headDim, double ropeTheta, double partialRotaryFactor, boolean attentionBias,
+            boolean qkNorm, double rmsNormEps, int slidingWindow, double attentionDropout, double initializerRange) {
+        this(heads, keyValueHeads, headDim, ropeTheta, partialRotaryFactor, attentionBias, qkNorm, rmsNormEps, slidingWindow,
+                attentionDropout, initializerRange, null);
     }
 
     /** Multi-head attention with rotary embedding (theta 10000), without biases, norms, window or dropout. */
@@ -69,26 +69,26 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
 
     /** The same with fewer key-value heads. */
     public AttentionConfig withKeyValueHeads(int n) {
-        return new AttentionConfig(num_attention_heads, n, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm, rms_norm_eps,
-                sliding_window, attention_dropout, initializer_range, rope_scaling);
+        return new AttentionConfig(num_attention_heads, n, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm,
+                rms_norm_eps, sliding_window, attention_dropout, initializer_range, rope_scaling);
     }
 
     /** The same with another base of the rotary embedding, or 0 for none. */
     public AttentionConfig withRopeTheta(double theta) {
-        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, theta, partial_rotary_factor, attention_bias, qk_norm,
-                rms_norm_eps, sliding_window, attention_dropout, initializer_range, theta == 0 ? null : rope_scaling);
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, theta, partial_rotary_factor, attention_bias,
+                qk_norm, rms_norm_eps, sliding_window, attention_dropout, initializer_range, theta == 0 ? null : rope_scaling);
     }
 
     /** The same with another window. */
     public AttentionConfig withSlidingWindow(int tokens) {
-        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm,
-                rms_norm_eps, tokens, attention_dropout, initializer_range, rope_scaling);
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias,
+                qk_norm, rms_norm_eps, tokens, attention_dropout, initializer_range, rope_scaling);
     }
 
     /** The same with an extended context, or null for the original rotary embedding. */
     public AttentionConfig withRopeScaling(RopeScaling scaling) {
-        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias, qk_norm,
-                rms_norm_eps, sliding_window, attention_dropout, initializer_range, scaling);
+        return new AttentionConfig(num_attention_heads, num_key_value_heads, head_dim, rope_theta, partial_rotary_factor, attention_bias,
+                qk_norm, rms_norm_eps, sliding_window, attention_dropout, initializer_range, scaling);
     }
 
     static AttentionConfig parse(Map<String, Object> options) {
@@ -99,7 +99,8 @@ public record AttentionConfig(int num_attention_heads, int num_key_value_heads, 
                 r.number("rope_theta", d.rope_theta), r.number("partial_rotary_factor", d.partial_rotary_factor),
                 r.flag("attention_bias", d.attention_bias), r.flag("qk_norm", d.qk_norm), r.number("rms_norm_eps", d.rms_norm_eps),
                 r.integer("sliding_window", d.sliding_window), r.number("attention_dropout", d.attention_dropout),
-                r.number("initializer_range", d.initializer_range), r.has("rope_scaling") ? RopeScaling.parse(r.object("rope_scaling")) : null);
+                r.number("initializer_range", d.initializer_range), r.has("rope_scaling") ? RopeScaling.parse(r.object("rope_scaling"))
+                : null);
         r.done();
         return c;
     }

@@ -19,17 +19,17 @@ import dev.sequent.transformer.position.RotaryEmbedding;
 import java.util.Optional;
 
 /**
- * Causal self-attention as in Llama (Touvron et al. 2023): multi-head, grouped-query or multi-query, with rotary positions that begin anew in every
- * document.
+ * Causal self-attention as in Llama (Touvron et al. 2023): multi-head, grouped-query or multi-query, with rotary positions that begin anew
+ * in every document.
  *
  * <pre>
  * q = rope(norm(x W_q))   k = rope(norm(x W_k))   v = x W_v
  * y = softmax(q k^T / sqrt(P) + causal mask) v W_o
  * </pre>
  *
- * <p>Checkpoint names {@code q_proj}, {@code k_proj}, {@code v_proj}, {@code o_proj}, and with {@code qk_norm} also {@code q_norm}, {@code k_norm}, as in Hugging
- * Face's models. The state is a {@link KvCache} of 2 G P values per token. Work is O(T^2), memory in training O(T). Source: transformers
- * modeling_llama.py, modeling_qwen3.py.
+ * <p>Checkpoint names {@code q_proj}, {@code k_proj}, {@code v_proj}, {@code o_proj}, and with {@code qk_norm} also {@code q_norm},
+ * {@code k_norm}, as in Hugging Face's models. The state is a {@link KvCache} of 2 G P values per token. Work is O(T^2), memory in training
+ * O(T). Source: transformers modeling_llama.py, modeling_qwen3.py.
  */
 public final class CausalSelfAttention extends SequenceMixer<KvCache> {
     private final AttentionConfig config;

@@ -1,9 +1,9 @@
 /**
- * Attention layers. Start with {@link dev.sequent.transformer.CausalSelfAttention}, which is made from an {@link dev.sequent.transformer.AttentionConfig} and
- * known to models by the name {@code attention}.
+ * Attention layers. Start with {@link dev.sequent.transformer.CausalSelfAttention}, which is made from an
+ * {@link dev.sequent.transformer.AttentionConfig} and known to models by the name {@code attention}.
  *
- * <p>{@link dev.sequent.transformer.attention} holds the operation and its kernels, {@link dev.sequent.transformer.position} rotary positions,
- * {@link dev.sequent.transformer.cache} the state.
+ * <p>{@link dev.sequent.transformer.attention} holds the operation and its kernels, {@link dev.sequent.transformer.position} rotary
+ * positions, {@link dev.sequent.transformer.cache} the state.
  *
  * <p>Invariants: those of every {@link dev.sequent.mixer.SequenceMixer}; parameters carry Hugging Face's names.
  *

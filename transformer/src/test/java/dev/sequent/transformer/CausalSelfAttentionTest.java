@@ -40,8 +40,8 @@ class CausalSelfAttentionTest {
         onCpu(device -> {
             AttentionConfig config = new AttentionConfig(3, 1, 0, 10_000, 1, true, true, 1e-6, 0, 0, 0.02);
             try (CausalSelfAttention layer = config.create(WIDTH, 1, new Init(device, 1))) {
-                assertThat(layer.namedParameters().keySet()).containsExactly("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias", "v_proj.weight",
-                        "v_proj.bias", "o_proj.weight", "o_proj.bias", "q_norm.weight", "k_norm.weight");
+                assertThat(layer.namedParameters().keySet()).containsExactly("q_proj.weight", "q_proj.bias", "k_proj.weight",
+                        "k_proj.bias", "v_proj.weight", "v_proj.bias", "o_proj.weight", "o_proj.bias", "q_norm.weight", "k_norm.weight");
                 assertThat(layer.namedParameters().get("k_proj.weight").value().shape().toArray()).containsExactly(4, WIDTH);
             }
         });
@@ -56,12 +56,15 @@ class CausalSelfAttentionTest {
 
     @Test
     void badConfigurationsAreErrors() {
-        assertThatThrownBy(() -> Mixers.parse("attention", Map.of("heads", 8))).isInstanceOf(ConfigException.class).hasMessageContaining("heads");
+        assertThatThrownBy(() -> Mixers.parse("attention", Map.of("heads", 8))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("heads");
         assertThatThrownBy(() -> AttentionConfig.of(4).withKeyValueHeads(3)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> AttentionConfig.of(0)).isInstanceOf(ConfigException.class);
-        onCpu(device -> assertThatThrownBy(() -> AttentionConfig.of(5).create(WIDTH, 1, new Init(device, 1))).isInstanceOf(ConfigException.class)
+        onCpu(device -> assertThatThrownBy(() -> AttentionConfig.of(5).create(WIDTH, 1, new Init(device, 1)))
+                .isInstanceOf(ConfigException.class)
                 .hasMessageContaining("12"));
-        onCpu(device -> assertThatThrownBy(() -> AttentionConfig.of(4).create(WIDTH, 1, new Init(device, 1))).isInstanceOf(ConfigException.class)
+        onCpu(device -> assertThatThrownBy(() -> AttentionConfig.of(4).create(WIDTH, 1, new Init(device, 1)))
+                .isInstanceOf(ConfigException.class)
                 .hasMessageContaining("even"));
     }
 
@@ -72,10 +75,12 @@ class CausalSelfAttentionTest {
                     KvCache state = layer.newState(new StateSpec(2, 5, DType.F32, device))) {
                 Tensor x = new Rng(1).uniform(device, DType.F32, -1.0, 1.0, 2, 5, WIDTH);
                 layer.prefill(x.slice(1, 0, 4), state);
-                assertThatThrownBy(() -> layer.prefill(x.slice(1, 0, 2), state)).isInstanceOf(CapacityException.class).hasMessageContaining("5");
+                assertThatThrownBy(() -> layer.prefill(x.slice(1, 0, 2), state)).isInstanceOf(CapacityException.class)
+                        .hasMessageContaining("5");
                 assertThat(state.length()).isEqualTo(4);
                 float[] last = layer.step(x.slice(1, 4, 5), state).toFloats();
-                assertThat(last).usingComparatorWithPrecision(1e-5f).containsExactly(layer.forward(x, SequenceInfo.of(x)).slice(1, 4, 5).toFloats());
+                assertThat(last).usingComparatorWithPrecision(1e-5f).containsExactly(layer.forward(x, SequenceInfo.of(x)).slice(1, 4, 5)
+                        .toFloats());
                 assertThatThrownBy(() -> layer.step(x.slice(1, 0, 1), state)).isInstanceOf(CapacityException.class);
             }
         });
@@ -92,7 +97,8 @@ class CausalSelfAttentionTest {
                 assertThatThrownBy(() -> layer.prefill(rows, state)).isInstanceOf(ShapeException.class);
                 Tensor x = Tensor.zeros(device, DType.F32, 2, 4, WIDTH);
                 SequenceInfo packed = SequenceInfo.of(x).withDocuments(new int[] {0, 0, 1, 1, 0, 0, 0, 0});
-                assertThatThrownBy(() -> layer.prefill(x, packed, state)).isInstanceOf(ShapeException.class).hasMessageContaining("document");
+                assertThatThrownBy(() -> layer.prefill(x, packed, state)).isInstanceOf(ShapeException.class)
+                        .hasMessageContaining("document");
             }
         });
     }
@@ -123,10 +129,12 @@ class CausalSelfAttentionTest {
                 for (int b = 0; b < 3; b++) {
                     Tensor tokens = x.slice(0, b, b + 1).slice(1, done[b], done[b] + lengths[b]);
                     int pad = time - lengths[b];
-                    rows[b] = lengths[b] == 0 ? Tensor.full(device, DType.F32, 9, 1, time, WIDTH) : tokens.pad(1, left ? pad : 0, left ? 0 : pad, 9);
+                    rows[b] = lengths[b] == 0 ? Tensor.full(device, DType.F32, 9, 1, time, WIDTH)
+                            : tokens.pad(1, left ? pad : 0, left ? 0 : pad, 9);
                 }
                 Tensor chunk = Tensor.concat(0, rows);
-                SequenceInfo info = left ? SequenceInfo.of(chunk).withLeftPadding(lengths) : SequenceInfo.of(chunk).withRightPadding(lengths);
+                SequenceInfo info = left ? SequenceInfo.of(chunk).withLeftPadding(lengths)
+                        : SequenceInfo.of(chunk).withRightPadding(lengths);
                 Tensor y = layer.prefill(chunk, info, state);
                 for (int b = 0; b < 3; b++) {
                     done[b] += lengths[b];
@@ -153,7 +161,8 @@ class CausalSelfAttentionTest {
                 float[] plain = layer.forward(x, info).toFloats();
                 assertThat(layer.forward(x, info).toFloats()).isEqualTo(plain);
                 assertThat(layer.forward(x, info.withDropout(new Rng(5))).toFloats()).isNotEqualTo(plain);
-                assertThat(layer.forward(x, info.withDropout(new Rng(5))).toFloats()).isEqualTo(layer.forward(x, info.withDropout(new Rng(5))).toFloats());
+                assertThat(layer.forward(x, info.withDropout(new Rng(5))).toFloats())
+                        .isEqualTo(layer.forward(x, info.withDropout(new Rng(5))).toFloats());
             }
         });
     }

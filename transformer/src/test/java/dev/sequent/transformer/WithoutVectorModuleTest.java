@@ -26,7 +26,8 @@ class WithoutVectorModuleTest {
     @Test
     void attentionRunsOnScalarKernels() throws IOException, InterruptedException, URISyntaxException {
         String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        String classPath = place(Device.class) + File.pathSeparator + place(CausalSelfAttention.class) + File.pathSeparator + place(Child.class);
+        String classPath = place(Device.class) + File.pathSeparator + place(CausalSelfAttention.class) + File.pathSeparator
+                + place(Child.class);
         Process child = new ProcessBuilder(java, "--enable-native-access=ALL-UNNAMED", "-cp", classPath, Child.class.getName())
                 .redirectErrorStream(true).start();
         String output = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -51,7 +52,8 @@ class WithoutVectorModuleTest {
                 Tensor x = new Rng(1).uniform(device, DType.F32, -1.0, 1.0, 1, 4, 8);
                 Autograd.valueAndGrad(List.copyOf(layer.parameters()), () -> layer.forward(x, SequenceInfo.of(x)).sum());
                 layer.prefill(x.slice(1, 0, 3), state);
-                double error = layer.step(x.slice(1, 3, 4), state).sub(layer.forward(x, SequenceInfo.of(x)).slice(1, 3, 4)).abs().max().item();
+                double error = layer.step(x.slice(1, 3, 4), state).sub(layer.forward(x, SequenceInfo.of(x)).slice(1, 3, 4)).abs().max()
+                        .item();
                 System.out.println("step equals forward: " + (error < 1e-6));
                 System.out.println(KernelTable.of(device).explain());
             }

@@ -61,12 +61,12 @@ final class CausalConvCpu implements CausalConvKernel {
         return Math.toIntExact(Math.ceilDiv(p.x().dim(2), ConvTiles.WIDTH));
     }
 
-    private static ConvTask.Job job(Problem p, int index, ConvRows x, ConvRows initial, ConvRows y, ConvRows last, ConvRows dy, ConvRows dLast,
-            ConvRows dx, ConvRows dInitial) {
+    private static ConvTask.Job job(Problem p, int index, ConvRows x, ConvRows initial, ConvRows y, ConvRows last, ConvRows dy,
+            ConvRows dLast, ConvRows dx, ConvRows dInitial) {
         int channel = index % tileCount(p) * ConvTiles.WIDTH;
         int columns = (int) Math.min(ConvTiles.WIDTH, p.x().dim(2) - channel);
-        return new ConvTask.Job((int) p.x().dim(1), channel, columns, p.silu(), index / tileCount(p), p.flags(), x, initial, y, last, dy, dLast, dx,
-                dInitial);
+        return new ConvTask.Job((int) p.x().dim(1), channel, columns, p.silu(), index / tileCount(p), p.flags(), x, initial, y, last, dy,
+                dLast, dx, dInitial);
     }
 
     @Override

@@ -4,7 +4,10 @@ import dev.sequent.kernel.Kernel;
 import dev.sequent.tensor.Tensor;
 import java.util.Optional;
 
-/** Contract of the causal convolution; see {@link CausalConv}. Shapes and dtypes have been checked. Called without recording, inside a scope. */
+/**
+ * Contract of the causal convolution; see {@link CausalConv}. Shapes and dtypes have been checked. Called without recording, inside a
+ * scope.
+ */
 public interface CausalConvKernel extends Kernel {
     /**
      * The operands.

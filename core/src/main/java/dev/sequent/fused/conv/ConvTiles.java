@@ -16,10 +16,14 @@ interface ConvTiles {
     /** Copies rows; row i of each side begins at element i times its stride. */
     void move(int rows, MemorySegment source, long sourceStride, MemorySegment target, long targetStride);
 
-    /** Replaces {@code grad}, the gradient of the output, by that before f, and adds to {@code biasGrad}; {@code sums} is working memory (rows, WIDTH). */
-    void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment sums,
-            MemorySegment grad, MemorySegment biasGrad);
+    /**
+     * Replaces {@code grad}, the gradient of the output, by that before f, and adds to {@code biasGrad}; {@code sums} is working memory
+     * (rows, WIDTH).
+     */
+    void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias,
+            MemorySegment sums, MemorySegment grad, MemorySegment biasGrad);
 
     /** Adds to the gradients of the window and of the taps, given the gradient before f. */
-    void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad, MemorySegment tapGrad);
+    void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad,
+            MemorySegment tapGrad);
 }

@@ -28,7 +28,8 @@ final class ConvTilesScalar implements ConvTiles {
     }
 
     @Override
-    public void forward(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment out) {
+    public void forward(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias,
+            MemorySegment out) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < WIDTH; j++) {
                 float x = sum(i, j, count, window, taps, bias);
@@ -38,8 +39,8 @@ final class ConvTilesScalar implements ConvTiles {
     }
 
     @Override
-    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment sums,
-            MemorySegment grad, MemorySegment biasGrad) {
+    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias,
+            MemorySegment sums, MemorySegment grad, MemorySegment biasGrad) {
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < WIDTH; j++) {
                 float g = at(grad, i * WIDTH + j);
@@ -54,7 +55,8 @@ final class ConvTilesScalar implements ConvTiles {
     }
 
     @Override
-    public void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad, MemorySegment tapGrad) {
+    public void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad,
+            MemorySegment tapGrad) {
         for (int k = 0; k < count; k++) {
             for (int i = 0; i < rows; i++) {
                 for (int j = 0; j < WIDTH; j++) {

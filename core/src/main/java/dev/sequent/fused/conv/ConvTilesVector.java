@@ -11,8 +11,8 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The loops of the causal convolution in vector instructions; lanes are channels, two vectors to a turn.
  *
- * <p>e^-|x| is 2^(k + f) with k = round(-|x| log2(e)) and a minimax polynomial of degree 6 for 2^f, exactly 1 at 0, relative error 1 ulp and |x| 2^-24. It
- * is written out where it is used: the compiler does not inline helpers into loops of this size.
+ * <p>e^-|x| is 2^(k + f) with k = round(-|x| log2(e)) and a minimax polynomial of degree 6 for 2^f, exactly 1 at 0, relative error 1 ulp
+ * and |x| 2^-24. It is written out where it is used: the compiler does not inline helpers into loops of this size.
  */
 final class ConvTilesVector implements ConvTiles {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
@@ -46,7 +46,8 @@ final class ConvTilesVector implements ConvTiles {
     }
 
     @Override
-    public void forward(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment out) {
+    public void forward(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias,
+            MemorySegment out) {
         sums(rows, count, window, taps, bias, out);
         if (silu) {
             activate(rows, out);
@@ -65,8 +66,10 @@ final class ConvTilesVector implements ConvTiles {
                 for (int k = 0; k < count; k++) {
                     int tap = k * WIDTH + j;
                     int from = (i + k) * WIDTH + j;
-                    sum0 = FloatVector.fromMemorySegment(S, w, tap * 4L, LITTLE_ENDIAN).fma(FloatVector.fromMemorySegment(S, x, from * 4L, LITTLE_ENDIAN), sum0);
-                    sum1 = FloatVector.fromMemorySegment(S, w, (tap + L) * 4L, LITTLE_ENDIAN).fma(FloatVector.fromMemorySegment(S, x, (from + L) * 4L, LITTLE_ENDIAN), sum1);
+                    sum0 = FloatVector.fromMemorySegment(S, w, tap * 4L, LITTLE_ENDIAN)
+                            .fma(FloatVector.fromMemorySegment(S, x, from * 4L, LITTLE_ENDIAN), sum0);
+                    sum1 = FloatVector.fromMemorySegment(S, w, (tap + L) * 4L, LITTLE_ENDIAN)
+                            .fma(FloatVector.fromMemorySegment(S, x, (from + L) * 4L, LITTLE_ENDIAN), sum1);
                 }
                 sum0.intoMemorySegment(y, (i * WIDTH + j) * 4L, LITTLE_ENDIAN);
                 sum1.intoMemorySegment(y, (i * WIDTH + j + L) * 4L, LITTLE_ENDIAN);
@@ -110,8 +113,8 @@ final class ConvTilesVector implements ConvTiles {
     }
 
     @Override
-    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias, MemorySegment sums,
-            MemorySegment grad, MemorySegment biasGrad) {
+    public void activationGradient(int rows, int count, boolean silu, MemorySegment window, MemorySegment taps, MemorySegment bias,
+            MemorySegment sums, MemorySegment grad, MemorySegment biasGrad) {
         if (silu) {
             sums(rows, count, window, taps, bias, sums);
             slopes(rows, sums, grad);
@@ -171,7 +174,8 @@ final class ConvTilesVector implements ConvTiles {
     }
 
     @Override
-    public void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad, MemorySegment tapGrad) {
+    public void backward(int rows, int count, MemorySegment window, MemorySegment taps, MemorySegment grad, MemorySegment windowGrad,
+            MemorySegment tapGrad) {
         MemorySegment x = head(window, rows + count - 1);
         MemorySegment dx = head(windowGrad, rows + count - 1);
         MemorySegment g = head(grad, rows);
@@ -184,7 +188,8 @@ final class ConvTilesVector implements ConvTiles {
                     int from = (i + k) * WIDTH + j;
                     FloatVector d = FloatVector.fromMemorySegment(S, g, (i * WIDTH + j) * 4L, LITTLE_ENDIAN);
                     dw = d.fma(FloatVector.fromMemorySegment(S, x, from * 4L, LITTLE_ENDIAN), dw);
-                    d.fma(w, FloatVector.fromMemorySegment(S, dx, from * 4L, LITTLE_ENDIAN)).intoMemorySegment(dx, from * 4L, LITTLE_ENDIAN);
+                    d.fma(w, FloatVector.fromMemorySegment(S, dx, from * 4L, LITTLE_ENDIAN))
+                            .intoMemorySegment(dx, from * 4L, LITTLE_ENDIAN);
                 }
                 dw.intoMemorySegment(tapGrad, tap * 4L, LITTLE_ENDIAN);
             }

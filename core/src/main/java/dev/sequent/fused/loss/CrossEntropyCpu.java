@@ -49,7 +49,8 @@ final class CrossEntropyCpu implements CrossEntropyKernel {
     @Override
     public Tensor backward(Tensor dloss, Tensor logits, Tensor targets, Tensor logSumExp) {
         Tensor dlogits = host.allocate(logits);
-        kernel.backward(host.parallel(), host.read(dloss), host.read(logits), host.indices(targets), host.read(logSumExp), host.read(dlogits),
+        kernel.backward(host.parallel(), host.read(dloss), host.read(logits), host.indices(targets), host.read(logSumExp),
+                host.read(dlogits),
             Math.toIntExact(targets.size()), (int) logits.dim(-1));
         return dlogits;
     }
@@ -66,7 +67,8 @@ final class CrossEntropyCpu implements CrossEntropyKernel {
         Tensor gradient = withGradient ? host.allocate(logits) : null;
         MemorySegment losses = host.scratch(logits, rows);
         if (withGradient) {
-            kernel.forwardWithGradient(host.parallel(), host.read(logits), indices, losses, host.read(gradient), 1f / Math.max(count, 1), rows, width);
+            kernel.forwardWithGradient(host.parallel(), host.read(logits), indices, losses, host.read(gradient), 1f / Math.max(count, 1),
+                    rows, width);
         } else {
             kernel.forward(host.parallel(), host.read(logits), indices, losses, host.scratch(logits, rows), rows, width);
         }

@@ -48,8 +48,8 @@ final class CrossEntropyRows {
      *
      * @param gradient receives the gradient (rows, width); may be {@code logits}
      */
-    void forwardWithGradient(Parallel parallel, MemorySegment logits, Indices targets, MemorySegment loss, MemorySegment gradient, float scale,
-            int rows, int width) {
+    void forwardWithGradient(Parallel parallel, MemorySegment logits, Indices targets, MemorySegment loss, MemorySegment gradient,
+            float scale, int rows, int width) {
         Rows.forEach(parallel, rows, width, (from, to) -> {
             for (int r = from; r < to; r++) {
                 long at = (long) r * width;

@@ -33,7 +33,8 @@ final class NormCpu implements NormKernel {
         Tensor y = host.allocate(x);
         Tensor mean = centred ? host.allocate(x, DType.F32, Shape.of(rows)) : null;
         Tensor rstd = host.allocate(x, DType.F32, Shape.of(rows));
-        kernel.forward(host.parallel(), new NormRows.Forward(host.read(x), host.readOrNull(residual), host.readOrNull(sum), host.read(weight),
+        kernel.forward(host.parallel(), new NormRows.Forward(host.read(x), host.readOrNull(residual), host.readOrNull(sum),
+                host.read(weight),
             host.readOrNull(bias), host.read(y), host.readOrNull(mean), host.read(rstd), rows, (int) x.dim(-1), (float) eps));
         return new Result(sum, y, mean, rstd);
     }

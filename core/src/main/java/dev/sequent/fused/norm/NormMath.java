@@ -3,7 +3,10 @@ package dev.sequent.fused.norm;
 import dev.sequent.fused.Simd;
 import java.lang.foreign.MemorySegment;
 
-/** The steps of a normalisation over one row that {@link dev.sequent.fused.RowMath} lacks. Rows are a segment and the index of their first element. */
+/**
+ * The steps of a normalisation over one row that {@link dev.sequent.fused.RowMath} lacks. Rows are a segment and the index of their first
+ * element.
+ */
 interface NormMath {
     /** The vector kernels if they are wanted and the vector module is there, else plain loops. */
     static NormMath of(boolean vector) {

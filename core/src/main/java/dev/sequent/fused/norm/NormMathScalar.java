@@ -14,7 +14,8 @@ final class NormMathScalar implements NormMath {
     }
 
     @Override
-    public void apply(MemorySegment x, long xi, float shift, float factor, MemorySegment w, MemorySegment b, MemorySegment y, long yi, int n) {
+    public void apply(MemorySegment x, long xi, float shift, float factor, MemorySegment w, MemorySegment b, MemorySegment y, long yi,
+            int n) {
         for (int i = 0; i < n; i++) {
             float z = (x.getAtIndex(JAVA_FLOAT, xi + i) - shift) * factor;
             y.setAtIndex(JAVA_FLOAT, yi + i, z * w.getAtIndex(JAVA_FLOAT, i) + b.getAtIndex(JAVA_FLOAT, i));
@@ -31,8 +32,8 @@ final class NormMathScalar implements NormMath {
     }
 
     @Override
-    public void gradient(MemorySegment g, long gi, MemorySegment w, MemorySegment x, long xi, float shift, float factor, float offset, float slope,
-            MemorySegment dx, long dxi, MemorySegment dw, long dwi, int n) {
+    public void gradient(MemorySegment g, long gi, MemorySegment w, MemorySegment x, long xi, float shift, float factor, float offset,
+            float slope, MemorySegment dx, long dxi, MemorySegment dw, long dwi, int n) {
         for (int i = 0; i < n; i++) {
             float gv = g.getAtIndex(JAVA_FLOAT, gi + i);
             float z = (x.getAtIndex(JAVA_FLOAT, xi + i) - shift) * factor;

@@ -121,11 +121,11 @@ final class NormMathVector implements NormMath {
     }
 
     /**
-     * The last, incomplete vector of {@link #gradient}. A method of its own: with both parts in one the C1 compiler runs out of registers on some runs, and
-     * the method then never reaches C2.
+     * The last, incomplete vector of {@link #gradient}. A method of its own: with both parts in one the C1 compiler runs out of registers
+     * on some runs, and the method then never reaches C2.
      */
-    private static void gradientTail(MemorySegment g, MemorySegment w, MemorySegment x, float shift, float factor, float offset, float slope,
-            MemorySegment dx, MemorySegment dw, int i, int n) {
+    private static void gradientTail(MemorySegment g, MemorySegment w, MemorySegment x, float shift, float factor, float offset,
+            float slope, MemorySegment dx, MemorySegment dw, int i, int n) {
         long o = (long) i << 2;
         VectorMask<Float> m = S.indexInRange(i, n);
         FloatVector gv = FloatVector.fromMemorySegment(S, g, o, LITTLE_ENDIAN, m);

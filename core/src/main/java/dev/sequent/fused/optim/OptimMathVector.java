@@ -68,7 +68,8 @@ final class OptimMathVector implements OptimMath {
         mv.intoMemorySegment(m, o, LITTLE_ENDIAN, k);
         vv.intoMemorySegment(v, o, LITTLE_ENDIAN, k);
         FloatVector update = mv.mul((float) -c.step()).div(vv.sqrt().fma((float) c.root(), (float) c.eps()));
-        FloatVector.fromMemorySegment(S, p, o, LITTLE_ENDIAN, k).fma(FloatVector.broadcast(S, (float) c.keep()), update).intoMemorySegment(p, o, LITTLE_ENDIAN, k);
+        FloatVector.fromMemorySegment(S, p, o, LITTLE_ENDIAN, k).fma(FloatVector.broadcast(S, (float) c.keep()), update)
+                .intoMemorySegment(p, o, LITTLE_ENDIAN, k);
     }
 
     @Override

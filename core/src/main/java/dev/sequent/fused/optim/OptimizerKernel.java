@@ -5,7 +5,10 @@ import dev.sequent.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
 
-/** Contract of fused optimizer steps over many tensors, in place; see {@link OptimizerSteps}. Lists have equal lengths. Called inside a scope. */
+/**
+ * Contract of fused optimizer steps over many tensors, in place; see {@link OptimizerSteps}. Lists have equal lengths. Called inside a
+ * scope.
+ */
 public interface OptimizerKernel extends Kernel {
     /** Why this kernel cannot read, or change, the tensor; empty when it can. */
     Optional<String> refusal(Tensor x, boolean changed);

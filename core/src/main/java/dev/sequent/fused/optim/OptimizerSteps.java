@@ -20,7 +20,8 @@ public final class OptimizerSteps {
     private OptimizerSteps() {}
 
     /** One AdamW update; {@code steps.get(i)} belongs to {@code parameters.get(i)}. */
-    public static void adamw(List<AdamWStep> steps, List<Tensor> parameters, List<Tensor> gradients, List<Tensor> first, List<Tensor> second) {
+    public static void adamw(List<AdamWStep> steps, List<Tensor> parameters, List<Tensor> gradients, List<Tensor> first,
+            List<Tensor> second) {
         run(gradients, List.of(parameters, first, second), new Update() {
             @Override
             public void fused(OptimizerKernel kernel, int[] at) {

@@ -1,6 +1,6 @@
 /**
- * Optimizer updates over many tensors in one parallel loop. Start at {@link dev.sequent.fused.optim.OptimizerSteps}; programs that train use the
- * optimizers of {@code dev.sequent.train}.
+ * Optimizer updates over many tensors in one parallel loop. Start at {@link dev.sequent.fused.optim.OptimizerSteps}; programs that train
+ * use the optimizers of {@code dev.sequent.train}.
  *
  * {@snippet :
  * double norm = OptimizerSteps.norm(gradients);

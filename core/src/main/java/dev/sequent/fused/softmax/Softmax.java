@@ -7,8 +7,8 @@ import dev.sequent.type.ShapeException;
 import java.util.Optional;
 
 /**
- * Softmax over the last axis, y_i = e^(x_i) / sum_j e^(x_j), computed without overflow. Differentiable. A kernel of the device is used where there
- * is one, else tensor operations.
+ * Softmax over the last axis, y_i = e^(x_i) / sum_j e^(x_j), computed without overflow. Differentiable. A kernel of the device is used
+ * where there is one, else tensor operations.
  */
 public final class Softmax {
     private Softmax() {}

@@ -57,7 +57,8 @@ final class HalfGemvTest {
                     size += Math.abs(term);
                 }
                 if (!(Math.abs(c[i * n + j] - sum) <= 1e-6 * size + 1e-30)) {
-                    fail(dtype + " m " + m + " n " + n + " k " + k + " at (" + i + ", " + j + "): expected " + sum + ", got " + c[i * n + j]);
+                    fail(dtype + " m " + m + " n " + n + " k " + k + " at (" + i + ", " + j + "): expected " + sum + ", got "
+                            + c[i * n + j]);
                 }
             }
         }

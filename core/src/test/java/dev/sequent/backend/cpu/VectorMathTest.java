@@ -10,8 +10,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The stated errors of elementary functions on vectors, in units in the last place, over bit patterns in equal steps: every binade of both signs is hit
- * equally often. Results below the smallest normal number are flushed to 0 and not measured.
+ * The stated errors of elementary functions on vectors, in units in the last place, over bit patterns in equal steps: every binade of both
+ * signs is hit equally often. Results below the smallest normal number are flushed to 0 and not measured.
  */
 class VectorMathTest {
     private static final int STEP = 4_001;
@@ -31,7 +31,8 @@ class VectorMathTest {
                 new Function("log1p", 3.5, -0.9999999f, Float.MAX_VALUE, VectorMath::log1p, Math::log1p),
                 new Function("sigmoid", 2.5, -87.3f, 1e30f, VectorMath::sigmoid, x -> 1 / (1 + Math.exp(-x))),
                 new Function("silu", 2.5, -80f, 1e30f, VectorMath::silu, x -> x / (1 + Math.exp(-x))),
-                new Function("softplus", 3.5, -87.3f, 1e30f, VectorMath::softplus, x -> Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
+                new Function("softplus", 3.5, -87.3f, 1e30f, VectorMath::softplus,
+                x -> Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
                 new Function("tanh", 3, -1e30f, 1e30f, VectorMath::tanh, Math::tanh));
     }
 

@@ -18,7 +18,8 @@ class ProjectionsTest {
                 List<Tensor> in = List.of(KernelLaw.uniform(device, 1, 2, 5, width), KernelLaw.uniform(device, 2, 3, width),
                     KernelLaw.uniform(device, 3, 17, width), KernelLaw.uniform(device, 4, 1, width));
                 KernelLaw.check("width " + width, 2e-5, in, x -> List.of(Projections.apply(x.get(0), x.get(1), x.get(2), x.get(3))),
-                    x -> x.subList(1, 4).stream().map(w -> x.get(0).reshape(10, width).matmul(w, false, true).reshape(2, 5, w.dim(0))).toList());
+                    x -> x.subList(1, 4).stream().map(w -> x.get(0).reshape(10, width).matmul(w, false, true).reshape(2, 5, w.dim(0)))
+                    .toList());
             });
         }
     }

@@ -18,8 +18,8 @@ public final class Lesson01Tensors {
 
     /** Runs the lesson. */
     public static void run() {
-        // A device is where tensors live. openBest() takes the fastest backend that works on this machine; Device.open("reference") would take
-        // the slow, simple one that all others are tested against.
+        // A device is where tensors live. openBest() takes the fastest backend that works on this machine; Device.open("reference") would
+        // take the slow, simple one that all others are tested against.
         // A scope releases the tensors that are made inside it (lesson 05).
         try (Device device = Device.openBest(); Scope _ = Scope.open()) {
             Tensor x = Tensor.of(device, new float[] {1, 2, 3, 4, 5, 6}, 2, 3); // elements in row-major order, then the sizes: (2, 3)
@@ -55,7 +55,9 @@ public final class Lesson01Tensors {
         say("right: x * counts = %s", Arrays.toString(product.toFloats()));
     }
 
-    /** A generator is a seed and a position. Drawing moves the position; going back to it gives the same numbers again, on every backend. */
+    /**
+     * A generator is a seed and a position. Drawing moves the position; going back to it gives the same numbers again, on every backend.
+     */
     private static void randomNumbers(Device device) {
         Rng rng = new Rng(42);
         float[] first = rng.unit(device, DType.F32, 3).toFloats();

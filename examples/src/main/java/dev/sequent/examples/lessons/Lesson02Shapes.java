@@ -57,7 +57,8 @@ public final class Lesson02Shapes {
         Tensor lastToken = x.slice(1, 1, 2);                // (B, 1, D): an axis of size 1 stays
         Tensor vector = x.select(1, 1);                     // (B, D): the axis is gone
         Tensor sums = x.sum(-1);                            // (B, T)
-        say("slice %s, select %s, sums over the width %s = %s", lastToken.shape(), vector.shape(), sums.shape(), Arrays.toString(sums.toFloats()));
+        say("slice %s, select %s, sums over the width %s = %s", lastToken.shape(), vector.shape(), sums.shape(),
+        Arrays.toString(sums.toFloats()));
     }
 
     /** matmul multiplies the two innermost axes and treats all outer ones as a batch. */
@@ -89,6 +90,6 @@ public final class Lesson02Shapes {
     //
     //     mvn -q -Plessons process-classes -Dlesson=02
     //
-    // You should see that the wrong head 0 is [0, 1, 2, 3, 4, 5], one token cut in two, while the right one is [0, 1, 2, 10, 11, 12], the first
-    // half of both tokens; that going back gives x; and two messages that read "[operation] expected ..., given ...".
+    // You should see that the wrong head 0 is [0, 1, 2, 3, 4, 5], one token cut in two, while the right one is [0, 1, 2, 10, 11, 12], the
+    // first half of both tokens; that going back gives x; and two messages that read "[operation] expected ..., given ...".
 }

@@ -89,6 +89,6 @@ public final class Lesson03Autograd {
     //
     //     mvn -q -Plessons process-classes -Dlesson=03
     //
-    // You should see the derivative [2, 4, 6]; three derivatives that are 0 because the history was lost, then the right one, 6; a loss that falls
-    // until y = 2.000 x + -1.000; and 27 and 18 for the cube.
+    // You should see the derivative [2, 4, 6]; three derivatives that are 0 because the history was lost, then the right one, 6; a loss
+    // that falls until y = 2.000 x + -1.000; and 27 and 18 for the cube.
 }

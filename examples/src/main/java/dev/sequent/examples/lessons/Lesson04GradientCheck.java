@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * Whoever writes a derivative by hand compares it with a difference quotient: (f(x + h) - f(x - h)) / 2h for every element. A wrong derivative
- * rarely crashes; the model just learns worse.
+ * Whoever writes a derivative by hand compares it with a difference quotient: (f(x + h) - f(x - h)) / 2h for every element. A wrong
+ * derivative rarely crashes; the model just learns worse.
  */
 public final class Lesson04GradientCheck {
     private static final double[] POINTS = {-1.5, -0.2, 0.3, 2.0};
@@ -30,7 +30,8 @@ public final class Lesson04GradientCheck {
             say("  in F32, h = 1e-3:          %8.1e   (F32 is too coarse to judge by)", worstInSinglePrecision(device, 1e-3));
 
             // The same function with a derivative of its own, first with a slip that is easy to make.
-            say("  by hand, a term forgotten: %8.1e   <- WRONG, and training would still run", worst(device, x -> apply(new Silu(false), x), 1e-5));
+            say("  by hand, a term forgotten: %8.1e   <- WRONG, and training would still run",
+                    worst(device, x -> apply(new Silu(false), x), 1e-5));
             say("  by hand, corrected:        %8.1e", worst(device, x -> apply(new Silu(true), x), 1e-5));
         }
     }
@@ -65,8 +66,8 @@ public final class Lesson04GradientCheck {
     }
 
     /**
-     * y = x s with s = sigmoid(x), so dy/dx = s + x s (1 - s). A custom operation is how a fused kernel joins the tape: forward saves what backward
-     * needs, and neither of them is recorded.
+     * y = x s with s = sigmoid(x), so dy/dx = s + x s (1 - s). A custom operation is how a fused kernel joins the tape: forward saves what
+     * backward needs, and neither of them is recorded.
      *
      * @param productRule whether the second term is there
      */
@@ -96,7 +97,7 @@ public final class Lesson04GradientCheck {
     //
     //     mvn -q -Plessons process-classes -Dlesson=04
     //
-    // You should see about 1e-11 in F64 with h = 1e-5, and something between 1e-5 and 1e-2 where h is too large, too small, or the dtype too narrow;
-    // then 2e-1 for the forgotten term, far outside what rounding explains, and 1e-11 for the correct one. This is why gradient checks run in F64, and
-    // why every derivative in this library has one.
+    // You should see about 1e-11 in F64 with h = 1e-5, and something between 1e-5 and 1e-2 where h is too large, too small, or the dtype
+    // too narrow; then 2e-1 for the forgotten term, far outside what rounding explains, and 1e-11 for the correct one. This is why gradient
+    // checks run in F64, and why every derivative in this library has one.
 }

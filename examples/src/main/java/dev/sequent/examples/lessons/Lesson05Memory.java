@@ -12,8 +12,8 @@ import dev.sequent.type.ReleasedTensorException;
 import java.util.List;
 
 /**
- * Tensors hold memory that the garbage collector does not see. A new tensor belongs to the innermost open scope of its thread, and goes when that
- * scope ends. That is the whole rule.
+ * Tensors hold memory that the garbage collector does not see. A new tensor belongs to the innermost open scope of its thread, and goes
+ * when that scope ends. That is the whole rule.
  */
 public final class Lesson05Memory {
     private static final int STEPS = 100;
@@ -72,7 +72,8 @@ public final class Lesson05Memory {
             kept = scope.keep(weights.mul(2).add(1));
         }
         Tensor returned = Scope.returning(() -> weights.mul(2).add(1));
-        say("two results let out of their scopes: %d more tensors, mean %.0f and %.0f", live(device) - before, kept.mean().item(), returned.mean().item());
+        say("two results let out of their scopes: %d more tensors, mean %.0f and %.0f", live(device) - before, kept.mean().item(),
+                returned.mean().item());
     }
 
     /** A released tensor is not a crash and not garbage: it is one exception, which says what to do. */
@@ -106,7 +107,7 @@ public final class Lesson05Memory {
     //
     //     mvn -q -Plessons process-classes -Dlesson=05
     //
-    // You should see hundreds of tensors held by the wrong loop and 0 by the right one; 2 results let out; an error about a released tensor of shape
-    // (64, 64); 2 tensors during a training step and 0 after it; and 0 at the end. Count live tensors in your own loops: constant over 100 steps means
-    // that nothing leaks.
+    // You should see hundreds of tensors held by the wrong loop and 0 by the right one; 2 results let out; an error about a released tensor
+    // of shape (64, 64); 2 tensors during a training step and 0 after it; and 0 at the end. Count live tensors in your own loops: constant
+    // over 100 steps means that nothing leaks.
 }

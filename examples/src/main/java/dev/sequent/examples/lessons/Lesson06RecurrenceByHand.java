@@ -8,8 +8,8 @@ import dev.sequent.tensor.Tensor;
 import java.util.Arrays;
 
 /**
- * The simplest state-space model, by hand: h[t] = a h[t-1] + b x[t], y[t] = c h[t]. The same outputs come from a loop, from a convolution and from a
- * matrix. Every sequence mixer of this library is a richer version of this, and chooses among these forms.
+ * The simplest state-space model, by hand: h[t] = a h[t-1] + b x[t], y[t] = c h[t]. The same outputs come from a loop, from a convolution
+ * and from a matrix. Every sequence mixer of this library is a richer version of this, and chooses among these forms.
  */
 public final class Lesson06RecurrenceByHand {
     private static final double A = 0.8;
@@ -36,8 +36,8 @@ public final class Lesson06RecurrenceByHand {
     }
 
     /**
-     * Form 1, a loop over time. It needs one number of memory however long the sequence is: this is how text is generated. But step t waits for step
-     * t - 1, and training on long sequences needs something that runs in parallel.
+     * Form 1, a loop over time. It needs one number of memory however long the sequence is: this is how text is generated. But step t waits
+     * for step t - 1, and training on long sequences needs something that runs in parallel.
      */
     private static double[] loop(double[] x, double state) {
         double h = state;
@@ -50,9 +50,9 @@ public final class Lesson06RecurrenceByHand {
     }
 
     /**
-     * Form 2, a convolution: unrolled, y[t] = sum over s of c a^(t-s) b x[s], which depends on t - s only. So the kernel K[l] = c a^l b is computed once, and
-     * y = K * x; with the fast Fourier transform in T log T operations. S4 and S4D train like this (lesson 07). It works because a, b and c are the
-     * same at all times.
+     * Form 2, a convolution: unrolled, y[t] = sum over s of c a^(t-s) b x[s], which depends on t - s only. So the kernel K[l] = c a^l b is
+     * computed once, and y = K * x; with the fast Fourier transform in T log T operations. S4 and S4D train like this (lesson 07). It works
+     * because a, b and c are the same at all times.
      */
     private static Tensor convolution(Device device, Tensor x) {
         Tensor l = Tensor.arange(device, x.dtype(), T);
@@ -67,9 +67,9 @@ public final class Lesson06RecurrenceByHand {
     }
 
     /**
-     * Form 3, a matrix: y = M x with M[t, s] = c a^(t-s) b for s <= t and 0 above the diagonal. It costs T^2, but it is what a GPU or a matrix unit does
-     * best, it still works when a, b and c change with time, and it looks like attention: M[t, s] says how much token t takes from token s. Mamba-2
-     * computes blocks of this matrix.
+     * Form 3, a matrix: y = M x with M[t, s] = c a^(t-s) b for s <= t and 0 above the diagonal. It costs T^2, but it is what a GPU or a
+     * matrix unit does best, it still works when a, b and c change with time, and it looks like attention: M[t, s] says how much token t
+     * takes from token s. Mamba-2 computes blocks of this matrix.
      */
     private static Tensor matrix(Device device, Tensor x) {
         Tensor time = Tensor.arange(device, x.dtype(), T);
@@ -91,7 +91,10 @@ public final class Lesson06RecurrenceByHand {
         say("last two, state forgotten (WRONG):     %s", show(forgotten));
     }
 
-    /** How far back does it remember? An input fades by the factor a per step, so a decides the length of the memory: 1 / (1 - a) steps, roughly. */
+    /**
+     * How far back does it remember? An input fades by the factor a per step, so a decides the length of the memory: 1 / (1 - a) steps,
+     * roughly.
+     */
     private static void longMemory() {
         for (double a : new double[] {0.5, 0.8, 0.99, 0.999}) {
             say("a = %5.3f: an input has faded to 1/e after %6.1f steps", a, -1 / Math.log(a));
@@ -110,7 +113,7 @@ public final class Lesson06RecurrenceByHand {
     //
     //     mvn -q -Plessons process-classes -Dlesson=06
     //
-    // You should see the same six numbers three times, 0.50000 0.40000 0.32000 1.25600 0.50480 0.40384: loop, convolution and matrix are one model. The
-    // last two come again when the state is carried over, and do not when it is forgotten. The table at the end is why S4 begins with many different
-    // values of a: some channels remember two tokens, others a thousand.
+    // You should see the same six numbers three times, 0.50000 0.40000 0.32000 1.25600 0.50480 0.40384: loop, convolution and matrix are
+    // one model. The last two come again when the state is carried over, and do not when it is forgotten. The table at the end is why S4
+    // begins with many different values of a: some channels remember two tokens, others a thousand.
 }

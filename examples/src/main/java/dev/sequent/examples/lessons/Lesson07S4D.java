@@ -16,8 +16,8 @@ import dev.sequent.type.DType;
 import java.util.Locale;
 
 /**
- * S4D is lesson 06 many times side by side, with complex a: every channel has N / 2 damped oscillations that listen to it, and mixes what they remember.
- * Over a whole sequence it is a convolution, token by token a recurrence.
+ * S4D is lesson 06 many times side by side, with complex a: every channel has N / 2 damped oscillations that listen to it, and mixes what
+ * they remember. Over a whole sequence it is a convolution, token by token a recurrence.
  */
 public final class Lesson07S4D {
     private static final int DELAY = 8;
@@ -37,8 +37,8 @@ public final class Lesson07S4D {
     }
 
     /**
-     * With a real a an input can only fade. With a complex one, a = e^{dt (-1/2 + i w)}, what it leaves behind also swings, at a frequency of its own.
-     * Sums of swings can have a peak anywhere: here 8 of them, all equal in size, add up to one peak, 8 steps after the input.
+     * With a real a an input can only fade. With a complex one, a = e^{dt (-1/2 + i w)}, what it leaves behind also swings, at a frequency
+     * of its own. Sums of swings can have a peak anywhere: here 8 of them, all equal in size, add up to one peak, 8 steps after the input.
      */
     private static void whyComplex() {
         StringBuilder faded = new StringBuilder();
@@ -75,8 +75,8 @@ public final class Lesson07S4D {
     }
 
     /**
-     * The task: say now what came in 8 steps ago. What a state can remember is decided by its step size dt before anything is learned: it looks back about
-     * 1 / dt steps.
+     * The task: say now what came in 8 steps ago. What a state can remember is decided by its step size dt before anything is learned: it
+     * looks back about 1 / dt steps.
      */
     private static void stepSizesDecideTheMemory(Device device) {
         // WRONG: every state has forgotten an input after two or three steps, and the gradient of "8 steps ago" has faded just as far.
@@ -101,6 +101,6 @@ public final class Lesson07S4D {
     //
     //     mvn -q -Plessons process-classes -Dlesson=07
     //
-    // You should see a row that fades and a row that peaks at 8; a difference of 1e-06 or less between the two forms; and an error near 1, which is that of
-    // saying nothing, for step sizes that forget, but a small one for step sizes that suit the task.
+    // You should see a row that fades and a row that peaks at 8; a difference of 1e-06 or less between the two forms; and an error near 1,
+    // which is that of saying nothing, for step sizes that forget, but a small one for step sizes that suit the task.
 }

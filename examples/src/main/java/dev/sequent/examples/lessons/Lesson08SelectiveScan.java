@@ -14,8 +14,9 @@ import dev.sequent.type.DType;
 import java.util.Locale;
 
 /**
- * S4D treats all tokens alike: it can know that something came 8 steps ago, but not that it mattered. Mamba lets every token choose its own step size: a
- * large one writes the token into the state, a small one passes it by. That is selection, and it is what makes a state-space model a language model.
+ * S4D treats all tokens alike: it can know that something came 8 steps ago, but not that it mattered. Mamba lets every token choose its own
+ * step size: a large one writes the token into the state, a small one passes it by. That is selection, and it is what makes a state-space
+ * model a language model.
  */
 public final class Lesson08SelectiveScan {
     private static final int B = 16;
@@ -64,7 +65,8 @@ public final class Lesson08SelectiveScan {
     }
 
     /**
-     * The task: 8 numbers, one of them marked, at any place; from there on, say the marked one. Both layers have a state of the same order of size.
+     * The task: 8 numbers, one of them marked, at any place; from there on, say the marked one. Both layers have a state of the same order
+     * of size.
      */
     private static void rememberTheMarkedOne(Device device) {
         say("S4D, the same for all tokens:  error %.2f of 1.00", train(device, S4dConfig.defaults().withStateSize(16)));
@@ -92,7 +94,8 @@ public final class Lesson08SelectiveScan {
                 targets[at] = t >= marked ? inputs[2 * (b * T + marked)] : 0;
             }
         }
-        return new ToyModel.Example(Tensor.of(device, inputs, rows, T, 2), Tensor.of(device, targets, rows, T, 1), Tensor.of(device, weights, rows, T, 1));
+        return new ToyModel.Example(Tensor.of(device, inputs, rows, T, 2), Tensor.of(device, targets, rows, T, 1),
+                Tensor.of(device, weights, rows, T, 1));
     }
 
     private static String show(Tensor t) {
@@ -107,6 +110,7 @@ public final class Lesson08SelectiveScan {
     //
     //     mvn -q -Plessons process-classes -Dlesson=08
     //
-    // You should see that equal step sizes mix all tokens, while the chosen ones keep exactly 4.00 from the third token to the end; a difference of 1e-06 or
-    // less for the two pieces; and that S4D hardly learns the task, its error stays above 0.5, while Mamba's falls below 0.2.
+    // You should see that equal step sizes mix all tokens, while the chosen ones keep exactly 4.00 from the third token to the end; a
+    // difference of 1e-06 or less for the two pieces; and that S4D hardly learns the task, its error stays above 0.5, while Mamba's falls
+    // below 0.2.
 }

@@ -20,8 +20,8 @@ import java.util.Arrays;
 import java.util.Locale;
 
 /**
- * Attention forgets nothing: it keeps a key and a value of every token, and each new token looks up, by content, what it needs. The price is a state that
- * grows with every token, and work that grows with its square.
+ * Attention forgets nothing: it keeps a key and a value of every token, and each new token looks up, by content, what it needs. The price
+ * is a state that grows with every token, and work that grows with its square.
  */
 public final class Lesson09Attention {
     private Lesson09Attention() {}
@@ -36,11 +36,14 @@ public final class Lesson09Attention {
         }
     }
 
-    /** A soft dictionary: the query is compared with all keys, softmax turns the scores into shares, and the values are mixed accordingly. */
+    /**
+     * A soft dictionary: the query is compared with all keys, softmax turns the scores into shares, and the values are mixed accordingly.
+     */
     private static void lookup(Device device) {
         Tensor keys = Tensor.of(device, new float[] {1, 0, 0, 0, 1, 0, 0, 0, 1}, 3, 3);             // (T, P): red, green, blue
         Tensor values = Tensor.of(device, new float[] {10, 20, 30}, 3, 1);                          // (T, 1)
-        Tensor green = Tensor.of(device, new float[] {0, 8, 0}, 1, 3);                              // (1, P): who asks for green, and how firmly
+        // (1, P): who asks for green, and how firmly
+        Tensor green = Tensor.of(device, new float[] {0, 8, 0}, 1, 3);
         Tensor shares = green.matmul(keys, false, true).softmax(-1);                                // (1, P) (P, T) -> (1, T)
         say("shares of red, green, blue: %s", show(shares));
         say("looked up: %.1f", shares.matmul(values).item());
@@ -49,7 +52,10 @@ public final class Lesson09Attention {
                 hesitant.matmul(keys, false, true).softmax(-1).matmul(values).item());
     }
 
-    /** A model that predicts the next token must not see it. The mask is not a detail: without it, training reaches a loss of zero and learns nothing. */
+    /**
+     * A model that predicts the next token must not see it. The mask is not a detail: without it, training reaches a loss of zero and
+     * learns nothing.
+     */
     private static void noLookingAhead(Device device) {
         int T = 4;
         Tensor x = new Rng(1).normal(device, DType.F32, 0, 1, T, 3);                                   // (T, P)
@@ -71,7 +77,9 @@ public final class Lesson09Attention {
         return scores.softmax(-1).matmul(x);                                                        // (T, P)
     }
 
-    /** The layer does all of this for several heads, with rotary positions. One token at a time it looks into its cache of keys and values. */
+    /**
+     * The layer does all of this for several heads, with rotary positions. One token at a time it looks into its cache of keys and values.
+     */
     private static void stepByStep(Device device) {
         int T = 12;
         try (var layer = AttentionConfig.of(2).create(8, 1, new Init(device, 1))) {
@@ -100,7 +108,8 @@ public final class Lesson09Attention {
     private static void row(Device device, String name, MixerConfig config) {
         try (SequenceMixer<? extends MixerState> layer = config.create(256, 1, new Init(device, 1))) {
             var cost = layer.cost(new StateSpec(1, 1, DType.F32, device));
-            say("%-28s %12d kB %12d kB %12d kB", name, cost.bytesAt(1 << 10) / 1024, cost.bytesAt(1 << 15) / 1024, cost.bytesAt(1 << 20) / 1024);
+            say("%-28s %12d kB %12d kB %12d kB", name, cost.bytesAt(1 << 10) / 1024, cost.bytesAt(1 << 15) / 1024,
+                    cost.bytesAt(1 << 20) / 1024);
         }
     }
 
@@ -116,6 +125,7 @@ public final class Lesson09Attention {
     //
     //     mvn -q -Plessons process-classes -Dlesson=09
     //
-    // You should see 20.0 looked up, all but exactly; that without a mask the future changes the past, and with it not at all; a difference of 1e-06 or less
-    // between the whole sequence and the cache; and 2048 kB at 1k tokens that become 2 GB at 1M, beside Mamba's 38 kB at any length.
+    // You should see 20.0 looked up, all but exactly; that without a mask the future changes the past, and with it not at all; a difference
+    // of 1e-06 or less between the whole sequence and the cache; and 2048 kB at 1k tokens that become 2 GB at 1M, beside Mamba's 38 kB at
+    // any length.
 }

@@ -27,8 +27,8 @@ import dev.sequent.type.DType;
 import java.util.Map;
 
 /**
- * State-space layers compress the past into a small state; attention looks it up exactly but keeps all of it. A hybrid has many of the first and few of the
- * second. Here that is a string.
+ * State-space layers compress the past into a small state; attention looks it up exactly but keeps all of it. A hybrid has many of the
+ * first and few of the second. Here that is a string.
  */
 public final class Lesson10Hybrid {
     private static final String TEXT = """
@@ -51,7 +51,10 @@ public final class Lesson10Hybrid {
         }
     }
 
-    /** M is a Mamba layer, A is attention with a feed-forward part. Any letters, any mixers: the model asks nothing of them but to be a SequenceMixer. */
+    /**
+     * M is a Mamba layer, A is attention with a feed-forward part. Any letters, any mixers: the model asks nothing of them but to be a
+     * SequenceMixer.
+     */
     private static Map<Character, LayerSpec> letters() {
         return Map.of(
                 'M', LayerSpec.of(MambaConfig.defaults().withStates(4)),
@@ -60,10 +63,12 @@ public final class Lesson10Hybrid {
 
     private static void trainAndGenerate(Device device, CharTokenizer tokenizer, String pattern) {
         LanguageModelConfig config = LanguageModelConfig.of(tokenizer.vocabularySize(), WIDTH, LayerPattern.parse(pattern, letters()));
-        try (LanguageModel model = new LanguageModel(config, new Init(device, 1)); AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults())) {
+        try (LanguageModel model = new LanguageModel(config, new Init(device, 1)); AdamW optimizer =
+                new AdamW(model.namedParameters(), AdamW.Settings.defaults())) {
             TokenDataset tokens = TokenDataset.of(tokenizer, TEXT);
             double[] loss = new double[1];
-            new Trainer(model, optimizer, LrSchedule.warmupCosine(1e-2, 1e-3, 5, STEPS), new RandomWindows(tokens, 4, 24, 1), Trainer.Settings.of(STEPS, 1))
+            new Trainer(model, optimizer, LrSchedule.warmupCosine(1e-2, 1e-3, 5, STEPS), new RandomWindows(tokens, 4, 24, 1),
+                    Trainer.Settings.of(STEPS, 1))
                     .listen(new TrainListener() {
                         @Override
                         public void step(Step s) {
@@ -72,8 +77,8 @@ public final class Lesson10Hybrid {
                     })
                     .run();
             StateCost state = model.cost(new StateSpec(1, 1, DType.F32, device));
-            say("%s: %d parameters, loss %.2f after %d steps, state of %d kB at 1k tokens and %d kB at 1M", pattern, model.parameterCount(), loss[0], STEPS,
-                    state.bytesAt(1 << 10) / 1024, state.bytesAt(1 << 20) / 1024);
+            say("%s: %d parameters, loss %.2f after %d steps, state of %d kB at 1k tokens and %d kB at 1M", pattern,
+                    model.parameterCount(), loss[0], STEPS, state.bytesAt(1 << 10) / 1024, state.bytesAt(1 << 20) / 1024);
             // The same generator for all: every mixer has a state, whatever is inside.
             say("     Row, row,%s", new Generator(model).text(tokenizer, "Row, row,", 38, Sampling.greedy(), _ -> { }));
         }
@@ -97,6 +102,7 @@ public final class Lesson10Hybrid {
     //
     //     mvn -q -Plessons process-classes -Dlesson=10
     //
-    // You should see three models from one program, all with a loss well below 1, and how each goes on with the song; the state of the first does not grow, that
-    // of the second becomes 768 MB, and that of the hybrid a third of it. To train such models on a novel: mvn -q -Ptrain process-classes.
+    // You should see three models from one program, all with a loss well below 1, and how each goes on with the song; the state of the
+    // first does not grow, that of the second becomes 768 MB, and that of the hybrid a third of it. To train such models on a novel: mvn -q
+    // -Ptrain process-classes.
 }

@@ -22,16 +22,17 @@ import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 
 /**
- * Jamba: Mamba-1 layers with norms of dt, B and C, every so often an attention layer without positions instead, and mixtures of experts in some of the
- * feed-forward parts. Attention is looked up by name, so that its module must be on the class path. The load-balancing loss counts in training when
- * {@code output_router_logits} is set, as in the reference. Source: transformers modeling_jamba.py, configuration_jamba.py; Lieber et al. 2024.
+ * Jamba: Mamba-1 layers with norms of dt, B and C, every so often an attention layer without positions instead, and mixtures of experts in
+ * some of the feed-forward parts. Attention is looked up by name, so that its module must be on the class path. The load-balancing loss
+ * counts in training when {@code output_router_logits} is set, as in the reference. Source: transformers modeling_jamba.py,
+ * configuration_jamba.py; Lieber et al. 2024.
  */
 public final class JambaFamily implements CheckpointFamily {
     private static final String NAME = "jamba";
     private static final String ATTENTION = "attention";
     private static final int MOST = Integer.MAX_VALUE;
-    private static final Set<String> CARRIED = HubKeys.with("max_position_embeddings", "use_mamba_kernels", "use_mambapy", "use_associative_scan",
-            "num_logits_to_keep", "calc_logits_for_entire_prompt");
+    private static final Set<String> CARRIED = HubKeys.with("max_position_embeddings", "use_mamba_kernels", "use_mambapy",
+            "use_associative_scan", "num_logits_to_keep", "calc_logits_for_entire_prompt");
 
     /** For the service loader. */
     public JambaFamily() {}
@@ -91,8 +92,9 @@ public final class JambaFamily implements CheckpointFamily {
         MambaConfig d = MambaConfig.defaults();
         int rank = "auto".equals(r.raw("mamba_dt_rank")) ? 0 : r.integer("mamba_dt_rank", 0, 0, MOST);
         MambaConfig config = new MambaConfig(r.integer("mamba_d_state", d.state_size()), r.integer("mamba_d_conv", d.conv_kernel()),
-                r.integer("mamba_expand", d.expand()), 0, rank, d.time_step_scale(), d.time_step_min(), d.time_step_max(), d.time_step_floor(),
-                d.time_step_init_scheme(), r.flag("mamba_proj_bias", false), r.flag("mamba_conv_bias", true), false, eps);
+                r.integer("mamba_expand", d.expand()), 0, rank, d.time_step_scale(), d.time_step_min(), d.time_step_max(),
+                d.time_step_floor(), d.time_step_init_scheme(), r.flag("mamba_proj_bias", false), r.flag("mamba_conv_bias", true), false,
+                eps);
         if ((long) config.expand() * width > MOST) {
             throw new ConfigException(NAME, "mamba_expand times hidden_size below 2^31", config.expand() + " and " + width);
         }
@@ -145,18 +147,21 @@ public final class JambaFamily implements CheckpointFamily {
     private static List<LayerSpec> computed(LanguageModelConfig config) {
         MambaConfig d = MambaConfig.defaults();
         return config.layers().stream().map(layer -> layer.mixer() instanceof MambaConfig m
-                ? new LayerSpec(new MambaConfig(m.state_size(), m.conv_kernel(), m.expand(), m.intermediate_size(), m.rank(config.hidden_size()),
-                        d.time_step_scale(), d.time_step_min(), d.time_step_max(), d.time_step_floor(), d.time_step_init_scheme(), m.use_bias(),
-                        m.use_conv_bias(), d.rescale_prenorm_residual(), m.select_norm_eps()), layer.mlp())
+                ? new LayerSpec(new MambaConfig(m.state_size(), m.conv_kernel(), m.expand(), m.intermediate_size(),
+                m.rank(config.hidden_size()),
+                        d.time_step_scale(), d.time_step_min(), d.time_step_max(), d.time_step_floor(), d.time_step_init_scheme(),
+                        m.use_bias(), m.use_conv_bias(), d.rescale_prenorm_residual(), m.select_norm_eps()), layer.mlp())
                 : layer).toList();
     }
 
     @Override
     public Map<String, Object> write(LanguageModelConfig config) {
         List<LayerSpec> layers = config.layers();
-        MambaConfig mamba = layers.stream().map(LayerSpec::mixer).filter(MambaConfig.class::isInstance).map(MambaConfig.class::cast).findFirst()
+        MambaConfig mamba = layers.stream().map(LayerSpec::mixer).filter(MambaConfig.class::isInstance).map(MambaConfig.class::cast)
+                .findFirst()
                 .orElse(MambaConfig.defaults());
-        Map<String, Object> attention = layers.stream().map(LayerSpec::mixer).filter(m -> m.type().equals(ATTENTION)).map(MixerConfig::toMap).findFirst()
+        Map<String, Object> attention = layers.stream().map(LayerSpec::mixer).filter(m -> m.type().equals(ATTENTION))
+                .map(MixerConfig::toMap).findFirst()
                 .orElse(Map.of("num_attention_heads", 1, "num_key_value_heads", 1, "attention_dropout", 0.0));
         MlpConfig dense = layers.getFirst().mlp();
         MlpConfig mixture = layers.stream().map(LayerSpec::mlp).filter(m -> m.num_experts() > 0).findFirst().orElse(null);
@@ -189,7 +194,10 @@ public final class JambaFamily implements CheckpointFamily {
         return m;
     }
 
-    /** The period and the offset of the special layers, if they have one: the distance of the first two, or one that is longer than the model. */
+    /**
+     * The period and the offset of the special layers, if they have one: the distance of the first two, or one that is longer than the
+     * model.
+     */
     private static void putPeriod(Map<String, Object> m, String name, int layers, IntPredicate special) {
         int[] where = IntStream.range(0, layers).filter(special).limit(2).toArray();
         int offset = where.length == 0 ? layers : where[0];

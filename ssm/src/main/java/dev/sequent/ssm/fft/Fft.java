@@ -3,11 +3,12 @@ package dev.sequent.ssm.fft;
 import java.util.Arrays;
 
 /**
- * Complex Fourier transforms of power-of-two length, for a fixed number of channels side by side: element (i, c) of a signal is at {@code i * LANES + c}. All
- * inner loops run over at least {@link #LANES} neighbours, which the compiler turns into vector code whatever the stage.
+ * Complex Fourier transforms of power-of-two length, for a fixed number of channels side by side: element (i, c) of a signal is at
+ * {@code i * LANES + c}. All inner loops run over at least {@link #LANES} neighbours, which the compiler turns into vector code whatever
+ * the stage.
  *
- * <p>Stockham's autosort radix-2 algorithm: every stage reads one pair of arrays and writes another, so no bit reversal is needed. Transforms are
- * unnormalised. Immutable and thread-safe.
+ * <p>Stockham's autosort radix-2 algorithm: every stage reads one pair of arrays and writes another, so no bit reversal is needed.
+ * Transforms are unnormalised. Immutable and thread-safe.
  */
 final class Fft {
     /** Channels that are transformed together. */
@@ -82,7 +83,8 @@ final class Fft {
         }
     }
 
-    private static void butterflies(float[] xr, float[] xi, float[] yr, float[] yi, int a, int b, int sum, int difference, int n, float c, float s) {
+    private static void butterflies(float[] xr, float[] xi, float[] yr, float[] yi, int a, int b, int sum, int difference, int n, float c,
+            float s) {
         for (int q = 0; q < n; q++) {
             float ar = xr[a + q];
             float br = xr[b + q];

@@ -9,8 +9,8 @@ import java.util.Optional;
 /**
  * Causal convolution of every channel with a kernel as long as the sequence: y[b, t, e] = sum_{s &lt;= t} k[e, s] u[b, t - s, e].
  *
- * <p>The kernel costs O(B E T log T) by FFT; the decomposition, a product with the T x T Toeplitz matrix of each channel, costs O(B E T^2) and serves
- * as the oracle. Differentiable.
+ * <p>The kernel costs O(B E T log T) by FFT; the decomposition, a product with the T x T Toeplitz matrix of each channel, costs O(B E T^2)
+ * and serves as the oracle. Differentiable.
  */
 public final class LongConvolution {
     private LongConvolution() {}

@@ -8,11 +8,12 @@ import java.lang.foreign.ValueLayout;
 import java.util.Optional;
 
 /**
- * {@link LongConvolutionKernel} by FFT, F32. A task is a block of 2 {@link Fft#LANES} channels: channel c travels as the real and channel c + LANES as the
- * imaginary part of one complex signal, whose spectrum z is taken apart again by symmetry, u_1 = (z_f + conj z_{-f}) / 2 and u_2 = (z_f - conj z_{-f}) / 2i.
+ * {@link LongConvolutionKernel} by FFT, F32. A task is a block of 2 {@link Fft#LANES} channels: channel c travels as the real and channel c
+ * + LANES as the imaginary part of one complex signal, whose spectrum z is taken apart again by symmetry, u_1 = (z_f + conj z_{-f}) / 2 and
+ * u_2 = (z_f - conj z_{-f}) / 2i.
  *
- * <p>Every sum is taken in a fixed order within one task, and rows of the batch do not meet, so results depend neither on the number of threads nor on
- * other rows. Thread-safe.
+ * <p>Every sum is taken in a fixed order within one task, and rows of the batch do not meet, so results depend neither on the number of
+ * threads nor on other rows. Thread-safe.
  */
 final class LongConvolutionCpu implements LongConvolutionKernel {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -120,7 +121,8 @@ final class LongConvolutionCpu implements LongConvolutionKernel {
     }
 
     /**
-     * sum += the spectrum, again of two channels at once, of the channelwise convolutions of x and k; with {@code correlate}, of x with the time-reversed k.
+     * sum += the spectrum, again of two channels at once, of the channelwise convolutions of x and k; with {@code correlate}, of x with the
+     * time-reversed k.
      */
     private static void addProduct(Signal x, Signal k, boolean correlate, Signal sum) {
         int n = x.re.length / LANES;
@@ -131,7 +133,8 @@ final class LongConvolutionCpu implements LongConvolutionKernel {
         }
     }
 
-    private static void addProduct(float[] xr, float[] xi, float[] kr, float[] ki, float[] sr, float[] si, int f, int m, float sign, boolean both) {
+    private static void addProduct(float[] xr, float[] xi, float[] kr, float[] ki, float[] sr, float[] si, int f, int m, float sign,
+            boolean both) {
         for (int c = 0; c < LANES; c++) {
             float x1r = 0.5f * (xr[f + c] + xr[m + c]);
             float x1i = 0.5f * (xi[f + c] - xi[m + c]);

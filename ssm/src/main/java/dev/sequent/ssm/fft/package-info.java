@@ -1,6 +1,6 @@
 /**
- * Long convolutions by the fast Fourier transform: {@link dev.sequent.ssm.fft.LongConvolution} is the operation, with its contract, its decomposition
- * into tensor operations and a CPU kernel.
+ * Long convolutions by the fast Fourier transform: {@link dev.sequent.ssm.fft.LongConvolution} is the operation, with its contract, its
+ * decomposition into tensor operations and a CPU kernel.
  *
  * <p>Invariant: the convolution is causal and linear (not circular). Short convolutions of a few taps do not belong here.
  *

@@ -35,9 +35,9 @@ import java.util.List;
  * output      = out_proj(y)                       (B, T, D)
  * }</pre>
  *
- * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E), and h of the scan, (B, E, N), which does not grow with the sequence. Time O(T), and
- * O(1) per generated token. A, D and h are F32 at least. Parameters: {@code in_proj.weight}, {@code conv1d.weight} (E, 1, K),
- * {@code conv1d.bias}, {@code x_proj.weight}, {@code dt_proj.weight}, {@code dt_proj.bias}, {@code A_log} (E, N), {@code D} (E),
+ * <p>State: the last K - 1 inputs of the convolution, (B, K - 1, E), and h of the scan, (B, E, N), which does not grow with the sequence.
+ * Time O(T), and O(1) per generated token. A, D and h are F32 at least. Parameters: {@code in_proj.weight}, {@code conv1d.weight} (E, 1,
+ * K), {@code conv1d.bias}, {@code x_proj.weight}, {@code dt_proj.weight}, {@code dt_proj.bias}, {@code A_log} (E, N), {@code D} (E),
  * {@code out_proj.weight}, and where configured the projections' biases and {@code dt_layernorm.weight} (R), {@code b_layernorm.weight},
  * {@code c_layernorm.weight} (N).
  *
@@ -94,8 +94,8 @@ public final class Mamba extends RecurrentMixer {
         bNorm = norm("b_layernorm", states, init);
         cNorm = norm("c_layernorm", states, init);
         dtProj = child("dt_proj", new Linear(stepWeight(init), stepBias(init)));
-        aLog = param("A_log", wide.make(() -> Tensor.arange(init.device(), wide.dtype(), states).add(1).log().broadcastTo(Shape.of(inner, states))),
-                Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
+        aLog = param("A_log", wide.make(() -> Tensor.arange(init.device(), wide.dtype(), states).add(1).log()
+                .broadcastTo(Shape.of(inner, states))), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         skip = param("D", wide.constant(1, inner), Parameter.Flag.NO_DECAY, Parameter.Flag.KEEP_F32);
         outProj = child("out_proj", new Linear(outWeight(init, layers), config.use_bias() ? init.kaiming(inner, width) : null));
     }
@@ -111,7 +111,8 @@ public final class Mamba extends RecurrentMixer {
 
     private Tensor stepWeight(Init init) {
         double bound = config.time_step_scale() / Math.sqrt(rank);
-        return config.time_step_init_scheme().equals("random") ? init.uniform(-bound, bound, inner, rank) : init.constant(bound, inner, rank);
+        return config.time_step_init_scheme().equals("random") ? init.uniform(-bound, bound, inner, rank)
+                : init.constant(bound, inner, rank);
     }
 
     /** The inverse softplus of step sizes drawn uniformly in their logarithm. */
@@ -162,8 +163,9 @@ public final class Mamba extends RecurrentMixer {
         Tensor[] selected = Split.apply(xProj.forward(conv.y().cast(dtype)), -1, rank, states, states); // (B, T, R), (B, T, N), (B, T, N)
         Tensor delta = Linear.project(normalise(dtNorm, selected[0]), dtProj.weight().value()); // (B, T, E)
         SelectiveScan.Result scan = SelectiveScan.apply(new SelectiveScan.Operands(conv.y(), delta.cast(wide), aLog.value().exp().neg(),
-                normalise(bNorm, selected[1]).cast(wide), normalise(cNorm, selected[2]).cast(wide), skip.value(), dtProj.bias().value().cast(wide), true, halves[1].cast(wide),
-                state == null ? null : state.get(1).cast(wide)), info.flags());
+                normalise(bNorm, selected[1]).cast(wide), normalise(cNorm, selected[2]).cast(wide), skip.value(),
+                dtProj.bias().value().cast(wide), true, halves[1].cast(wide), state == null ? null : state.get(1).cast(wide)),
+                info.flags());
         return new Carried(outProj.forward(scan.y().cast(dtype)), List.of(conv.finalState().cast(dtype), scan.finalState()));
     }
 

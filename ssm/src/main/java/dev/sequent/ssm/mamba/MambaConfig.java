@@ -26,15 +26,16 @@ import java.util.Map;
  * @param select_norm_eps added under the root of the RMS norms of dt (before its projection), B and C, as in Jamba; 0 for no such norms
  */
 public record MambaConfig(int state_size, int conv_kernel, int expand, int intermediate_size, int time_step_rank, double time_step_scale,
-        double time_step_min, double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias, boolean use_conv_bias,
-        boolean rescale_prenorm_residual, double select_norm_eps) implements MixerConfig {
+        double time_step_min, double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias,
+        boolean use_conv_bias, boolean rescale_prenorm_residual, double select_norm_eps) implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "mamba";
 
     /** Checks the values. */
     public MambaConfig {
         if (state_size < 1 || conv_kernel < 2 || expand < 1 || intermediate_size < 0 || time_step_rank < 0) {
-            throw new ConfigException(TYPE, "state_size >= 1, conv_kernel >= 2, expand >= 1, intermediate_size >= 0 and time_step_rank >= 0",
+            throw new ConfigException(TYPE,
+                    "state_size >= 1, conv_kernel >= 2, expand >= 1, intermediate_size >= 0 and time_step_rank >= 0",
                     state_size + ", " + conv_kernel + ", " + expand + ", " + intermediate_size + ", " + time_step_rank);
         }
         if (!(time_step_min > 0) || !(time_step_max >= time_step_min) || !(time_step_floor > 0) || !(time_step_scale > 0)
@@ -51,10 +52,11 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
     }
 
     /** Without norms of dt, B and C. */
-    public MambaConfig(int state_size, int conv_kernel, int expand, int intermediate_size, int time_step_rank, double time_step_scale, double time_step_min,
-            double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias, boolean use_conv_bias, boolean rescale_prenorm_residual) {
-        this(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max, time_step_floor,
-                time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, 0);
+    public MambaConfig(int state_size, int conv_kernel, int expand, int intermediate_size, int time_step_rank, double time_step_scale,
+            double time_step_min, double time_step_max, double time_step_floor, String time_step_init_scheme, boolean use_bias,
+            boolean use_conv_bias, boolean rescale_prenorm_residual) {
+        this(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max,
+                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, 0);
     }
 
     /** The values of the paper: N = 16, K = 4, E = 2 D, R = D / 16. */
@@ -64,25 +66,29 @@ public record MambaConfig(int state_size, int conv_kernel, int expand, int inter
 
     /** The same with another number of states per channel. */
     public MambaConfig withStates(int states) {
-        return new MambaConfig(states, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max,
-                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, select_norm_eps);
+        return new MambaConfig(states, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min,
+                time_step_max, time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, select_norm_eps);
     }
 
     /** The same with RMS norms of dt, B and C, or without them for 0. */
     public MambaConfig withSelectNorm(double eps) {
-        return new MambaConfig(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min, time_step_max,
-                time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, eps);
+        return new MambaConfig(state_size, conv_kernel, expand, intermediate_size, time_step_rank, time_step_scale, time_step_min,
+                time_step_max, time_step_floor, time_step_init_scheme, use_bias, use_conv_bias, rescale_prenorm_residual, eps);
     }
 
-    /** The configuration that {@link #toMap} writes; absent keys have the values of {@link #defaults}, {@code time_step_rank} may be {@code "auto"}. */
+    /**
+     * The configuration that {@link #toMap} writes; absent keys have the values of {@link #defaults}, {@code time_step_rank} may be
+     * {@code "auto"}.
+     */
     public static MambaConfig parse(Map<String, Object> options) {
         ConfigReader r = new ConfigReader(TYPE, options);
         MambaConfig d = defaults();
         int rank = "auto".equals(r.raw("time_step_rank")) ? 0 : r.integer("time_step_rank", 0);
-        MambaConfig c = new MambaConfig(r.integer("state_size", d.state_size), r.integer("conv_kernel", d.conv_kernel), r.integer("expand", d.expand),
-                r.integer("intermediate_size", 0), rank, r.number("time_step_scale", d.time_step_scale), r.number("time_step_min", d.time_step_min),
-                r.number("time_step_max", d.time_step_max), r.number("time_step_floor", d.time_step_floor),
-                r.text("time_step_init_scheme", d.time_step_init_scheme), r.flag("use_bias", d.use_bias), r.flag("use_conv_bias", d.use_conv_bias),
+        MambaConfig c = new MambaConfig(r.integer("state_size", d.state_size), r.integer("conv_kernel", d.conv_kernel),
+                r.integer("expand", d.expand), r.integer("intermediate_size", 0), rank, r.number("time_step_scale", d.time_step_scale),
+                r.number("time_step_min", d.time_step_min), r.number("time_step_max", d.time_step_max),
+                r.number("time_step_floor", d.time_step_floor), r.text("time_step_init_scheme", d.time_step_init_scheme),
+                r.flag("use_bias", d.use_bias), r.flag("use_conv_bias", d.use_conv_bias),
                 r.flag("rescale_prenorm_residual", d.rescale_prenorm_residual), r.number("select_norm_eps", d.select_norm_eps));
         r.done();
         return c;

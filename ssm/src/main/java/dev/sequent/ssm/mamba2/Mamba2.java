@@ -210,7 +210,8 @@ public final class Mamba2 extends RecurrentMixer {
         Tensor[] selected = all.split(-1, inner, shared(), shared());
         Mamba2Config.Limit limit = config.time_step_limit();
         Tensor gated = kernel.advance(new TokenStepKernel.Heads(selected[0], in[2].cast(DType.F32), dtBias.value().cast(DType.F32),
-                limit.low(), limit.high(), aLog.value().cast(DType.F32), selected[1], selected[2], skip.value().cast(DType.F32), in[0].cast(DType.F32),
+                limit.low(), limit.high(), aLog.value().cast(DType.F32), selected[1], selected[2], skip.value().cast(DType.F32),
+                in[0].cast(DType.F32),
                 config.n_groups(), state.get(1))); // (B, 1, E)
         return outProj.forward(normalise(gated).cast(x.dtype()));
     }

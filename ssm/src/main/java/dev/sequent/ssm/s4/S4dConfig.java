@@ -18,7 +18,8 @@ import java.util.Map;
  * @param dt_max largest initial step size
  * @param dropout probability in front of the output projection, in training
  */
-public record S4dConfig(int state_size, String discretisation, String init, double dt_min, double dt_max, double dropout) implements MixerConfig {
+public record S4dConfig(int state_size, String discretisation, String init, double dt_min, double dt_max, double dropout)
+        implements MixerConfig {
     /** Name of this kind of mixer. */
     public static final String TYPE = "s4d";
 
@@ -67,8 +68,8 @@ public record S4dConfig(int state_size, String discretisation, String init, doub
     static S4dConfig parse(Map<String, Object> options) {
         ConfigReader r = new ConfigReader(TYPE, options);
         S4dConfig d = defaults();
-        S4dConfig c = new S4dConfig(r.integer("state_size", d.state_size), r.text("discretisation", d.discretisation), r.text("init", d.init),
-                r.number("dt_min", d.dt_min), r.number("dt_max", d.dt_max), r.number("dropout", d.dropout));
+        S4dConfig c = new S4dConfig(r.integer("state_size", d.state_size), r.text("discretisation", d.discretisation),
+                r.text("init", d.init), r.number("dt_min", d.dt_min), r.number("dt_max", d.dt_max), r.number("dropout", d.dropout));
         r.done();
         return c;
     }

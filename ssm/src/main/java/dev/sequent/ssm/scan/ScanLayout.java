@@ -72,7 +72,8 @@ final class ScanLayout {
             if (result == null) {
                 return Window.NONE;
             }
-            return isFull() ? new Window(result.slice(batch, token, rows, channel(), width), result.tokenStride()) : new Window(staging, width);
+            return isFull() ? new Window(result.slice(batch, token, rows, channel(), width), result.tokenStride())
+                    : new Window(staging, width);
         }
 
         /** Brings rows that were written to staging memory to their place. */
@@ -91,7 +92,10 @@ final class ScanLayout {
             return flags != null && (flag(flags, row) & flag) != 0;
         }
 
-        /** End of the run that starts at {@code from}: one token that is skipped, or tokens that are not, of which only the first may reset the state. */
+        /**
+         * End of the run that starts at {@code from}: one token that is skipped, or tokens that are not, of which only the first may reset
+         * the state.
+         */
         int runEnd(byte[] flags, int from) {
             if (flags == null) {
                 return rows;
@@ -191,7 +195,8 @@ final class ScanLayout {
     static void copyRows(ScanRows source, int batch, int token, int rows, int states, MemorySegment target) {
         MemorySegment from = source.slice(batch, token, rows, 0, states);
         for (int t = 0; t < rows; t++) {
-            MemorySegment.copy(from, t * source.tokenStride() * Float.BYTES, target, (long) t * states * Float.BYTES, (long) states * Float.BYTES);
+            MemorySegment.copy(from, t * source.tokenStride() * Float.BYTES, target, (long) t * states * Float.BYTES,
+                    (long) states * Float.BYTES);
         }
     }
 }

@@ -32,7 +32,9 @@ final class ScanScratch {
 
     // For the backward pass only; null otherwise.
 
-    /** Derivative of the step size's activation, gradient of the ungated output, dy SiLU'(z), and the gradients of drive and step, (R, W). */
+    /**
+     * Derivative of the step size's activation, gradient of the ungated output, dy SiLU'(z), and the gradients of drive and step, (R, W).
+     */
     final MemorySegment slope;
     final MemorySegment grad;
     final MemorySegment gateGrad;

@@ -23,8 +23,8 @@ import java.util.Optional;
  * where there is one, else tensor operations, token by token. Cost O(T E N); the kernel of the CPU keeps no activations of size E N for the
  * backward pass but one state for some tens of tokens.
  *
- * <p>Tokens may carry flags: {@link ScanInputs#RESET} starts a document, before which the state is zero; {@link ScanInputs#SKIP} is padding, which the
- * state passes unchanged, and whose output is zero.
+ * <p>Tokens may carry flags: {@link ScanInputs#RESET} starts a document, before which the state is zero; {@link ScanInputs#SKIP} is
+ * padding, which the state passes unchanged, and whose output is zero.
  */
 public final class SelectiveScan {
     private SelectiveScan() {}
@@ -83,7 +83,8 @@ public final class SelectiveScan {
 
         /** Sizes of the scan. */
         ScanShape shape() {
-            return new ScanShape(Math.toIntExact(u.dim(0)), Math.toIntExact(u.dim(1)), Math.toIntExact(u.dim(2)), Math.toIntExact(a.dim(1)));
+            return new ScanShape(Math.toIntExact(u.dim(0)), Math.toIntExact(u.dim(1)), Math.toIntExact(u.dim(2)),
+                    Math.toIntExact(a.dim(1)));
         }
     }
 

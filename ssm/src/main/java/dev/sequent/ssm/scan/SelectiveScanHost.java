@@ -37,7 +37,10 @@ final class SelectiveScanHost implements SelectiveScanKernel {
         return HostTensors.refusal(x.u());
     }
 
-    /** Rows of a tensor where they lie; of a dense copy if their elements are not neighbours or their distance is beyond the kernel's arithmetic. */
+    /**
+     * Rows of a tensor where they lie; of a dense copy if their elements are not neighbours or their distance is beyond the kernel's
+     * arithmetic.
+     */
     private ScanRows rows(Tensor x) {
         if (x == null) {
             return null;
@@ -50,8 +53,9 @@ final class SelectiveScanHost implements SelectiveScanKernel {
     }
 
     private ScanInputs inputs(SelectiveScan.Operands x, byte[] flags) {
-        return new ScanInputs(x.shape(), rows(x.u()), rows(x.delta()), host.read(x.a()), rows(x.b()), rows(x.c()), host.readOrNull(x.skip()),
-                host.readOrNull(x.deltaBias()), x.softplus(), rows(x.z()), host.readOrNull(x.initialState()), flags);
+        return new ScanInputs(x.shape(), rows(x.u()), rows(x.delta()), host.read(x.a()), rows(x.b()), rows(x.c()),
+                host.readOrNull(x.skip()), host.readOrNull(x.deltaBias()), x.softplus(), rows(x.z()), host.readOrNull(x.initialState()),
+                flags);
     }
 
     @Override
@@ -73,7 +77,8 @@ final class SelectiveScanHost implements SelectiveScanKernel {
         Tensor gradient = dy != null ? dy : Tensor.zeros(x.u().device(), DType.F32, x.u().shape().toArray());
         MemorySegment scratch = host.scratch(x.u(), Math.max(1, kernel.workspaceFloats(x.shape())));
         ScanGradients out = new ScanGradients(rows(gradients[0]), rows(gradients[1]), host.read(gradients[2]), host.read(gradients[3]),
-                host.read(gradients[4]), host.readOrNull(gradients[5]), host.readOrNull(gradients[6]), rows(gradients[7]), host.readOrNull(gradients[8]));
+                host.read(gradients[4]), host.readOrNull(gradients[5]), host.readOrNull(gradients[6]), rows(gradients[7]),
+                host.readOrNull(gradients[8]));
         kernel.backward(inputs(x, flags), host.read(saved), rows(gradient), host.readOrNull(dFinalState), out, scratch);
         return gradients;
     }

@@ -4,7 +4,9 @@ import dev.sequent.kernel.Kernel;
 import dev.sequent.tensor.Tensor;
 import java.util.Optional;
 
-/** Contract of the selective scan; see {@link SelectiveScan}. Shapes and dtypes have been checked. Called without recording, inside a scope. */
+/**
+ * Contract of the selective scan; see {@link SelectiveScan}. Shapes and dtypes have been checked. Called without recording, inside a scope.
+ */
 public interface SelectiveScanKernel extends Kernel {
     /** Why this kernel cannot compute the problem; empty when it can. */
     Optional<String> refusal(SelectiveScan.Operands operands);

@@ -9,9 +9,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * A two-layer Mamba language model, loaded from its checkpoint, gives what Hugging Face transformers gives for it in F64: logits, loss, every gradient,
- * the losses of five AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-6 because transformers computes A, the step sizes and the norms
- * in F32 even then.
+ * A two-layer Mamba language model, loaded from its checkpoint, gives what Hugging Face transformers gives for it in F64: logits, loss,
+ * every gradient, the losses of five AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-6 because transformers computes A,
+ * the step sizes and the norms in F32 even then.
  */
 class MambaGoldenTest {
     @ParameterizedTest

@@ -25,18 +25,21 @@ class MambaTest {
     void parametersHaveCheckpointNamesAndShapes() {
         try (Device device = Device.open("cpu"); Mamba mixer = MambaConfig.defaults().create(40, 1, new Init(device, 1))) {
             StringBuilder all = new StringBuilder();
-            mixer.namedParameters().forEach((name, p) -> all.append(name).append(p.value().shape()).append(p.has(Parameter.Flag.NO_DECAY) ? " no decay; " : "; "));
-            assertThat(all.toString()).isEqualTo("A_log(80, 16) no decay; D(80) no decay; in_proj.weight(160, 40); conv1d.weight(80, 1, 4); "
-                    + "conv1d.bias(80) no decay; x_proj.weight(35, 80); dt_proj.weight(80, 3); dt_proj.bias(80) no decay; out_proj.weight(40, 80); ");
+            mixer.namedParameters().forEach((name, p) -> all.append(name).append(p.value().shape())
+                    .append(p.has(Parameter.Flag.NO_DECAY) ? " no decay; " : "; "));
+            assertThat(all.toString())
+                    .isEqualTo("A_log(80, 16) no decay; D(80) no decay; in_proj.weight(160, 40); conv1d.weight(80, 1, 4); " + "conv1d.bias(80) no decay; x_proj.weight(35, 80); dt_proj.weight(80, 3); dt_proj.bias(80) no decay; out_proj.weight(40, 80); ");
         }
     }
 
     @Test
     void normsOfSelectedValuesMakeThemIndependentOfTheirScale() {
         MambaConfig config = MambaConfig.defaults().withStates(4).withSelectNorm(1e-12);
-        try (Device device = Device.open("reference"); Scope _ = Scope.open(); Mamba mixer = config.create(40, 1, new Init(device, DType.F64, new Rng(1)))) {
+        try (Device device = Device.open("reference"); Scope _ = Scope.open(); Mamba mixer =
+                config.create(40, 1, new Init(device, DType.F64, new Rng(1)))) {
             Map<String, Parameter> p = mixer.namedParameters();
-            assertThat(p.keySet()).containsSubsequence("x_proj.weight", "dt_layernorm.weight", "b_layernorm.weight", "c_layernorm.weight", "dt_proj.weight");
+            assertThat(p.keySet()).containsSubsequence("x_proj.weight", "dt_layernorm.weight", "b_layernorm.weight", "c_layernorm.weight",
+                    "dt_proj.weight");
             assertThat(p.get("dt_layernorm.weight").value().shape()).hasToString("(3)");
             assertThat(p.get("c_layernorm.weight").value().shape()).hasToString("(4)");
             assertThat(p.get("b_layernorm.weight").has(Parameter.Flag.NO_DECAY)).isTrue();
@@ -88,12 +91,14 @@ class MambaTest {
 
     @Test
     void badConfigurationsAreTypedErrors() {
-        assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("d_state", 16))).isInstanceOf(ConfigException.class).hasMessageContaining("d_state");
+        assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("d_state", 16))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("d_state");
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("state_size", 0))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("conv_kernel", 1))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_min", -1))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_max", Double.NaN))).isInstanceOf(ConfigException.class);
-        assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("select_norm_eps", -1e-6))).isInstanceOf(ConfigException.class).hasMessageContaining("select_norm");
+        assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("select_norm_eps", -1e-6))).isInstanceOf(ConfigException.class)
+                .hasMessageContaining("select_norm");
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_rank", "large"))).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> Mixers.parse("mamba", Map.of("time_step_init_scheme", "zero"))).isInstanceOf(ConfigException.class);
     }

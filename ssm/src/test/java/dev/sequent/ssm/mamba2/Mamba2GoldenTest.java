@@ -9,9 +9,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * A two-layer Mamba-2 language model, loaded from its checkpoint, gives what Hugging Face transformers gives for it in F64: logits, loss, every gradient, the
- * losses of five AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-7 because transformers computes A and the norms in F32 even
- * then.
+ * A two-layer Mamba-2 language model, loaded from its checkpoint, gives what Hugging Face transformers gives for it in F64: logits, loss,
+ * every gradient, the losses of five AdamW steps, and a greedy continuation. Agreement in F64 ends at 1e-7 because transformers computes A
+ * and the norms in F32 even then.
  */
 class Mamba2GoldenTest {
     @ParameterizedTest

@@ -154,7 +154,8 @@ class Mamba2Test {
     @Test
     void stepsInBf16EqualTheForwardPassUpToItsRounding() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open();
-                Mamba2 mixer = Mamba2Config.parse(Map.of("num_heads", 4, "head_dim", 16, "state_size", 24, "n_groups", 2)).create(32, 1, new Init(device, DType.BF16, new Rng(1)));
+                Mamba2 mixer = Mamba2Config.parse(Map.of("num_heads", 4, "head_dim", 16, "state_size", 24, "n_groups", 2))
+                        .create(32, 1, new Init(device, DType.BF16, new Rng(1)));
                 RecurrentState state = mixer.newState(new StateSpec(2, 9, DType.BF16, device))) {
             Tensor x = new Rng(2).uniform(device, DType.F32, -1.0, 1.0, 2, 9, 32).cast(DType.BF16);
             float[] all = mixer.forward(x, SequenceInfo.of(x)).transpose(0, 1).toFloats();

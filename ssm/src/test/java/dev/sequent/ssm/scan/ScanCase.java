@@ -57,7 +57,8 @@ final class ScanCase {
         naive.initialState = options.initial() ? normal(b * e * n, 1, 0) : null;
         naive.flags = options.flags() ? flags(b * t) : null;
         inputs = new ScanInputs(shape, rows(naive.u, e), rows(naive.delta, e), segment(naive.a), rows(naive.b, n), rows(naive.c, n),
-                segment(naive.skip), segment(naive.deltaBias), options.softplus(), rows(naive.z, e), segment(naive.initialState), naive.flags);
+                segment(naive.skip), segment(naive.deltaBias), options.softplus(), rows(naive.z, e), segment(naive.initialState),
+                naive.flags);
         y = result(e);
         finalState = poison(b * e * n);
         dyValues = normal(b * t * e, 1, 0);

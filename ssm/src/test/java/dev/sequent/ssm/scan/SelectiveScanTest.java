@@ -21,7 +21,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The scan as an operation on tensors: the decomposition against difference quotients, the CPU's kernel against the decomposition, errors. */
+/**
+ * The scan as an operation on tensors: the decomposition against difference quotients, the CPU's kernel against the decomposition, errors.
+ */
 class SelectiveScanTest {
     private static final byte[] FLAGS = {0, 2, 0, 1, 0, 2, 2, 0, 3, 0, 0, 1, 0, 0};
 
@@ -33,9 +35,10 @@ class SelectiveScanTest {
     private static List<Tensor> operands(Device device, DType dtype, int batch, int time, int channels, int states) {
         Tensor wide = random(device, dtype, 1, batch, time, 2L * channels);
         Tensor narrow = random(device, dtype, 2, batch, time, 3 + 2L * states);
-        return List.of(wide.slice(2, 0, channels), random(device, dtype, 3, batch, time, channels), random(device, dtype, 4, channels, states).exp().neg(),
-                narrow.slice(2, 3, 3 + states), narrow.slice(2, 3 + states, 3 + 2L * states), random(device, dtype, 5, channels),
-                random(device, dtype, 6, channels), wide.slice(2, channels, 2L * channels), random(device, dtype, 7, batch, channels, states));
+        return List.of(wide.slice(2, 0, channels), random(device, dtype, 3, batch, time, channels),
+                random(device, dtype, 4, channels, states).exp().neg(), narrow.slice(2, 3, 3 + states),
+                narrow.slice(2, 3 + states, 3 + 2L * states), random(device, dtype, 5, channels), random(device, dtype, 6, channels),
+                wide.slice(2, channels, 2L * channels), random(device, dtype, 7, batch, channels, states));
     }
 
     private static SelectiveScan.Result scan(List<Tensor> t, boolean all, byte[] flags) {
@@ -56,7 +59,8 @@ class SelectiveScanTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"2,7,3,2,true,true", "2,7,70,16,true,true", "1,100,65,16,true,false", "2,33,17,5,false,false", "1,1,64,16,true,false", "3,1,100,7,false,false"})
+    @CsvSource({"2,7,3,2,true,true", "2,7,70,16,true,true", "1,100,65,16,true,false", "2,33,17,5,false,false", "1,1,64,16,true,false",
+            "3,1,100,7,false,false"})
     void kernelAgreesWithDecomposition(int batch, int time, int channels, int states, boolean all, boolean flagged) {
         byte[] flags = flagged ? FLAGS : null;
         List<double[]> expected = results("reference", Map.of(), DType.F64, new int[] {batch, time, channels, states}, all, flags);
@@ -80,14 +84,16 @@ class SelectiveScanTest {
         }
     }
 
-    private static List<double[]> results(String backend, Map<String, String> options, DType dtype, int[] sizes, boolean all, byte[] flags) {
+    private static List<double[]> results(String backend, Map<String, String> options, DType dtype, int[] sizes, boolean all,
+            byte[] flags) {
         List<double[]> results = new ArrayList<>();
         try (Device device = Device.open(backend, options)) {
             try (Scope _ = Scope.open()) {
                 List<Tensor> in = operands(device, dtype, sizes[0], sizes[1], sizes[2], sizes[3]).subList(0, all ? 9 : 5);
                 List<Variable> variables = new ArrayList<>();
                 in.forEach(t -> variables.add(Variable.of(t)));
-                List<Tensor> cotangents = List.of(random(device, dtype, 8, sizes[0], sizes[1], sizes[2]), random(device, dtype, 9, sizes[0], sizes[2], sizes[3]));
+                List<Tensor> cotangents = List.of(random(device, dtype, 8, sizes[0], sizes[1], sizes[2]),
+                        random(device, dtype, 9, sizes[0], sizes[2], sizes[3]));
                 Autograd.Pullback p = Autograd.vjp(variables, () -> {
                     SelectiveScan.Result r = scan(in, all, flags);
                     return List.of(r.y(), r.finalState());
@@ -106,7 +112,8 @@ class SelectiveScanTest {
             List<Tensor> in = operands(device, DType.F32, 1, 5, 3, 2);
             Variable z = Variable.of(in.get(7));
             Variable u = Variable.of(in.get(0));
-            Autograd.Pullback p = Autograd.vjp(List.of(z, u), () -> List.of(scan(in, true, null).finalState()), List.of(random(device, DType.F32, 1, 1, 3, 2)));
+            Autograd.Pullback p = Autograd.vjp(List.of(z, u), () -> List.of(scan(in, true, null).finalState()),
+                    List.of(random(device, DType.F32, 1, 1, 3, 2)));
             assertThat(p.gradients().get(z).abs().sum().item()).isZero();
             assertThat(p.gradients().get(u).abs().sum().item()).isPositive();
         }
@@ -119,7 +126,8 @@ class SelectiveScanTest {
                 int which = i;
                 List<Tensor> wrong = new ArrayList<>(operands(device, DType.F64, 2, 7, 3, 2));
                 wrong.set(i, random(device, DType.F64, 1, 5, 4));
-                assertThatThrownBy(() -> scan(wrong, true, null)).as("operand %d", which).isInstanceOf(ShapeException.class).hasMessageContaining("selectiveScan");
+                assertThatThrownBy(() -> scan(wrong, true, null)).as("operand %d", which).isInstanceOf(ShapeException.class)
+                        .hasMessageContaining("selectiveScan");
                 List<Tensor> narrow = new ArrayList<>(operands(device, DType.F64, 2, 7, 3, 2));
                 narrow.set(i, narrow.get(i).cast(DType.F32));
                 assertThatThrownBy(() -> scan(narrow, true, null)).as("operand %d", which).isInstanceOf(DTypeException.class);

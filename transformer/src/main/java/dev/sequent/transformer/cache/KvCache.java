@@ -18,8 +18,8 @@ import java.util.stream.IntStream;
  * Keys and values of the tokens that an attention layer has seen, in memory of a fixed capacity: (B, G, capacity, P) each, so that
  * the tokens of a head are neighbours.
  *
- * <p>The tokens of row b fill the slots {@code [start[b], end[b])} without gaps; padding on the right is not stored, and padding on the left of
- * a row's first tokens is a part of the row in front of its start. As long as all rows end at the same slot, appending is one
+ * <p>The tokens of row b fill the slots {@code [start[b], end[b])} without gaps; padding on the right is not stored, and padding on the
+ * left of a row's first tokens is a part of the row in front of its start. As long as all rows end at the same slot, appending is one
  * write. Used by one thread.
  */
 public final class KvCache implements MixerState {
@@ -83,7 +83,8 @@ public final class KvCache implements MixerState {
             }
             for (int t = from; t < to; t++) {
                 if (info.flags()[at + t] != 0) {
-                    throw new ShapeException("cache", "one document per row, with padding only before or after it", "row " + b + ", position " + t);
+                    throw new ShapeException("cache", "one document per row, with padding only before or after it",
+                            "row " + b + ", position " + t);
                 }
             }
             first[b] = from;
@@ -191,7 +192,8 @@ public final class KvCache implements MixerState {
         requireOpen();
         for (int b = 0; b < start.length; b++) {
             if (count < 0 || end[b] - start[b] < count) {
-                throw new CapacityException("cache", "a number of tokens in [0, " + (end[b] - start[b]) + "] to forget in row " + b, count + "");
+                throw new CapacityException("cache", "a number of tokens in [0, " + (end[b] - start[b]) + "] to forget in row " + b,
+                        count + "");
             }
         }
         for (int b = 0; b < end.length; b++) {

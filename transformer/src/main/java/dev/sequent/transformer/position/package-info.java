@@ -1,6 +1,6 @@
 /**
- * How attention learns where tokens stand. Start with {@link dev.sequent.transformer.position.RotaryEmbedding}: contract, decomposition and kernels of
- * rotary position embedding. {@link dev.sequent.transformer.position.RotaryFrequencies} is where its kinds differ, and
+ * How attention learns where tokens stand. Start with {@link dev.sequent.transformer.position.RotaryEmbedding}: contract, decomposition and
+ * kernels of rotary position embedding. {@link dev.sequent.transformer.position.RotaryFrequencies} is where its kinds differ, and
  * {@link dev.sequent.transformer.position.RopeScaling} extends contexts.
  *
  * <p>Invariants: positions count the tokens of a document, padding not included; the derivative of a rotation is the rotation back.

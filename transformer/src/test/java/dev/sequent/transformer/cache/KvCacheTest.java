@@ -30,7 +30,8 @@ class KvCacheTest {
 
     @Test
     void tokensStandInOrder() {
-        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 6, DType.F32, device), 1, 1)) {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache =
+                new KvCache(new StateSpec(2, 6, DType.F32, device), 1, 1)) {
             append(cache, tokens(device, 2, 0, 3));
             append(cache, tokens(device, 2, 3, 4));
             assertThat(cache.keys().toFloats()).containsExactly(0, 1, 2, 3, 10, 11, 12, 13);
@@ -43,7 +44,8 @@ class KvCacheTest {
 
     @Test
     void paddingOnTheRightIsNotStored() {
-        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache =
+                new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
             Tensor x = tokens(device, 2, 0, 3);
             AttentionMask first = cache.append(x, x, SequenceInfo.of(x).withRightPadding(new int[] {3, 1}));
             assertThat(first.queryDocuments()).containsExactly(0, 0, 0, 0, -1, -1);
@@ -58,7 +60,8 @@ class KvCacheTest {
 
     @Test
     void rewoundTokensAreForgottenAndReplaced() {
-        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache =
+                new KvCache(new StateSpec(2, 4, DType.F32, device), 1, 1)) {
             append(cache, tokens(device, 2, 0, 4));
             cache.rewind(2);
             assertThat(cache.keys().toFloats()).containsExactly(0, 1, 10, 11);
@@ -73,7 +76,8 @@ class KvCacheTest {
 
     @Test
     void aForkIsIndependentAndKeepsItsContents() {
-        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache = new KvCache(new StateSpec(1, 4, DType.F32, device), 1, 1)) {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open(); KvCache cache =
+                new KvCache(new StateSpec(1, 4, DType.F32, device), 1, 1)) {
             append(cache, tokens(device, 1, 0, 2));
             try (KvCache fork = cache.fork()) {
                 append(fork, tokens(device, 1, 7, 8));
@@ -107,7 +111,8 @@ class KvCacheTest {
     void tooManyTokensAndUseAfterCloseAreErrors() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
             KvCache cache = new KvCache(new StateSpec(1, 2, DType.F32, device), 1, 1);
-            assertThatThrownBy(() -> append(cache, tokens(device, 1, 0, 3))).isInstanceOf(CapacityException.class).hasMessageContaining("at most 2");
+            assertThatThrownBy(() -> append(cache, tokens(device, 1, 0, 3))).isInstanceOf(CapacityException.class)
+                    .hasMessageContaining("at most 2");
             assertThat(cache.length()).isZero();
             assertThatThrownBy(() -> cache.reorder(new int[] {1})).isInstanceOf(IndexOutOfBoundsException.class);
             cache.close();

@@ -30,8 +30,9 @@ class RotaryEmbeddingTest {
             Tensor x = Tensor.of(device, new float[] {1, 2, 3, 4, 5}, 1, 1, 1, 5);
             float[] y = rotary(4).apply(x, new int[] {7}).toFloats();
             double slow = 7 * Math.pow(10_000, -0.5);
-            assertThat(y).usingComparatorWithPrecision(1e-5f).containsExactly((float) (Math.cos(7) - 3 * Math.sin(7)), (float) (2 * Math.cos(slow) - 4 * Math.sin(slow)),
-                    (float) (3 * Math.cos(7) + Math.sin(7)), (float) (4 * Math.cos(slow) + 2 * Math.sin(slow)), 5);
+            assertThat(y).usingComparatorWithPrecision(1e-5f).containsExactly((float) (Math.cos(7) - 3 * Math.sin(7)),
+                    (float) (2 * Math.cos(slow) - 4 * Math.sin(slow)), (float) (3 * Math.cos(7) + Math.sin(7)),
+                    (float) (4 * Math.cos(slow) + 2 * Math.sin(slow)), 5);
         }
     }
 
@@ -44,10 +45,13 @@ class RotaryEmbeddingTest {
                 int[] positions = IntStream.range(0, 18).map(i -> i * 211).toArray();
                 RotaryEmbedding rotary = rotary(widths[0]);
                 Variable x = Variable.of(wide);
-                float[] fused = Autograd.valueAndGrad(List.of(x), () -> rotary.apply(x.value().slice(2, 1, 4), positions).pow(3).sum()).of(x).toFloats();
-                float[] plain = Autograd.valueAndGrad(List.of(x), () -> rotary.decomposed(x.value().slice(2, 1, 4), positions).pow(3).sum()).of(x).toFloats();
+                float[] fused = Autograd.valueAndGrad(List.of(x), () -> rotary.apply(x.value().slice(2, 1, 4), positions).pow(3).sum())
+                        .of(x).toFloats();
+                float[] plain = Autograd.valueAndGrad(List.of(x), () -> rotary.decomposed(x.value().slice(2, 1, 4), positions).pow(3).sum())
+                        .of(x).toFloats();
                 assertThat(fused).usingComparatorWithPrecision(2e-5f).containsExactly(plain);
-                assertThat(rotary.apply(wide, positions).toFloats()).usingComparatorWithPrecision(1e-5f).containsExactly(rotary.decomposed(wide, positions).toFloats());
+                assertThat(rotary.apply(wide, positions).toFloats()).usingComparatorWithPrecision(1e-5f)
+                        .containsExactly(rotary.decomposed(wide, positions).toFloats());
             }
         }
     }

@@ -17,7 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -46,8 +46,8 @@ class CompareTest {
 
     private final ByteArrayOutputStream said = new ByteArrayOutputStream();
 
-    @BeforeAll
-    static void aShellIsThere() {
+    @BeforeEach
+    void aShellIsThere() {
         Assumptions.assumeTrue(Files.isExecutable(Path.of("/bin/sh")), "the fake peer is a script for /bin/sh, which is not here");
     }
 

@@ -2,11 +2,11 @@ package dev.sequent.benchmarks.run;
 
 import dev.sequent.benchmarks.Gauges;
 import dev.sequent.io.AtomicFiles;
-import dev.sequent.type.BackendException;
+import dev.sequent.io.Json;
+import dev.sequent.type.DataException;
+import dev.sequent.type.SequentException;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,8 +17,6 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import org.openjdk.jmh.results.RunResult;
-import org.openjdk.jmh.results.format.ResultFormatFactory;
-import org.openjdk.jmh.results.format.ResultFormatType;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
@@ -29,7 +27,7 @@ import picocli.CommandLine;
 
 /**
  * Runs the benchmarks of a preset one after the other, each in a process of its own, and keeps results and the conditions under which they
- * were obtained. Results are written after every measurement, so that a run that is interrupted loses nothing.
+ * were obtained. Results are written after every measurement: a run that is interrupted loses nothing and goes on with {@code --resume}.
  */
 @CommandLine.Command(name = "bench", mixinStandardHelpOptions = true, sortOptions = false,
         description = "Runs the benchmarks of a preset; results are JMH's JSON and a record of the machine.")
@@ -53,7 +51,7 @@ public final class RunBenchmarks implements Callable<Integer> {
 
     @CommandLine.Option(names = "--only", paramLabel = "REGEX",
             description = "only measurements whose description, as --list shows it, contains a match")
-    private String only = "";
+    private Pattern only = Pattern.compile("");
 
     @CommandLine.Option(names = "--backend", split = ",", paramLabel = "NAME",
             description = "the backends, one after the other in every measurement;"
@@ -73,6 +71,10 @@ public final class RunBenchmarks implements Callable<Integer> {
 
     @CommandLine.Option(names = "--out", description = "where results go (default: ${DEFAULT-VALUE})")
     private Path out = Path.of("runs", "bench");
+
+    @CommandLine.Option(names = "--resume",
+            description = "goes on with a run that was interrupted: measurements that --out has already are not repeated")
+    private boolean resume;
 
     @CommandLine.Option(names = "--notes", description = "a sentence that the record keeps")
     private String notes = "";
@@ -94,23 +96,33 @@ public final class RunBenchmarks implements Callable<Integer> {
             return 2;
         }
         Preset preset = smoke ? Preset.SMOKE : full ? Preset.FULL : Preset.QUICK;
-        Pattern pattern = Pattern.compile(only);
-        List<Case> cases = cases(preset).stream().filter(c -> pattern.matcher(c.toString()).find()).toList();
+        List<Case> cases = cases(preset).stream().filter(c -> only.matcher(c.toString()).find()).toList();
         if (list || cases.isEmpty()) {
             cases.forEach(console::println);
             console.printf("%d measurements%n", cases.size());
             return cases.isEmpty() ? 1 : 0;
         }
-        create(out);
         try {
-            AtomicFiles.write(out.resolve(RECORD), RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes)
-                    .writePretty());
-        } catch (BackendException e) {
+            create(out);
+            ResultFile results = resume ? ResultFile.continued(out) : ResultFile.empty(out);
+            record(preset, results);
+            AtomicFiles.write(out.resolve(LOGGING), "handlers = java.util.logging.ConsoleHandler\n.level = WARNING\n");
+            return run(preset, cases.stream().filter(c -> !results.contains(c)).toList(), results) == 0 ? 0 : 1;
+        } catch (SequentException e) {
             console.println(e.getMessage());
             return 2;
         }
-        AtomicFiles.write(out.resolve(LOGGING), "handlers = java.util.logging.ConsoleHandler\n.level = WARNING\n");
-        return run(preset, cases) == 0 ? 0 : 1;
+    }
+
+    /** Writes under what conditions the run takes place, or makes sure that they are still those of the run that goes on. */
+    private void record(Preset preset, ResultFile results) {
+        Json.Obj record = (Json.Obj) RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes);
+        if (results.isEmpty()) {
+            AtomicFiles.write(out.resolve(RECORD), record.writePretty());
+        } else {
+            RunRecord.requireSameConditions(out.resolve(RECORD), record);
+            console.printf("%d measurements from before%n", results.size());
+        }
     }
 
     private List<Case> cases(Preset preset) {
@@ -126,13 +138,12 @@ public final class RunBenchmarks implements Callable<Integer> {
         try {
             Files.createDirectories(directory);
         } catch (IOException e) {
-            throw new UncheckedIOException("[bench] expected a directory that can be created, given " + directory, e);
+            throw new DataException("[bench] expected a directory that can be created, given " + directory, e);
         }
     }
 
     /** Runs all; the number of failures. */
-    private int run(Preset preset, List<Case> cases) {
-        List<RunResult> results = new ArrayList<>();
+    private int run(Preset preset, List<Case> cases, ResultFile results) {
         long start = System.nanoTime();
         int failures = 0;
         for (int i = 0; i < cases.size(); i++) {
@@ -140,8 +151,7 @@ public final class RunBenchmarks implements Callable<Integer> {
             String outcome;
             try {
                 Collection<RunResult> found = new Runner(options(preset, c)).run();
-                results.addAll(found);
-                write(results);
+                results.add(found);
                 outcome = found.isEmpty() ? "no result" : score(found.iterator().next());
                 failures += found.isEmpty() ? 1 : 0;
             } catch (RunnerException e) {
@@ -171,12 +181,5 @@ public final class RunBenchmarks implements Callable<Integer> {
         c.parameters().forEach(b::param);
         b.jvmArgsPrepend("-Djava.util.logging.config.file=" + out.resolve(LOGGING).toAbsolutePath());
         return b.build();
-    }
-
-    /** All results so far, replacing the file as a whole. */
-    private void write(List<RunResult> results) {
-        java.io.ByteArrayOutputStream bytes = new java.io.ByteArrayOutputStream();
-        ResultFormatFactory.getInstance(ResultFormatType.JSON, new PrintStream(bytes, true, StandardCharsets.UTF_8)).writeOut(results);
-        AtomicFiles.write(out.resolve(RESULTS), bytes.toString(StandardCharsets.UTF_8));
     }
 }

@@ -2,7 +2,9 @@ package dev.sequent.benchmarks.run;
 
 import dev.sequent.cost.Roofline;
 import dev.sequent.io.Json;
+import dev.sequent.io.JsonView;
 import dev.sequent.tensor.Device;
+import dev.sequent.type.DataException;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -17,6 +19,11 @@ import java.util.concurrent.TimeUnit;
  * Under what conditions results were obtained: machine, JDK, flags, backend with its measured peaks, version of the code.
  */
 public final class RunRecord {
+    private static final long MAX_BYTES = 1 << 20;
+    /** What must not change within a run. */
+    private static final List<String> CONDITIONS = List.of("preset", "commit", "changed_files", "cpu", "processors", "jdk", "backend",
+            "threads");
+
     private RunRecord() {}
 
     /**
@@ -51,6 +58,23 @@ public final class RunRecord {
             }
         }
         return Json.ofJava(m);
+    }
+
+    /**
+     * Makes sure that results obtained now may stand beside those of the run that {@code file} describes.
+     *
+     * @throws DataException if code, machine or settings are others
+     */
+    static void requireSameConditions(Path file, Json.Obj now) {
+        Json record = Json.read(file, MAX_BYTES, Json.Dialect.PYTHON, DataException::new);
+        JsonView then = JsonView.of(record, file.toString(), DataException::new);
+        for (String name : CONDITIONS) {
+            Json before = then.at(name).value();
+            Json present = now.members().get(name);
+            if (!before.equals(present)) {
+                throw new DataException("bench", "the " + name.replace('_', ' ') + " of the run in " + file + ", " + before, present.toString());
+            }
+        }
     }
 
     private static String cpu() {

@@ -267,7 +267,7 @@ public final class Report implements Callable<Integer> {
             page.section("Predicted and measured",
                     "The least time by the cost model and the measured peaks, against the time measured:"
                             + " the distance from the line is what is lost.");
-            page.figure(new Plot("prediction", "Predicted and measured (grey line: as predicted)", "predicted (ms)", "measured (ms)",
+            page.figure(new Plot("prediction", "Predicted and measured", "predicted (ms)", "measured (ms)",
                     series, Plot.Kind.PREDICTION).save(directory));
         }
     }

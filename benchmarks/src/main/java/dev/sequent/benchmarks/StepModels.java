@@ -22,12 +22,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 
-/** The models and layers that are measured: width 256, vocabulary 256, F32, the same as in {@code benchmarks/peers}. */
+/**
+ * The models and layers that are measured: width 256, vocabulary 256, F32, the same as in {@code benchmarks/peers}; and for decoding models
+ * whose weights lie in no cache, of width 2048.
+ */
 public final class StepModels {
     /** Kinds of models. */
     public static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "s4d", "hybrid");
     /** Kinds of mixers. */
     public static final List<String> MIXERS = List.of("attention", "grouped_attention", "windowed_attention", "mamba", "mamba2", "s4d");
+    /** Kinds of models of which there is a large one. */
+    public static final List<String> LARGE = List.of("transformer", "mamba", "mamba2");
     /** D: the width of all of them. */
     public static final int WIDTH = 256;
 
@@ -37,6 +42,9 @@ public final class StepModels {
     private static final int LAYERS = 6;
     private static final int VOCABULARY = 256;
     private static final int WINDOW = 512;
+    private static final int LARGE_WIDTH = 2048;
+    private static final int LARGE_VOCABULARY = 32_000;
+    private static final int LARGE_LAYERS = 14;
 
     private StepModels() {}
 
@@ -51,6 +59,31 @@ public final class StepModels {
             default -> throw new IllegalArgumentException("expected one of " + MODELS + ", given " + name);
         };
         return new LanguageModel(LanguageModelConfig.of(VOCABULARY, WIDTH, layers), new Init(device, 1));
+    }
+
+    /**
+     * A model by name, one of {@link #LARGE}, of 1.7 GB in F32: width 2048, vocabulary 32,000, and 8 layers of attention, whose 16 heads of
+     * 128 share 4 key-value heads, with gated MLPs of 5632; or 14 layers of Mamba or Mamba-2 with their defaults.
+     */
+    public static LanguageModel large(String name, Device device, DType dtype) {
+        if (!LARGE.contains(name)) {
+            throw new IllegalArgumentException("expected one of " + LARGE + ", given " + name);
+        }
+        List<LayerSpec> layers = name.equals("transformer")
+                ? LayerPattern.repeat(8, new LayerSpec(
+                        Mixers.parse("attention", Map.of("num_attention_heads", 16, "num_key_value_heads", 4)), MlpConfig.gated(5632)))
+                : LayerPattern.repeat(LARGE_LAYERS, LayerSpec.of(Mixers.parse(name, Map.of())));
+        return new LanguageModel(LanguageModelConfig.of(LARGE_VOCABULARY, LARGE_WIDTH, layers), new Init(device, dtype, new Rng(1)));
+    }
+
+    /** How far results may be from the reference's, relative to the largest. */
+    public static double tolerance(DType dtype) {
+        return dtype == DType.F32 ? 1e-3 : 5e-2;
+    }
+
+    /** Bytes of all parameters. */
+    public static double parameterBytes(LanguageModel model) {
+        return model.parameters().stream().mapToDouble(p -> (double) p.value().size() * p.value().dtype().bytes()).sum();
     }
 
     /** A mixer by name, one of {@link #MIXERS}. */

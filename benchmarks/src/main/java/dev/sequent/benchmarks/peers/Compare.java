@@ -24,8 +24,7 @@ import picocli.CommandLine;
 
 /**
  * Compares our operations, training steps and decoding with PyTorch's, block by block in turn, and writes the results of both sides as the
- * report reads
- * them: {@code results.json} and {@code run.json}.
+ * report reads them: {@code results.json} and {@code run.json}.
  */
 @CommandLine.Command(name = "compare", mixinStandardHelpOptions = true, sortOptions = false,
         description = "Runs the same shapes here and in a Python with torch, in alternating blocks.")
@@ -36,7 +35,8 @@ public final class Compare implements Callable<Integer> {
             description = "only comparisons whose description, as --list shows it, contains a match")
     private String only = "";
 
-    @CommandLine.Option(names = "--time", split = ",", paramLabel = "T", description = "lengths (default: what is usual for each kind)")
+    @CommandLine.Option(names = "--time", split = ",", paramLabel = "T",
+            description = "lengths, or contexts of decoding (default: what is usual for each kind)")
     private List<Integer> times = List.of();
 
     @CommandLine.Option(names = "--threads", description = "threads of both sides (default: all processors)")
@@ -126,6 +126,11 @@ public final class Compare implements Callable<Integer> {
                     for (int time : lengths(256, 1024, 4096)) {
                         all.add(new Contest(name, Map.of("time", time, "batch", Math.max(1, StepModels.TOKENS / time), "threads",
                                 threads)));
+                    }
+                }
+                case "decode" -> {
+                    for (int context : name.contains("large") ? lengths(64) : lengths(1024, 16_384)) {
+                        all.add(new Contest(name, Map.of("context", context, "threads", threads)));
                     }
                 }
                 default -> all.add(new Contest(name, Map.of("threads", threads)));

@@ -1,6 +1,7 @@
 package dev.sequent.benchmarks.peers;
 
 import dev.sequent.autograd.Autograd;
+import dev.sequent.benchmarks.Decoding;
 import dev.sequent.benchmarks.KernelSubject;
 import dev.sequent.benchmarks.StepModels;
 import dev.sequent.cost.Work;
@@ -18,6 +19,9 @@ import java.util.Map;
 /** Our side of each kind of comparison. */
 final class Subjects {
     private static final int CHECKED = 70;
+    private static final int CHECKED_STEPS = 5;
+    private static final String LARGE = "large_";
+    private static final String BF16 = "_bf16";
 
     private Subjects() {}
 
@@ -26,6 +30,7 @@ final class Subjects {
         return switch (c.area()) {
             case "kernel" -> KernelSubject.NAMES.contains(c.subject());
             case "step" -> StepModels.MODELS.contains(c.subject());
+            case "decode" -> StepModels.MODELS.contains(c.subject()) || StepModels.LARGE.contains(largeName(c));
             default -> false;
         };
     }
@@ -39,7 +44,8 @@ final class Subjects {
         return switch (c.area()) {
             case "kernel" -> kernel(c, device);
             case "step" -> step(c, device);
-            default -> throw new IllegalArgumentException("expected a kernel or step, given " + c);
+            case "decode" -> decode(c, device);
+            default -> throw new IllegalArgumentException("expected a kernel, a step or decoding, given " + c);
         };
     }
 
@@ -87,5 +93,30 @@ final class Subjects {
                 backward.flops(), "backward.bytes",
                         backward.bytes()),
                 () -> trainer.runUntil(trainer.position().step() + 1), release);
+    }
+
+    /** The kind of a large model, whose case is called {@code large_KIND}, with BF16 parameters {@code large_KIND_bf16}; else nothing. */
+    private static String largeName(Contest c) {
+        return c.subject().startsWith(LARGE) ? c.subject().substring(LARGE.length()).replace(BF16, "") : "";
+    }
+
+    private static Subject decode(Contest c, Device device) {
+        String large = largeName(c);
+        DType dtype = c.subject().endsWith(BF16) ? DType.BF16 : DType.F32;
+        int context = c.number("context");
+        LanguageModel model = large.isEmpty() ? StepModels.create(c.subject(), device) : StepModels.large(large, device, dtype);
+        Decoding.check(c.subject(), model, CHECKED_STEPS, StepModels.tolerance(dtype));
+        Decoding decoding = new Decoding(model, context);
+        Work work = model.work(Workload.decode(1, context, dtype));
+        Runnable release = () -> {
+            decoding.close();
+            model.close();
+        };
+        Map<String, String> parameters = large.isEmpty() ? Map.of("model", c.subject(), "context", context + "")
+                : Map.of("model", large, "dtype", dtype.name(), "context", context + "");
+        return new Subject((large.isEmpty() ? "Model" : "Large") + "DecodeBenchmark.token", parameters,
+                Map.of("tokens", 1.0, "flops", work.flops(), "bytes", work.bytes(), "state.bytes", (double) decoding.stateBytes(),
+                        "parameter.bytes", StepModels.parameterBytes(model)),
+                decoding::token, release);
     }
 }

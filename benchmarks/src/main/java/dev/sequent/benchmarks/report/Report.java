@@ -67,6 +67,9 @@ public final class Report implements Callable<Integer> {
         growth("TrainingStepBenchmark.step", "A training step of a whole model", "training", "time", "T (tokens of a row; 1k = 1024)");
         growth("PrefillBenchmark.prompt", "Reading a prompt with a whole model", "prefill", "time", "T (tokens of the prompt; 1k = 1024)");
         growth("DecodeBenchmark.token", "One more token through one layer", "decode", "context", "context (tokens before; 1k = 1024)");
+        growth("ModelDecodeBenchmark.token", "One more token of a whole model", "model-decode", "context",
+                "context (tokens before; 1k = 1024)");
+        large();
         growth("BaselineBenchmark.forward", "Layers of other libraries, forward", "baselines", "time",
                 "T (tokens in the sequence; 1k = 1024)");
         memory();
@@ -177,6 +180,23 @@ public final class Report implements Callable<Integer> {
         figure("Memory of states and caches", "What one layer remembers of a sequence.", "state", "context (tokens before; 1k = 1024)",
                 "state (KiB)",
                 points(own.and(named("DecodeBenchmark.token")), m -> m.number("context"), m -> m.gauge("state.bytes").orElse(0.0) / 1024));
+        figure("Memory of a whole model's states and caches", "What all layers together remember of a sequence.", "model-state",
+                "context (tokens before; 1k = 1024)", "state (KiB)",
+                points(own.and(named("ModelDecodeBenchmark.token")), m -> m.number("context"),
+                        m -> m.gauge("state.bytes").orElse(0.0) / 1024));
+    }
+
+    private void large() {
+        rows("One more token of a model whose weights lie in no cache", "Bytes are those of parameters and states, each read once.",
+                named("LargeDecodeBenchmark.token"), List.of("model", "dtype", "parameters (MB)", "ms per token", "GB/s", "of peak GB/s"),
+                m -> {
+                    double bytes = m.gauge("parameter.bytes").orElse(0.0) + m.gauge("state.bytes").orElse(0.0);
+                    return List.of(m.subject(), m.parameter("dtype"),
+                            String.format(Locale.ROOT, "%,.0f", 1e-6 * m.gauge("parameter.bytes").orElse(0.0)),
+                            String.format(Locale.ROOT, "%.1f", 1e3 * m.secondsPerToken()),
+                            String.format(Locale.ROOT, "%.1f", 1e-9 * bytes / m.seconds()),
+                            percent(bytes / m.seconds() / peak.bytesPerSecond()));
+                });
     }
 
     private void figure(String title, String note, String file, String x, String y, Map<String, List<PowerLaw.Point>> series) {
@@ -255,7 +275,7 @@ public final class Report implements Callable<Integer> {
     private void prediction() {
         Map<String, List<PowerLaw.Point>> series = new LinkedHashMap<>();
         for (String benchmark : List.of("MixerBenchmark.forward", "MixerBenchmark.gradient", "PrefillBenchmark.prompt",
-                "DecodeBenchmark.token", "TrainingStepBenchmark.step")) {
+                "DecodeBenchmark.token", "ModelDecodeBenchmark.token", "LargeDecodeBenchmark.token", "TrainingStepBenchmark.step")) {
             List<PowerLaw.Point> points = all.stream().filter(named(benchmark))
                     .filter(m -> m.flops() > 0 && m.source().equals(Measurement.OWN))
                     .map(m -> new PowerLaw.Point(1e3 * peak.seconds(new Work(m.flops(), 0, m.bytes())), 1e3 * m.seconds())).toList();

@@ -48,6 +48,7 @@ enum Preset {
                 MIXERS.forEach(m -> cases.add(Case.of("MixerBenchmark.gradient", "mixer", m, "time", 128)));
                 cases.add(Case.of("DecodeBenchmark.token", "mixer", "mamba", "context", 128));
                 cases.add(Case.of("DecodeBenchmark.token", "mixer", "attention", "context", 128));
+                cases.add(Case.of("ModelDecodeBenchmark.token", "model", "hybrid", "context", 128));
                 cases.add(Case.of("PrefillBenchmark.prompt", "model", "hybrid", "time", 256));
                 cases.add(Case.of("TrainingStepBenchmark.step", "model", "hybrid", "time", 256));
                 cases.add(Case.of("OperationBenchmark.gradient", "operation", "add"));
@@ -61,6 +62,11 @@ enum Preset {
                 for (int context : new int[] {1 << 10, 1 << 16}) {
                     MIXERS.forEach(m -> cases.add(Case.of("DecodeBenchmark.token", "mixer", m, "context", context)));
                 }
+                for (int context : new int[] {1 << 10, 1 << 13, 1 << 16}) {
+                    MODELS.forEach(m -> cases.add(Case.of("ModelDecodeBenchmark.token", "model", m, "context", context)));
+                }
+                cases.add(Case.of("LargeDecodeBenchmark.token", "model", "transformer", "dtype", "F32"));
+                cases.add(Case.of("LargeDecodeBenchmark.token", "model", "mamba", "dtype", "F32"));
                 for (int time : powers(11, 13)) {
                     MODELS.forEach(m -> cases.add(Case.of("PrefillBenchmark.prompt", "model", m, "time", time)));
                 }
@@ -110,6 +116,13 @@ enum Preset {
         for (int context : powers(10, 20)) {
             MIXERS.forEach(m -> cases.add(Case.of("DecodeBenchmark.token", "mixer", m, "context", context)));
         }
+        for (int context : powers(10, 20)) {
+            MODELS.stream().filter(m -> context <= mostContext(m))
+                    .forEach(m -> cases.add(Case.of("ModelDecodeBenchmark.token", "model", m, "context", context)));
+        }
+        for (String dtype : List.of("F32", "BF16")) {
+            StepModels.LARGE.forEach(m -> cases.add(Case.of("LargeDecodeBenchmark.token", "model", m, "dtype", dtype)));
+        }
         for (int time : powers(10, 20)) {
             MODELS.stream().filter(m -> time <= 1 << 15 || m.startsWith("mamba"))
                     .forEach(m -> cases.add(Case.of("PrefillBenchmark.prompt", "model", m, "time", time)));
@@ -117,6 +130,15 @@ enum Preset {
         for (int time : powers(8, 14)) {
             MODELS.forEach(m -> cases.add(Case.of("TrainingStepBenchmark.step", "model", m, "time", time)));
         }
+    }
+
+    /** The longest context whose caches stay below 4 GB: a token of the Transformer leaves 12 KB, one of the hybrid 4. */
+    private static int mostContext(String model) {
+        return switch (model) {
+            case "transformer" -> 1 << 18;
+            case "hybrid" -> 1 << 19;
+            default -> 1 << 20;
+        };
     }
 
     private static int[] powers(int from, int to) {

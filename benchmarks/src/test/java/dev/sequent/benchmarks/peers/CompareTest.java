@@ -80,6 +80,17 @@ class CompareTest {
     }
 
     @Test
+    void decodingIsComparedAtEachContext() throws IOException {
+        String hello = HELLO.replace("kernel/unknown", "decode/hybrid");
+        assertThat(compare("--python", "/bin/sh", "--script", script(hello + LOOP).toString(), "--time", "3,100", "--only", "decode"))
+                .as(output()).isZero();
+        assertThat(output()).contains("decode/hybrid (context=3)").contains("decode/hybrid (context=100)");
+        assertThat(new CommandLine(new Report()).execute(directory.toString())).isZero();
+        assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(5)
+                .filteredOn(l -> l.startsWith("Fake 1,ModelDecodeBenchmark.token,")).hasSize(2);
+    }
+
+    @Test
     void whereThereIsNoPeerAMessageSaysWhatIsNeeded() throws IOException {
         assertThat(compare("--python", directory.resolve("none").toString())).isEqualTo(2);
         assertThat(output()).contains("Python with torch").contains("--python");

@@ -59,16 +59,26 @@ class ReportTest {
         rows.add(row("TrainingStepBenchmark.step", "\"model\": \"mamba\", \"time\": \"1024\"", 1e6, 4096, 1e11));
         rows.add(row("KernelBenchmark.forward", "\"kernel\": \"matmul\", \"time\": \"2048\"", 1e3, 2048, 2e8));
         rows.add(row("DecodeBenchmark.token", "\"mixer\": \"mamba\", \"context\": \"1024\"", 50, 1, 1e6));
+        for (int context = 1024; context <= 16_384; context *= 2) {
+            String after = ", \"context\": \"" + context + "\"";
+            rows.add(row("ModelDecodeBenchmark.token", "\"model\": \"s4d\"" + after, 80, 1, 1e6));
+            rows.add(row("ModelDecodeBenchmark.token", "\"model\": \"transformer\"" + after, context / 51.2, 1, 1e6));
+        }
+        // 10 GB/s of 1024 bytes of state, half of the record's peak
+        rows.add(row("LargeDecodeBenchmark.token", "\"model\": \"mamba2\", \"dtype\": \"BF16\"", 0.1024, 1, 1e6));
         assertThat(report(rows)).isZero();
         String page = Files.readString(directory.resolve("report.html"));
         assertThat(page.contains("<svg")).as("figures").isTrue();
         assertThat(page.replaceAll("(?s)<svg.*?</svg>", "")).contains("a &lt;fast&gt; one")
                 .contains("<td>attention</td><td>2.00 ± 0.00</td>").contains("<td>mamba</td><td>1.00 ± 0.00</td>")
                 .contains("<td>mamba is cheaper than attention</td><td>from 4,096 tokens on</td>").contains("<td>4,096</td>")
-                .contains("25 %");
+                .contains("25 %").contains("<td>s4d is cheaper than transformer</td><td>from 4,096 tokens on</td>")
+                .contains("<td>mamba2</td><td>BF16</td><td>0</td><td>0.0</td><td>10.0</td><td>50 %</td>");
         assertThat(page.contains("src=") || page.contains("<link")).as("needs other files").isFalse();
         assertThat(directory.resolve("mixer-forward.png")).isNotEmptyFile();
         assertThat(directory.resolve("prediction.svg")).isNotEmptyFile();
+        assertThat(directory.resolve("model-decode.png")).isNotEmptyFile();
+        assertThat(directory.resolve("model-state.png")).isNotEmptyFile();
         assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(rows.size() + 1)
                 .anyMatch(l -> l.startsWith("sequent,MixerBenchmark.forward,attention,\"{mixer=attention, time=256}\",6.4e-05")
                 || l.contains("6.40000000e-05"));

@@ -109,7 +109,7 @@ final class HostData {
     }
 
     private static int count(Tensor x) {
-        if (x.size() * x.dtype().bytes() > Integer.MAX_VALUE - 16) {
+        if (x.size() > (Integer.MAX_VALUE - 16) / x.dtype().bytes()) {
             throw new ShapeException("download", "at most 2^31 bytes; slice the tensor", x.shape().toString());
         }
         return (int) x.size();
@@ -122,6 +122,9 @@ final class HostData {
     }
 
     private static ByteBuffer buffer(int n, DType dtype) {
-        return ByteBuffer.allocate(Math.multiplyExact(n, dtype.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+        if (n > (Integer.MAX_VALUE - 16) / dtype.bytes()) {
+            throw new ShapeException("tensor", "at most 2^31 bytes; join pieces with concat", n + " elements of " + dtype);
+        }
+        return ByteBuffer.allocate(n * dtype.bytes()).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

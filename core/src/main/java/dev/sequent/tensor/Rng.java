@@ -1,6 +1,7 @@
 package dev.sequent.tensor;
 
 import dev.sequent.type.DType;
+import dev.sequent.type.DTypeException;
 import dev.sequent.type.Shape;
 
 /**
@@ -50,23 +51,32 @@ public final class Rng {
     /** Uniform numbers in the unit interval [0, 1). */
     public Tensor unit(Device device, DType dtype, long... shape) {
         Shape s = Shape.of(shape);
+        requireFloat(device, dtype);
         Tensor t = Tensor.wrap(device, device.backend().randomUniform(s, dtype, seed, position, device.index()));
         position += s.size();
         return t;
     }
 
-    /** Uniform numbers in [low, high). */
+    /** Uniform numbers in [low, high), which rounding to the dtype can bring up to {@code high} itself. */
     public Tensor uniform(Device device, DType dtype, double low, double high, long... shape) {
         return Scope.returning(() -> unit(device, dtype, shape).mul(high - low).add(low));
     }
 
     /** Normal numbers with the given mean and standard deviation (Box and Muller 1958). */
     public Tensor normal(Device device, DType dtype, double mean, double std, long... shape) {
+        requireFloat(device, dtype);
         return Scope.returning(() -> {
             DType wide = dtype == DType.F64 ? DType.F64 : DType.F32;
             Tensor radius = unit(device, wide, shape).neg().add(1).log().mul(-2).sqrt(); // 1 - u lies in (0, 1]
             Tensor angle = unit(device, wide, shape).mul(2 * Math.PI).cos();
             return radius.mul(angle).mul(std).add(mean).cast(dtype);
         });
+    }
+
+    private static void requireFloat(Device device, DType dtype) {
+        Tensor.requireSupport(device, dtype, "random");
+        if (!dtype.isFloat()) {
+            throw new DTypeException("random", "a float dtype", dtype.toString());
+        }
     }
 }

@@ -94,7 +94,7 @@ public final class Scope implements AutoCloseable {
         }
     }
 
-    /** Releases every tensor that still belongs to this scope. */
+    /** Releases every tensor that still belongs to this scope, also when one of them cannot be released; its error is thrown at the end. */
     @Override
     public void close() {
         if (closed) {
@@ -107,10 +107,18 @@ public final class Scope implements AutoCloseable {
         synchronized (this) {
             closed = true;
             context.scope = parent;
+            RuntimeException failure = null;
             for (int i = tensors.size() - 1; i >= 0; i--) {
-                tensors.get(i).close();
+                try {
+                    tensors.get(i).close();
+                } catch (RuntimeException e) {
+                    failure = failure == null ? e : failure;
+                }
             }
             tensors.clear();
+            if (failure != null) {
+                throw failure;
+            }
         }
     }
 }

@@ -8,10 +8,12 @@ import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.TensorHandle;
 import dev.sequent.type.DType;
 import dev.sequent.type.DTypeException;
+import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
 import java.util.Arrays;
+import java.util.function.Supplier;
 
 /**
  * An n-dimensional array of numbers on a {@link Device}. A value: no method changes it, except {@link #write}.
@@ -22,7 +24,9 @@ import java.util.Arrays;
  * operation; a tensor used after its release throws {@link ReleasedTensorException}.
  *
  * <p>A new tensor belongs to the innermost {@link Scope} of the current thread. Without a scope it belongs to the caller, who
- * closes it. Reading a tensor from several threads is safe; closing it while another thread uses it is not.
+ * closes it; what a method needs on the way to its result is released there and then. A method with nothing to do (a sum over no axis, a
+ * cast to the tensor's own dtype) answers with the tensor itself. Reading a tensor from several threads is safe; closing it while
+ * another thread uses it is not.
  */
 public final class Tensor implements AutoCloseable {
     private final Device device;
@@ -84,6 +88,9 @@ public final class Tensor implements AutoCloseable {
     /** The numbers 0, 1, ..., n - 1. */
     public static Tensor arange(Device device, DType dtype, long n) {
         requireSupport(device, dtype, "arange");
+        if (dtype == DType.BOOL) {
+            throw new DTypeException("arange", "a numeric dtype", dtype.toString());
+        }
         return wrap(device, device.backend().iota(n, dtype, device.index()));
     }
 
@@ -252,14 +259,21 @@ public final class Tensor implements AutoCloseable {
     /**
      * Overwrites the box of this tensor that starts at {@code start} with {@code source}: the only mutation, for caches and optimizers. Not
      * recorded for derivatives.
+     *
+     * <p>Only for tensors that were made by {@link #full}, {@link #of} and their like: whether a tensor that was derived from this one
+     * changes with it, or this one with the tensor that it was derived from, is up to the backend. {@code source} shares nothing with it.
      */
     public void write(Tensor source, long... start) {
-        if (source.rank() != rank() || start.length != rank() || source.dtype != dtype) {
-            throw new ShapeException("write", "a source of rank " + rank() + " and dtype " + dtype + " with a start index per axis",
+        if (source.rank() != rank() || start.length != rank()) {
+            throw new ShapeException("write", "a source of rank " + rank() + " with a start index per axis",
                     source + " at " + Arrays.toString(start));
         }
+        requireSameDtype("write", source);
+        if (!source.device.equals(device)) {
+            throw new DeviceMismatchException("write", "tensors of one device", device + " and " + source.device);
+        }
         for (int i = 0; i < start.length; i++) {
-            if (start[i] < 0 || start[i] + source.dim(i) > dim(i)) {
+            if (start[i] < 0 || start[i] > dim(i) - source.dim(i)) {
                 throw new ShapeException("write", "a box inside " + shape, source.shape + " at " + Arrays.toString(start));
             }
         }
@@ -358,13 +372,19 @@ public final class Tensor implements AutoCloseable {
         boolean logical = f == BinaryOp.AND || f == BinaryOp.OR;
         require(logical == (dtype == DType.BOOL), op, logical ? "dtype BOOL" : "a numeric dtype");
         requireSameDtype(op, other);
-        Shape common = shape.equals(other.shape) ? shape : Shape.broadcast(op, shape, other.shape);
-        return Dispatch.apply(new Op.Binary(f), broadcastTo(common), other.broadcastTo(common));
+        if (shape.equals(other.shape)) {
+            return Dispatch.apply(new Op.Binary(f), this, other);
+        }
+        Shape common = Shape.broadcast(op, shape, other.shape);
+        return composed(() -> Dispatch.apply(new Op.Binary(f), broadcastTo(common), other.broadcastTo(common)));
     }
 
-    /** Combines with a number elementwise: f(x, s), or f(s, x) when reversed. */
+    /** Combines with a number elementwise: f(x, s), or f(s, x) when reversed. Integers combine with whole numbers only. */
     public Tensor binary(BinaryOp f, double s, boolean reversed) {
-        require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype");
+        String op = f.name().toLowerCase(java.util.Locale.ROOT);
+        require(dtype != DType.BOOL, op, "a numeric dtype");
+        require(f != BinaryOp.AND && f != BinaryOp.OR, op, "two operands of dtype BOOL");
+        requireExpressible(op, s);
         return Dispatch.apply(new Op.Scalar(f, s, reversed), this);
     }
 
@@ -425,7 +445,7 @@ public final class Tensor implements AutoCloseable {
 
     /** Values below {@code low} become {@code low}, above {@code high} become {@code high}. */
     public Tensor clamp(double low, double high) {
-        return binary(BinaryOp.MAX, low, false).binary(BinaryOp.MIN, high, false);
+        return composed(() -> binary(BinaryOp.MAX, low, false).binary(BinaryOp.MIN, high, false));
     }
 
     /** Compares elementwise, under broadcasting; the result is BOOL. */
@@ -433,12 +453,13 @@ public final class Tensor implements AutoCloseable {
         String op = f.name().toLowerCase(java.util.Locale.ROOT);
         requireSameDtype(op, y);
         Shape common = Shape.broadcast(op, shape, y.shape);
-        return Dispatch.apply(new Op.Compare(f), broadcastTo(common), y.broadcastTo(common));
+        return composed(() -> Dispatch.apply(new Op.Compare(f), broadcastTo(common), y.broadcastTo(common)));
     }
 
-    /** Compares with a number elementwise; the result is BOOL. */
+    /** Compares with a number elementwise; the result is BOOL. Integers compare with whole numbers only. */
     public Tensor compare(CompareOp f, double s) {
-        return compare(f, full(device, dtype, s));
+        requireExpressible(f.name().toLowerCase(java.util.Locale.ROOT), s);
+        return composed(() -> compare(f, full(device, dtype, s)));
     }
 
     /** Elements of {@code a} where this BOOL tensor holds, else of {@code b}, under broadcasting. */
@@ -446,7 +467,7 @@ public final class Tensor implements AutoCloseable {
         require(dtype == DType.BOOL, "where", "a condition of dtype BOOL");
         a.requireSameDtype("where", b);
         Shape common = Shape.broadcast("where", shape, Shape.broadcast("where", a.shape, b.shape));
-        return Dispatch.apply(new Op.Where(), broadcastTo(common), a.broadcastTo(common), b.broadcastTo(common));
+        return composed(() -> Dispatch.apply(new Op.Where(), broadcastTo(common), a.broadcastTo(common), b.broadcastTo(common)));
     }
 
     /** Conversion to another dtype; this tensor itself when it has it already. */
@@ -461,8 +482,11 @@ public final class Tensor implements AutoCloseable {
     public Tensor reduce(ReduceOp f, boolean keepDims, int... axes) {
         require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype");
         int[] sorted = Axes.normalise(f.name().toLowerCase(java.util.Locale.ROOT), shape, axes);
-        Tensor y = sorted.length == 0 ? this : Dispatch.apply(new Op.Reduce(f, sorted), this);
-        return keepDims ? y : y.reshape(Axes.drop(shape, sorted));
+        if (sorted.length == 0) {
+            return this;
+        }
+        Op op = new Op.Reduce(f, sorted);
+        return keepDims ? Dispatch.apply(op, this) : composed(() -> Dispatch.apply(op, this).reshape(Axes.drop(shape, sorted)));
     }
 
     /** Sum along axes (all when none are given), which vanish. */
@@ -477,7 +501,8 @@ public final class Tensor implements AutoCloseable {
         for (int a : Axes.normalise("mean", shape, axes)) {
             n *= dim(a);
         }
-        return sum(axes).div(n);
+        double count = n;
+        return composed(() -> sum(axes).div(count));
     }
 
     /** Maximum along axes (all when none are given), which vanish. */
@@ -491,7 +516,7 @@ public final class Tensor implements AutoCloseable {
         if (dim(a) == 0) {
             throw new ShapeException("argmax", "a non-empty axis", "axis " + axis + " of " + shape);
         }
-        return Dispatch.apply(new Op.ArgReduce(ReduceOp.MAX, a), this).reshape(shape.without(a));
+        return composed(() -> Dispatch.apply(new Op.ArgReduce(ReduceOp.MAX, a), this).reshape(shape.without(a)));
     }
 
     /** Cumulative sum along an axis. */
@@ -507,14 +532,18 @@ public final class Tensor implements AutoCloseable {
 
     /** softmax along an axis. */
     public Tensor softmax(int axis) {
-        Tensor e = sub(reduce(ReduceOp.MAX, true, axis).detach()).exp();
-        return e.div(e.reduce(ReduceOp.SUM, true, axis));
+        return composed(() -> {
+            Tensor e = sub(reduce(ReduceOp.MAX, true, axis).detach()).exp();
+            return e.div(e.reduce(ReduceOp.SUM, true, axis));
+        });
     }
 
     /** log softmax along an axis. */
     public Tensor logSoftmax(int axis) {
-        Tensor shifted = sub(reduce(ReduceOp.MAX, true, axis).detach());
-        return shifted.sub(shifted.exp().reduce(ReduceOp.SUM, true, axis).log());
+        return composed(() -> {
+            Tensor shifted = sub(reduce(ReduceOp.MAX, true, axis).detach());
+            return shifted.sub(shifted.exp().reduce(ReduceOp.SUM, true, axis).log());
+        });
     }
 
     // movement
@@ -575,7 +604,7 @@ public final class Tensor implements AutoCloseable {
 
     /** One index of an axis, which vanishes. */
     public Tensor select(int axis, long index) {
-        return slice(axis, index, index + 1).reshape(shape.without(axis));
+        return composed(() -> slice(axis, index, index + 1).reshape(shape.without(axis)));
     }
 
     /** Consecutive pieces of the given sizes along an axis. */
@@ -629,11 +658,7 @@ public final class Tensor implements AutoCloseable {
 
     /** Joins tensors of equal shape along a new axis. */
     public static Tensor stack(int axis, Tensor... parts) {
-        Tensor[] raised = new Tensor[parts.length];
-        for (int i = 0; i < parts.length; i++) {
-            raised[i] = parts[i].unsqueeze(axis);
-        }
-        return concat(axis, raised);
+        return composed(() -> concat(axis, Arrays.stream(parts).map(t -> t.unsqueeze(axis)).toArray(Tensor[]::new)));
     }
 
     /** The same value, laid out densely. */
@@ -692,8 +717,13 @@ public final class Tensor implements AutoCloseable {
         requireSameDtype("matmul", other);
         Axes.requireMatmul(this, other, transposeThis, transposeOther);
         Shape outer = Shape.broadcast("matmul", Axes.outer(shape), Axes.outer(other.shape));
-        return Dispatch.apply(new Op.MatMul(transposeThis, transposeOther),
-                broadcastTo(Axes.join(outer, dim(-2), dim(-1))), other.broadcastTo(Axes.join(outer, other.dim(-2), other.dim(-1))));
+        Op op = new Op.MatMul(transposeThis, transposeOther);
+        if (rank() == 2 && other.rank() == 2) {
+            return Dispatch.apply(op, this, other);
+        }
+        Shape left = Axes.join(outer, dim(-2), dim(-1));
+        Shape right = Axes.join(outer, other.dim(-2), other.dim(-1));
+        return composed(() -> Dispatch.apply(op, broadcastTo(left), other.broadcastTo(right)));
     }
 
     // reading
@@ -725,6 +755,17 @@ public final class Tensor implements AutoCloseable {
     @Override
     public String toString() {
         return dtype + "" + shape + "@" + device + (handle == null ? " released" : "");
+    }
+
+    /** Runs several primitives; where no scope takes what they leave on the way, one is opened for it. */
+    private static Tensor composed(Supplier<Tensor> primitives) {
+        return ThreadContext.current().scope == null ? Scope.returning(primitives) : primitives.get();
+    }
+
+    private void requireExpressible(String op, double s) {
+        if (dtype.isInteger() && s != Math.rint(s)) {
+            throw new DTypeException(op, "a whole number for " + dtype, s + "");
+        }
     }
 
     private void require(boolean fits, String op, String expected) {

@@ -67,12 +67,21 @@ final class CpuBackend implements Backend, HostMemory {
         reductions = new Reductions(machine, copies, casts);
         indexing = new Indexing(machine, copies, casts);
         random = new Random(machine);
-        provider = matmulProvider == null ? null : matmulProvider.open(machine.pool());
+        provider = matmulProvider == null ? null : opened(matmulProvider, machine.pool());
         Gemm gemm = kernels.vectorised() ? new JavaGemm(machine.pool()) : new ScalarGemm(machine.pool());
         matmul = new Matmul(machine, copies, casts, gemm, provider, options.products() == DType.BF16);
         description = System.getProperty("os.arch") + ", " + options.threads() + (options.threads() == 1 ? " thread, " : " threads, ")
                 + kernels.description() + ", matrix products by " + (matmulProvider == null ? CpuOptions.BUILTIN : matmulProvider.name())
                 + bf16Remark();
+    }
+
+    private static MatmulProvider.Matmul opened(MatmulProvider matmulProvider, SpinPool pool) {
+        try {
+            return matmulProvider.open(pool);
+        } catch (RuntimeException | Error failure) {
+            pool.close();
+            throw failure;
+        }
     }
 
     private String bf16Remark() {

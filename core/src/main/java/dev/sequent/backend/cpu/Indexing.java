@@ -6,6 +6,7 @@ import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.BiConsumer;
 
 /** Reads and sums at positions that other tensors name. An index outside the tensor is an error, found before memory is touched. */
 final class Indexing {
@@ -92,9 +93,7 @@ final class Indexing {
         Shape shape = x.shape().with(axis, count);
         CpuHandle y = machine.allocate("indexSelect", shape, x.dtype());
         return machine.produce(y, () -> {
-            CpuHandle at = indices("indexSelect", index, x.shape().dim(axis));
-            CpuHandle dense = copies.contiguous("indexSelect", x);
-            try {
+            withDense("indexSelect", indices("indexSelect", index, x.shape().dim(axis)), x, (at, dense) -> {
                 long size = x.shape().dim(axis);
                 long inner = product(shape, axis + 1, shape.rank()) * x.dtype().bytes();
                 if (shape.size() > 0) {
@@ -103,10 +102,7 @@ final class Indexing {
                         bytes(dense.memory(), dense.offset() + from * inner, y.memory(), y.offset() + row * inner, inner);
                     });
                 }
-            } finally {
-                dense.release();
-                at.release();
-            }
+            });
         });
     }
 
@@ -175,17 +171,26 @@ final class Indexing {
         }
         CpuHandle y = copies.dense(op, x);
         return machine.produce(y, () -> {
-            CpuHandle at = indices(op, index, x.shape().dim(axis));
-            CpuHandle dense = copies.contiguous(op, source);
-            try {
+            withDense(op, indices(op, index, x.shape().dim(axis)), source, (at, dense) -> {
                 if (source.shape().size() > 0) {
                     sum.into(y, at, dense);
                 }
+            });
+        });
+    }
+
+    /** Runs {@code body} on {@code at} and a dense form of {@code x}, and releases both, {@code at} also when the other cannot be made. */
+    private void withDense(String op, CpuHandle at, CpuHandle x, BiConsumer<CpuHandle, CpuHandle> body) {
+        try {
+            CpuHandle dense = copies.contiguous(op, x);
+            try {
+                body.accept(at, dense);
             } finally {
                 dense.release();
-                at.release();
             }
-        });
+        } finally {
+            at.release();
+        }
     }
 
     private void add(DType dtype, MemorySegment x, long xo, MemorySegment y, long yo, int n) {

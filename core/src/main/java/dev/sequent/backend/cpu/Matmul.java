@@ -4,6 +4,7 @@ import dev.sequent.spi.Layout;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
+import dev.sequent.type.ShapeException;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
@@ -44,8 +45,13 @@ final class Matmul {
     /** Sizes of one product. */
     private record Sizes(int m, int n, int k) {
         static Sizes of(CpuHandle a, CpuHandle b, boolean ta, boolean tb) {
-            return new Sizes(Math.toIntExact(a.shape().dim(ta ? -1 : -2)), Math.toIntExact(b.shape().dim(tb ? -2 : -1)),
-                    Math.toIntExact(a.shape().dim(ta ? -2 : -1)));
+            long m = a.shape().dim(ta ? -1 : -2);
+            long n = b.shape().dim(tb ? -2 : -1);
+            long k = a.shape().dim(ta ? -2 : -1);
+            if (Math.max(m, Math.max(n, k)) > Integer.MAX_VALUE) {
+                throw new ShapeException("matmul", "rows and columns below 2^31", a.shape() + " and " + b.shape());
+            }
+            return new Sizes((int) m, (int) n, (int) k);
         }
 
         long work() {

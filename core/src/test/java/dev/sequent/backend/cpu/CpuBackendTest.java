@@ -225,4 +225,19 @@ class CpuBackendTest {
             }
         }
     }
+
+    /** The indices are there already when there is no memory for a dense form of the tensor that they point into. */
+    @Test
+    void indexingWithoutMemoryLeavesNothingBehind() {
+        try (Backend b = open("memoryLimit", "600000")) {
+            TensorHandle x = b.full(Shape.of(1000, 100), DType.F32, 1, 0);
+            TensorHandle columns = b.permute(x, new int[] {1, 0});
+            TensorHandle index = b.iota(2, DType.I32, 0);
+            long handles = b.memory(0).liveHandles();
+            long bytes = b.memory(0).liveBytes();
+            assertThatThrownBy(() -> b.indexSelect(columns, 0, index)).isInstanceOf(OutOfDeviceMemoryException.class);
+            assertThat(b.memory(0).liveHandles()).isEqualTo(handles);
+            assertThat(b.memory(0).liveBytes()).isEqualTo(bytes);
+        }
+    }
 }

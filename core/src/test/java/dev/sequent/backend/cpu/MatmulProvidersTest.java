@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.net.URLClassLoader;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -98,6 +99,29 @@ class MatmulProvidersTest {
                 assertThatThrownBy(() -> new CpuBackendProvider().open(Map.of("matmul", choice, "products", "bf16")))
                         .isInstanceOf(ConfigException.class).hasMessageContaining("products=bf16").hasMessageContaining("sequent-onednn")
                         .hasMessageContaining(choice.equals("auto") ? "sound" : choice);
+            }
+        }
+    }
+
+    /** A provider that works until it is opened. */
+    public static final class Broken extends Sound {
+        @Override
+        public Matmul open(Parallel pool) {
+            throw new IllegalStateException("not today");
+        }
+    }
+
+    @Test
+    void aProviderThatCannotBeOpenedLeavesNoThreads() throws IOException, InterruptedException {
+        Set<Thread> before = Thread.getAllStackTraces().keySet();
+        try (URLClassLoader loader = ServiceFile.loader(directory, MatmulProvider.class, Broken.class.getName())) {
+            Thread.currentThread().setContextClassLoader(loader);
+            assertThatThrownBy(() -> new CpuBackendProvider().open(Map.of("threads", "3"))).hasMessageContaining("not today");
+        }
+        for (Thread t : Thread.getAllStackTraces().keySet()) {
+            if (!before.contains(t) && t.getName().startsWith("sequent-cpu-")) {
+                t.join(10_000);
+                assertThat(t.isAlive()).as(t.getName()).isFalse();
             }
         }
     }

@@ -82,14 +82,15 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
-            ScanLayout.Window out) {
+    public void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window partial, ScanLayout.Window out) {
+        int states = range.count();
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
                 float d = at(step.segment(), t * step.stride() + j);
                 float x = at(u.segment(), t * u.stride() + j);
-                float y = x * at(s.skip, j);
-                for (int n = 0; n < states; n++) {
+                float y = range.isFirst() ? x * at(s.skip, j) : at(partial.segment(), t * partial.stride() + j);
+                for (int n = range.from(); n < range.to(); n++) {
                     int i = n * W + j;
                     float h = decay(d, at(s.a, i)) * at(s.state, i) + d * x * at(s.b, t * states + n);
                     put(s.state, i, h);
@@ -148,12 +149,13 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void replay(ScanScratch s, int from, int to, int states, boolean bounded) {
+    public void replay(ScanScratch s, int from, int to, StateRange range, boolean bounded) {
+        int states = range.count();
         int next = states * W;
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
-                float y = 0;
-                for (int n = 0; n < states; n++) {
+                float y = at(s.out, t * W + j);
+                for (int n = range.from(); n < range.to(); n++) {
                     int m = t * next + n * W + j;
                     float e = decay(at(s.step, t * W + j), at(s.a, n * W + j));
                     float h = e * at(s.before, m) + at(s.drive, t * W + j) * at(s.b, t * states + n);
@@ -168,14 +170,15 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void reverse(ScanScratch s, int from, int to, int states) {
+    public void reverse(ScanScratch s, int from, int to, StateRange range) {
+        int states = range.count();
         for (int t = to - 1; t >= from; t--) {
             for (int j = 0; j < W; j++) {
                 float step = at(s.step, t * W + j);
                 float drive = at(s.drive, t * W + j);
-                float dDrive = 0;
-                float dStep = 0;
-                for (int n = 0; n < states; n++) {
+                float dDrive = at(s.driveGrad, t * W + j);
+                float dStep = at(s.stepGrad, t * W + j);
+                for (int n = range.from(); n < range.to(); n++) {
                     int i = n * W + j;
                     int m = t * states * W + i;
                     float g = at(s.carry, i) + at(s.grad, t * W + j) * at(s.c, t * states + n);

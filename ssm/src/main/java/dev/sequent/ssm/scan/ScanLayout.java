@@ -60,10 +60,7 @@ final class ScanLayout {
                 return new Window(source, operand.tokenStride());
             }
             staging.fill((byte) 0);
-            for (int t = 0; t < rows; t++) {
-                MemorySegment.copy(source, t * operand.tokenStride() * Float.BYTES, staging, (long) t * width * Float.BYTES,
-                        (long) columns() * Float.BYTES);
-            }
+            copy(source, operand.tokenStride(), staging, width);
             return new Window(staging, width);
         }
 
@@ -78,12 +75,28 @@ final class ScanLayout {
 
         /** Brings rows that were written to staging memory to their place. */
         void store(Window window, ScanRows result) {
-            if (result == null || isFull()) {
-                return;
+            if (result != null && !isFull()) {
+                save(window.segment(), result);
             }
-            MemorySegment target = result.slice(batch, token, rows, channel(), columns());
+        }
+
+        /** Copies the tile's rows of a result that is not finished yet. */
+        void load(ScanRows partial, MemorySegment target) {
+            if (partial != null) {
+                copy(partial.slice(batch, token, rows, channel(), columns()), partial.tokenStride(), target, width);
+            }
+        }
+
+        /** Copies rows to a result that another task will finish. */
+        void save(MemorySegment source, ScanRows partial) {
+            if (partial != null) {
+                copy(source, width, partial.slice(batch, token, rows, channel(), columns()), partial.tokenStride());
+            }
+        }
+
+        private void copy(MemorySegment source, long sourceStride, MemorySegment target, long targetStride) {
             for (int t = 0; t < rows; t++) {
-                MemorySegment.copy(window.segment(), (long) t * width * Float.BYTES, target, t * result.tokenStride() * Float.BYTES,
+                MemorySegment.copy(source, t * sourceStride * Float.BYTES, target, t * targetStride * Float.BYTES,
                         (long) columns() * Float.BYTES);
             }
         }
@@ -148,7 +161,7 @@ final class ScanLayout {
         loadVector(in.skip(), s.skip, in.shape(), width, block);
     }
 
-    private static void loadVector(MemorySegment source, MemorySegment target, ScanShape shape, int width, int block) {
+    static void loadVector(MemorySegment source, MemorySegment target, ScanShape shape, int width, int block) {
         target.fill((byte) 0);
         if (source != null) {
             long bytes = (long) Math.min(width, shape.channels() - block * width) * Float.BYTES;
@@ -163,8 +176,9 @@ final class ScanLayout {
         }
     }
 
-    /** Packs the rows of a block of a (B, E, N) tensor, zero where absent. */
-    static void loadState(MemorySegment source, MemorySegment target, ScanShape shape, int width, int batch, int block) {
+    /** Packs the rows of a block of a (B, E, N) tensor, zero where absent and outside the range of states. */
+    static void loadState(MemorySegment source, MemorySegment target, ScanShape shape, int width, int batch, int block,
+            StateRange range) {
         target.fill((byte) 0);
         if (source == null) {
             return;
@@ -172,20 +186,21 @@ final class ScanLayout {
         int columns = Math.min(width, shape.channels() - block * width);
         long start = ((long) batch * shape.channels() + (long) block * width) * shape.states();
         for (int j = 0; j < columns; j++) {
-            for (int n = 0; n < shape.states(); n++) {
+            for (int n = range.from(); n < range.to(); n++) {
                 target.setAtIndex(F32, (long) n * width + j, source.getAtIndex(F32, start + (long) j * shape.states() + n));
             }
         }
     }
 
-    static void storeState(MemorySegment source, MemorySegment target, ScanShape shape, int width, int batch, int block) {
+    static void storeState(MemorySegment source, MemorySegment target, ScanShape shape, int width, int batch, int block,
+            StateRange range) {
         if (target == null) {
             return;
         }
         int columns = Math.min(width, shape.channels() - block * width);
         long start = ((long) batch * shape.channels() + (long) block * width) * shape.states();
         for (int j = 0; j < columns; j++) {
-            for (int n = 0; n < shape.states(); n++) {
+            for (int n = range.from(); n < range.to(); n++) {
                 target.setAtIndex(F32, start + (long) j * shape.states() + n, source.getAtIndex(F32, (long) n * width + j));
             }
         }

@@ -31,9 +31,12 @@ interface ScanTiles {
     /** Largest magnitude of an element, NaN if one is NaN. */
     float largest(int rows, MemorySegment x, long stride);
 
-    /** Runs the recurrence over rows [from, to): updates {@code state}, writes the inner products of C and h, and D u, to {@code out}. */
-    void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
-            ScanLayout.Window out);
+    /**
+     * Runs the recurrence over rows [from, to): updates {@code state}, writes D u (or, where that has been done, {@code partial}) and the
+     * inner products of C and h to {@code out}.
+     */
+    void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window partial, ScanLayout.Window out);
 
     /** Writes {@code out} SiLU(z). */
     void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride);
@@ -51,15 +54,15 @@ interface ScanTiles {
 
     /**
      * Runs the recurrence over rows [from, to) again, from the state in {@code before} row {@code from}; fills {@code decay},
-     * {@code before} rows (from, to] and {@code out}, and adds to the lanes of the gradient of C.
+     * {@code before} rows (from, to], adds to {@code out}, and to the lanes of the gradient of C.
      */
-    void replay(ScanScratch s, int from, int to, int states, boolean bounded);
+    void replay(ScanScratch s, int from, int to, StateRange range, boolean bounded);
 
     /**
      * Runs the adjoint recurrence over rows [from, to) backward: updates {@code carry} (decay times the gradient of the state) and
-     * {@code aGrad}, fills {@code driveGrad} and {@code stepGrad}, and adds to the lanes of the gradient of B.
+     * {@code aGrad}, and adds to {@code driveGrad}, {@code stepGrad} and the lanes of the gradient of B.
      */
-    void reverse(ScanScratch s, int from, int to, int states);
+    void reverse(ScanScratch s, int from, int to, StateRange range);
 
     /** Writes the gradients of u, delta and (unless null) z of rows [from, to), and adds to {@code skipGrad} and {@code biasGrad}. */
     void finishBackward(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,

@@ -40,8 +40,17 @@ record ScanWorkspace(ScanShape shape, int groups) {
         return skipStart() + (long) shape.batch() * shape.channels();
     }
 
-    long floats() {
+    private long carryStart() {
         return shape.batch() == 1 ? matrixStart() : biasStart() + (long) shape.batch() * shape.channels();
+    }
+
+    long floats() {
+        return carryStart() + shape.batch() * matrix();
+    }
+
+    /** Gradients of the state between windows, (B, E, N). */
+    MemorySegment carries(MemorySegment memory) {
+        return part(memory, carryStart(), shape.batch() * matrix());
     }
 
     private static MemorySegment part(MemorySegment memory, long start, long floats) {

@@ -83,8 +83,35 @@ public final class SelectiveScanCpu {
             step(in, y, finalState);
             return;
         }
-        int tasks = Math.ceilDiv(blocks(shape), taskBlocks(shape));
-        pool.forEach(shape.batch() * tasks, task -> forwardTask(in, y, finalState, saved, task / tasks, task % tasks));
+        ScanWaves waves = finalState == null ? ScanWaves.whole(shape) : ScanWaves.of(shape, shape.batch() * groups(shape), pool.threads());
+        forEach(shape, waves, (part, window) -> {
+            int start = window * waves.window();
+            forwardTask(in, y, finalState, saved, part, start, Math.min(shape.tokens(), start + waves.window()));
+        });
+    }
+
+    /**
+     * Some blocks of channels and states of a sequence.
+     *
+     * @param batch the sequence
+     * @param first the first block
+     * @param last end of the blocks
+     * @param states which states
+     */
+    private record Part(int batch, int first, int last, StateRange states) {}
+
+    private interface PartBody {
+        void run(Part part, int window);
+    }
+
+    private void forEach(ScanShape shape, ScanWaves waves, PartBody body) {
+        int size = waves.isSplit() ? groupBlocks(shape) : taskBlocks(shape);
+        int tasks = Math.ceilDiv(blocks(shape), size);
+        waves.forEach(pool, shape.batch() * tasks, shape.states(), (row, from, to, window) -> {
+            int first = row % tasks * size;
+            int last = Math.min(blocks(shape), first + size);
+            body.run(new Part(row / tasks, first, last, new StateRange(from, to, shape.states())), window);
+        });
     }
 
     /**
@@ -98,10 +125,14 @@ public final class SelectiveScanCpu {
      */
     public void backward(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out,
             MemorySegment memory) {
-        ScanWorkspace workspace = new ScanWorkspace(in.shape(), groups(in.shape()));
-        int tasks = Math.ceilDiv(blocks(in.shape()), taskBlocks(in.shape()));
-        pool.forEach(in.shape().batch() * tasks,
-                task -> backwardTask(in, saved, dy, dFinalState, out, memory, workspace, task / tasks, task % tasks));
+        ScanShape shape = in.shape();
+        ScanWorkspace workspace = new ScanWorkspace(shape, groups(shape));
+        ScanWaves waves = ScanWaves.of(shape, shape.batch() * groups(shape), pool.threads());
+        forEach(shape, waves, (part, window) -> {
+            int start = (waves.windows() - 1 - window) * waves.window();
+            int end = Math.min(shape.tokens(), start + waves.window());
+            backwardTask(in, saved, dy, dFinalState, out, memory, workspace, part, start, end);
+        });
         workspace.reduce(pool, memory, out);
     }
 
@@ -157,38 +188,43 @@ public final class SelectiveScanCpu {
         return saved.asSlice(index * size * Float.BYTES, size * Float.BYTES);
     }
 
-    private void forwardTask(ScanInputs in, ScanRows y, MemorySegment finalState, MemorySegment saved, int batch, int index) {
+    private void forwardTask(ScanInputs in, ScanRows y, MemorySegment finalState, MemorySegment saved, Part part, int start, int end) {
         ScanShape shape = in.shape();
         int states = shape.states();
         int tile = tile(states);
+        int first = part.first();
         ScanScratch s = scratch(forwardScratch, tile, shape, false);
-        int first = index * taskBlocks(shape);
-        int last = Math.min(blocks(shape), first + taskBlocks(shape));
-        for (int block = first; block < last; block++) {
+        MemorySegment initial = start == 0 ? in.initialState() : finalState;
+        for (int block = first; block < part.last(); block++) {
             s.select(block - first);
             s.largestA(block - first, ScanLayout.pack(in, s, tiles.width(), block));
-            ScanLayout.loadState(in.initialState(), s.state, shape, tiles.width(), batch, block);
+            ScanLayout.loadState(initial, s.state, shape, tiles.width(), part.batch(), block, part.states());
         }
-        for (int t = 0; t < shape.tokens(); t += tile) {
-            int rows = Math.min(tile, shape.tokens() - t);
-            ScanLayout.copyRows(in.b(), batch, t, rows, states, s.b);
-            ScanLayout.copyRows(in.c(), batch, t, rows, states, s.c);
-            for (int block = first; block < last; block++) {
+        for (int t = start; t < end; t += tile) {
+            int rows = Math.min(tile, end - t);
+            ScanLayout.copyRows(in.b(), part.batch(), t, rows, states, s.b);
+            ScanLayout.copyRows(in.c(), part.batch(), t, rows, states, s.c);
+            for (int block = first; block < part.last(); block++) {
                 s.select(block - first);
                 if (saved != null && t % chunk(states) == 0) {
-                    savedState(saved, shape, batch, t / chunk(states), block).copyFrom(s.state);
+                    saveStates(s.state, savedState(saved, shape, part.batch(), t / chunk(states), block), part.states());
                 }
-                forwardTile(in, y, s, new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block), s.largestA(block - first));
+                ScanLayout.Tile place = new ScanLayout.Tile(shape, tiles.width(), part.batch(), t, rows, block);
+                forwardTile(in, y, s, place, part.states(), s.largestA(block - first));
             }
         }
-        for (int block = first; finalState != null && block < last; block++) {
+        for (int block = first; finalState != null && block < part.last(); block++) {
             s.select(block - first);
-            ScanLayout.storeState(s.state, finalState, shape, tiles.width(), batch, block);
+            ScanLayout.storeState(s.state, finalState, shape, tiles.width(), part.batch(), block, part.states());
         }
     }
 
-    private void forwardTile(ScanInputs in, ScanRows y, ScanScratch s, ScanLayout.Tile tile, float largestA) {
-        int states = in.shape().states();
+    private void saveStates(MemorySegment state, MemorySegment target, StateRange range) {
+        long row = (long) tiles.width() * Float.BYTES;
+        MemorySegment.copy(state, range.from() * row, target, range.from() * row, (range.to() - range.from()) * row);
+    }
+
+    private void forwardTile(ScanInputs in, ScanRows y, ScanScratch s, ScanLayout.Tile tile, StateRange range, float largestA) {
         ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
         ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
         ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
@@ -201,7 +237,9 @@ public final class SelectiveScanCpu {
             tiles.plainSteps(s, tile.rows(), delta.segment(), delta.stride());
             step = new ScanLayout.Window(s.step, tiles.width());
         }
-        ScanLayout.Window scanned = in.z() == null ? out : new ScanLayout.Window(s.out, tiles.width());
+        ScanLayout.Window partial = range.isFirst() ? out : tile.read(y, s.staging[3]);
+        boolean gated = in.z() != null && range.isLast();
+        ScanLayout.Window scanned = gated ? new ScanLayout.Window(s.out, tiles.width()) : out;
         boolean bounded = tiles.largest(tile.rows(), step.segment(), step.stride()) * largestA <= ScanTiles.BOUND;
         for (int from = 0, to; from < tile.rows(); from = to) {
             to = tile.runEnd(in.flags(), from);
@@ -211,8 +249,8 @@ public final class SelectiveScanCpu {
             if (tile.has(in.flags(), from, ScanInputs.SKIP)) {
                 out.zeroRow(from, tiles.width());
             } else {
-                tiles.scan(s, from, to, states, bounded, step, u, scanned);
-                if (in.z() != null) {
+                tiles.scan(s, from, to, range, bounded, step, u, partial, scanned);
+                if (gated) {
                     tiles.gate(s, from, to, z.segment(), z.stride(), out.segment(), out.stride());
                 }
             }
@@ -221,54 +259,66 @@ public final class SelectiveScanCpu {
     }
 
     private void backwardTask(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out,
-            MemorySegment memory,
-            ScanWorkspace workspace, int batch, int index) {
+            MemorySegment memory, ScanWorkspace workspace, Part part, int start, int end) {
         ScanShape shape = in.shape();
         int states = shape.states();
+        int batch = part.batch();
         int chunk = chunk(states);
         int groupBlocks = groupBlocks(shape);
         ScanScratch s = scratch(backwardScratch, chunk, shape, true);
-        int first = index * taskBlocks(shape);
-        int last = Math.min(blocks(shape), first + taskBlocks(shape));
-        for (int block = first; block < last; block++) {
-            s.select(block - first);
-            s.largestA(block - first, ScanLayout.pack(in, s, tiles.width(), block));
-            ScanLayout.loadState(dFinalState, s.carry, shape, tiles.width(), batch, block);
-            s.aGrad.fill((byte) 0);
-            s.skipGrad.fill((byte) 0);
-            s.biasGrad.fill((byte) 0);
+        boolean isStart = end == shape.tokens();
+        for (int block = part.first(); block < part.last(); block++) {
+            s.select(block - part.first());
+            s.largestA(block - part.first(), ScanLayout.pack(in, s, tiles.width(), block));
+            MemorySegment carry = isStart ? dFinalState : workspace.carries(memory);
+            ScanLayout.loadState(carry, s.carry, shape, tiles.width(), batch, block, part.states());
+            MemorySegment aPart = isStart ? null : workspace.aPart(memory, out, batch);
+            ScanLayout.loadState(aPart, s.aGrad, shape, tiles.width(), 0, block, part.states());
+            ScanLayout.loadVector(isStart ? null : workspace.skipPart(memory, out, batch), s.skipGrad, shape, tiles.width(), block);
+            ScanLayout.loadVector(isStart ? null : workspace.biasPart(memory, out, batch), s.biasGrad, shape, tiles.width(), block);
         }
-        for (int c = chunks(shape) - 1; c >= 0; c--) {
-            int t = c * chunk;
-            int rows = Math.min(chunk, shape.tokens() - t);
+        for (int t = start + (end - 1 - start) / chunk * chunk; t >= start; t -= chunk) {
+            int rows = Math.min(chunk, end - t);
             ScanLayout.copyRows(in.b(), batch, t, rows, states, s.b);
             ScanLayout.copyRows(in.c(), batch, t, rows, states, s.c);
-            for (int block = first; block < last; block++) {
+            for (int block = part.first(); block < part.last(); block++) {
                 if (block % groupBlocks == 0) {
                     s.bGrad.fill((byte) 0);
                     s.cGrad.fill((byte) 0);
                 }
-                s.select(block - first);
-                s.state.copyFrom(savedState(saved, shape, batch, c, block));
-                backwardTile(in, dy, out, s, new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block), s.largestA(block - first));
-                if ((block + 1) % groupBlocks == 0 || block + 1 == last) {
+                s.select(block - part.first());
+                s.state.copyFrom(savedState(saved, shape, batch, t / chunk, block));
+                ScanLayout.Tile place = new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block);
+                backwardTile(in, dy, out, s, place, part.states(), s.largestA(block - part.first()));
+                if ((block + 1) % groupBlocks == 0 || block + 1 == part.last()) {
                     int group = block / groupBlocks;
-                    tiles.sumLanes(rows * states, s.bGrad, workspace.bPart(memory, out, group, batch, t, rows));
-                    tiles.sumLanes(rows * states, s.cGrad, workspace.cPart(memory, out, group, batch, t, rows));
+                    sumLanes(s.bGrad, workspace.bPart(memory, out, group, batch, t, rows), rows, part.states());
+                    sumLanes(s.cGrad, workspace.cPart(memory, out, group, batch, t, rows), rows, part.states());
                 }
             }
         }
-        for (int block = first; block < last; block++) {
-            s.select(block - first);
-            ScanLayout.storeState(s.carry, out.initialState(), shape, tiles.width(), batch, block);
-            ScanLayout.storeState(s.aGrad, workspace.aPart(memory, out, batch), shape, tiles.width(), 0, block);
-            ScanLayout.storeVector(s.skipGrad, workspace.skipPart(memory, out, batch), shape, tiles.width(), block);
-            ScanLayout.storeVector(s.biasGrad, workspace.biasPart(memory, out, batch), shape, tiles.width(), block);
+        for (int block = part.first(); block < part.last(); block++) {
+            s.select(block - part.first());
+            MemorySegment carry = start == 0 ? out.initialState() : workspace.carries(memory);
+            ScanLayout.storeState(s.carry, carry, shape, tiles.width(), batch, block, part.states());
+            ScanLayout.storeState(s.aGrad, workspace.aPart(memory, out, batch), shape, tiles.width(), 0, block, part.states());
+            if (part.states().isLast()) {
+                ScanLayout.storeVector(s.skipGrad, workspace.skipPart(memory, out, batch), shape, tiles.width(), block);
+                ScanLayout.storeVector(s.biasGrad, workspace.biasPart(memory, out, batch), shape, tiles.width(), block);
+            }
         }
     }
 
-    private void backwardTile(ScanInputs in, ScanRows dy, ScanGradients out, ScanScratch s, ScanLayout.Tile tile, float largestA) {
-        int states = in.shape().states();
+    private void sumLanes(MemorySegment lanes, MemorySegment target, int rows, StateRange range) {
+        int length = range.isFirst() && range.isLast() ? rows * range.count() : range.to() - range.from();
+        for (int start = range.from(); start < rows * range.count(); start += Math.max(length, range.count())) {
+            long from = (long) start * Float.BYTES;
+            tiles.sumLanes(length, lanes.asSlice(from * tiles.lanes()), target.asSlice(from, (long) length * Float.BYTES));
+        }
+    }
+
+    private void backwardTile(ScanInputs in, ScanRows dy, ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range,
+            float largestA) {
         byte[] flags = in.flags();
         ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
         ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
@@ -276,19 +326,23 @@ public final class SelectiveScanCpu {
         ScanLayout.Window g = tile.read(dy, s.staging[3]);
         float largest = tiles.prepareBackward(s, tile.rows(), in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride(),
                 z.segment(), z.stride(), g.segment(), g.stride());
-        replay(s, tile, flags, states, largest * largestA <= ScanTiles.BOUND);
+        startSums(out, s, tile, range);
+        replay(s, tile, flags, range, largest * largestA <= ScanTiles.BOUND);
         // every operand but u has been read: its staging memory can take a gradient
         ScanLayout.Window dDelta = tile.write(out.delta(), s.staging[0]);
         ScanLayout.Window du = tile.write(out.u(), s.staging[3]);
         ScanLayout.Window dz = tile.write(out.z(), s.staging[2]);
         for (int to = tile.rows(), from; to > 0; to = from) {
             from = tile.runStart(flags, to);
-            if (tile.has(flags, from, ScanInputs.SKIP)) {
+            boolean skipped = tile.has(flags, from, ScanInputs.SKIP);
+            if (!skipped) {
+                tiles.reverse(s, from, to, range);
+            }
+            if (skipped && range.isLast()) {
                 du.zeroRow(from, tiles.width());
                 dDelta.zeroRow(from, tiles.width());
                 dz.zeroRow(from, tiles.width());
-            } else {
-                tiles.reverse(s, from, to, states);
+            } else if (range.isLast()) {
                 tiles.finishBackward(s, from, to, u.segment(), u.stride(), du.segment(), du.stride(), dDelta.segment(), dDelta.stride(),
                         dz.segment(), dz.stride());
             }
@@ -296,12 +350,30 @@ public final class SelectiveScanCpu {
                 s.carry.fill((byte) 0);
             }
         }
-        tile.store(dDelta, out.delta());
-        tile.store(du, out.u());
-        tile.store(dz, out.z());
+        if (range.isLast()) {
+            tile.store(dDelta, out.delta());
+            tile.store(du, out.u());
+            tile.store(dz, out.z());
+        } else {
+            tile.save(s.stepGrad, out.delta());
+            tile.save(s.driveGrad, out.u());
+            tile.save(s.out, out.z());
+        }
     }
 
-    private void replay(ScanScratch s, ScanLayout.Tile tile, byte[] flags, int states, boolean bounded) {
+    /** Sums over the states are kept where the gradients will be until the last states have been added. */
+    private static void startSums(ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range) {
+        s.stepGrad.fill((byte) 0);
+        s.driveGrad.fill((byte) 0);
+        s.out.fill((byte) 0);
+        if (!range.isFirst()) {
+            tile.load(out.delta(), s.stepGrad);
+            tile.load(out.u(), s.driveGrad);
+            tile.load(out.z(), s.out);
+        }
+    }
+
+    private void replay(ScanScratch s, ScanLayout.Tile tile, byte[] flags, StateRange range, boolean bounded) {
         long size = s.state.byteSize();
         for (int from = 0, to; from < tile.rows(); from = to) {
             to = tile.runEnd(flags, from);
@@ -310,7 +382,7 @@ public final class SelectiveScanCpu {
             }
             if (!tile.has(flags, from, ScanInputs.SKIP)) {
                 s.before.asSlice(from * size, size).copyFrom(s.state);
-                tiles.replay(s, from, to, states, bounded);
+                tiles.replay(s, from, to, range, bounded);
                 s.state.copyFrom(s.before.asSlice(to * size, size));
             }
         }

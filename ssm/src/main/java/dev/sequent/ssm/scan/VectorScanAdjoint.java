@@ -29,7 +29,10 @@ final class VectorScanAdjoint {
 
     private VectorScanAdjoint() {}
 
-    static void replayBounded(ScanScratch s, int from, int to, int states) {
+    static void replayBounded(ScanScratch s, int from, int to, StateRange range) {
+        int states = range.count();
+        int first = range.from();
+        int end = range.to();
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector k1 = FloatVector.broadcast(S, C1);
         final FloatVector k2 = FloatVector.broadcast(S, C2);
@@ -58,9 +61,9 @@ final class VectorScanAdjoint {
                 FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
                 FloatVector g0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
                 FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
-                FloatVector y0 = FloatVector.zero(S);
-                FloatVector y1 = FloatVector.zero(S);
-                for (int n = 0; n < states; n++) {
+                FloatVector y0 = FloatVector.fromMemorySegment(S, out, r * 4L, LE);
+                FloatVector y1 = FloatVector.fromMemorySegment(S, out, (r + L) * 4L, LE);
+                for (int n = first; n < end; n++) {
                     int i = n * W + j;
                     int m = t * next + i;
                     int q = t * states + n;
@@ -97,7 +100,10 @@ final class VectorScanAdjoint {
         }
     }
 
-    static void replayClamped(ScanScratch s, int from, int to, int states) {
+    static void replayClamped(ScanScratch s, int from, int to, StateRange range) {
+        int states = range.count();
+        int first = range.from();
+        int end = range.to();
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector k1 = FloatVector.broadcast(S, C1);
         final FloatVector k2 = FloatVector.broadcast(S, C2);
@@ -124,8 +130,8 @@ final class VectorScanAdjoint {
                 FloatVector d = FloatVector.fromMemorySegment(S, step, (t * W + j) * 4L, LE);
                 FloatVector w = FloatVector.fromMemorySegment(S, drive, (t * W + j) * 4L, LE);
                 FloatVector g = FloatVector.fromMemorySegment(S, grad, (t * W + j) * 4L, LE);
-                FloatVector y = FloatVector.zero(S);
-                for (int n = 0; n < states; n++) {
+                FloatVector y = FloatVector.fromMemorySegment(S, out, (t * W + j) * 4L, LE);
+                for (int n = first; n < end; n++) {
                     int i = n * W + j;
                     int m = t * next + i;
                     int q = t * states + n;
@@ -149,7 +155,10 @@ final class VectorScanAdjoint {
         }
     }
 
-    static void reverse(ScanScratch s, int from, int to, int states) {
+    static void reverse(ScanScratch s, int from, int to, StateRange range) {
+        int states = range.count();
+        int first = range.from();
+        int end = range.to();
         MemorySegment step = s.step.asSlice(0, to * W * 4L);
         MemorySegment drive = s.drive.asSlice(0, to * W * 4L);
         MemorySegment grad = s.grad.asSlice(0, to * W * 4L);
@@ -172,11 +181,11 @@ final class VectorScanAdjoint {
                 FloatVector w1 = FloatVector.fromMemorySegment(S, drive, (r + L) * 4L, LE);
                 FloatVector y0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
                 FloatVector y1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
-                FloatVector w0Grad = FloatVector.zero(S);
-                FloatVector d0Grad = FloatVector.zero(S);
-                FloatVector w1Grad = FloatVector.zero(S);
-                FloatVector d1Grad = FloatVector.zero(S);
-                for (int n = 0; n < states; n++) {
+                FloatVector w0Grad = FloatVector.fromMemorySegment(S, driveGrad, r * 4L, LE);
+                FloatVector d0Grad = FloatVector.fromMemorySegment(S, stepGrad, r * 4L, LE);
+                FloatVector w1Grad = FloatVector.fromMemorySegment(S, driveGrad, (r + L) * 4L, LE);
+                FloatVector d1Grad = FloatVector.fromMemorySegment(S, stepGrad, (r + L) * 4L, LE);
+                for (int n = first; n < end; n++) {
                     int i = n * W + j;
                     int m = t * states * W + i;
                     int q = t * states + n;

@@ -86,17 +86,20 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public void scan(ScanScratch s, int from, int to, int states, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
-            ScanLayout.Window out) {
+    public void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
+            ScanLayout.Window partial, ScanLayout.Window out) {
         if (bounded) {
-            scanBounded(s, from, to, states, step, u, out);
+            scanBounded(s, from, to, range, step, u, partial, out);
         } else {
-            scanClamped(s, from, to, states, step, u, out);
+            scanClamped(s, from, to, range, step, u, partial, out);
         }
     }
 
-    private static void scanBounded(ScanScratch s, int from, int to, int states, ScanLayout.Window steps, ScanLayout.Window inputs,
-            ScanLayout.Window outputs) {
+    private static void scanBounded(ScanScratch s, int from, int to, StateRange range, ScanLayout.Window steps, ScanLayout.Window inputs,
+            ScanLayout.Window partials, ScanLayout.Window outputs) {
+        int states = range.count();
+        int first = range.from();
+        int end = range.to();
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector k1 = FloatVector.broadcast(S, C1);
         final FloatVector k2 = FloatVector.broadcast(S, C2);
@@ -108,9 +111,11 @@ final class VectorScanTiles implements ScanTiles {
         MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
         MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
         MemorySegment out = outputs.segment().asSlice(0, ((to - 1) * outputs.stride() + W) * 4);
+        MemorySegment partial = partials.segment().asSlice(0, ((to - 1) * partials.stride() + W) * 4);
         MemorySegment skip = s.skip.asSlice(0, W * 4L);
         int stepStride = (int) steps.stride();
         int inputStride = (int) inputs.stride();
+        int partialStride = (int) partials.stride();
         int outStride = (int) outputs.stride();
         MemorySegment a = s.a.asSlice(0, states * W * 4L);
         MemorySegment bt = s.b.asSlice(0, to * states * 4L);
@@ -136,7 +141,14 @@ final class VectorScanTiles implements ScanTiles {
             FloatVector y1 = x1.mul(FloatVector.fromMemorySegment(S, skip, L * 4L, LE));
             FloatVector y2 = x2.mul(FloatVector.fromMemorySegment(S, skip, 2 * L * 4L, LE));
             FloatVector y3 = x3.mul(FloatVector.fromMemorySegment(S, skip, 3 * L * 4L, LE));
-            for (int n = 0; n < states; n++) {
+            if (first > 0) {
+                int p = t * partialStride;
+                y0 = FloatVector.fromMemorySegment(S, partial, p * 4L, LE);
+                y1 = FloatVector.fromMemorySegment(S, partial, (p + L) * 4L, LE);
+                y2 = FloatVector.fromMemorySegment(S, partial, (p + 2 * L) * 4L, LE);
+                y3 = FloatVector.fromMemorySegment(S, partial, (p + 3 * L) * 4L, LE);
+            }
+            for (int n = first; n < end; n++) {
                 int i = n * W;
                 FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));
                 FloatVector c = FloatVector.broadcast(S, ct.get(F32, (t * states + n) * 4L));
@@ -184,8 +196,11 @@ final class VectorScanTiles implements ScanTiles {
         }
     }
 
-    private static void scanClamped(ScanScratch s, int from, int to, int states, ScanLayout.Window steps, ScanLayout.Window inputs,
-            ScanLayout.Window outputs) {
+    private static void scanClamped(ScanScratch s, int from, int to, StateRange range, ScanLayout.Window steps, ScanLayout.Window inputs,
+            ScanLayout.Window partials, ScanLayout.Window outputs) {
+        int states = range.count();
+        int first = range.from();
+        int end = range.to();
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector k1 = FloatVector.broadcast(S, C1);
         final FloatVector k2 = FloatVector.broadcast(S, C2);
@@ -199,9 +214,11 @@ final class VectorScanTiles implements ScanTiles {
         MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
         MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
         MemorySegment out = outputs.segment().asSlice(0, ((to - 1) * outputs.stride() + W) * 4);
+        MemorySegment partial = partials.segment().asSlice(0, ((to - 1) * partials.stride() + W) * 4);
         MemorySegment skip = s.skip.asSlice(0, W * 4L);
         int stepStride = (int) steps.stride();
         int inputStride = (int) inputs.stride();
+        int partialStride = (int) partials.stride();
         int outStride = (int) outputs.stride();
         MemorySegment a = s.a.asSlice(0, states * W * 4L);
         MemorySegment bt = s.b.asSlice(0, to * states * 4L);
@@ -212,8 +229,9 @@ final class VectorScanTiles implements ScanTiles {
                 FloatVector d = FloatVector.fromMemorySegment(S, step, (t * stepStride + j) * 4L, LE);
                 FloatVector x = FloatVector.fromMemorySegment(S, input, (t * inputStride + j) * 4L, LE);
                 FloatVector w = d.mul(x);
-                FloatVector y = x.mul(FloatVector.fromMemorySegment(S, skip, j * 4L, LE));
-                for (int n = 0; n < states; n++) {
+                FloatVector y = first > 0 ? FloatVector.fromMemorySegment(S, partial, (t * partialStride + j) * 4L, LE)
+                        : x.mul(FloatVector.fromMemorySegment(S, skip, j * 4L, LE));
+                for (int n = first; n < end; n++) {
                     int i = n * W + j;
                     FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));
                     FloatVector c = FloatVector.broadcast(S, ct.get(F32, (t * states + n) * 4L));
@@ -262,17 +280,17 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public void replay(ScanScratch s, int from, int to, int states, boolean bounded) {
+    public void replay(ScanScratch s, int from, int to, StateRange range, boolean bounded) {
         if (bounded) {
-            VectorScanAdjoint.replayBounded(s, from, to, states);
+            VectorScanAdjoint.replayBounded(s, from, to, range);
         } else {
-            VectorScanAdjoint.replayClamped(s, from, to, states);
+            VectorScanAdjoint.replayClamped(s, from, to, range);
         }
     }
 
     @Override
-    public void reverse(ScanScratch s, int from, int to, int states) {
-        VectorScanAdjoint.reverse(s, from, to, states);
+    public void reverse(ScanScratch s, int from, int to, StateRange range) {
+        VectorScanAdjoint.reverse(s, from, to, range);
     }
 
     @Override

@@ -137,26 +137,57 @@ class SelectiveScanCpuTest {
         return sum;
     }
 
+    static Stream<org.junit.jupiter.params.provider.Arguments> threadCases() {
+        // many channels: threads share blocks; few channels and many tokens: they share states
+        int[][] sizes = {{3, 70, 200, 16}, {1, 2600, 70, 16}, {2, 3001, 17, 8}, {1, 1030, 1, 33}};
+        List<ScanCase.Options> options = List.of(ScanCase.Options.ALL, new ScanCase.Options(false, true, true, false, true, false, false));
+        return tiles().flatMap(t -> Stream.of(sizes).flatMap(s -> options.stream()
+                .map(o -> org.junit.jupiter.params.provider.Arguments.of(t, new ScanShape(s[0], s[1], s[2], s[3]), o))));
+    }
+
+    /** All results, in the order of the operands. */
+    private static List<double[]> results(ScanTiles tiles, int threads, ScanCase x) {
+        SelectiveScanCpu kernel = kernel(tiles, new Pool(threads));
+        MemorySegment saved = ScanCase.poison(kernel.savedFloats(x.shape));
+        kernel.forward(x.inputs, x.y, x.finalState, saved);
+        kernel.backward(x.inputs, saved, x.dy, x.dFinalState, x.gradients, ScanCase.poison(kernel.workspaceFloats(x.shape)));
+        ScanGradients g = x.gradients;
+        List<double[]> results = new ArrayList<>();
+        for (ScanRows rows : new ScanRows[] {x.y, g.u(), g.delta(), g.z()}) {
+            results.add(rows == null ? null : x.values(rows, x.shape.channels()));
+        }
+        for (MemorySegment s : new MemorySegment[] {x.finalState, g.a(), g.b(), g.c(), g.skip(), g.deltaBias(), g.initialState()}) {
+            results.add(s == null ? null : ScanCase.values(s));
+        }
+        return results;
+    }
+
+    @ParameterizedTest
+    @MethodSource("threadCases")
+    void resultsDoNotDependOnThreads(ScanTiles tiles, ScanShape shape, ScanCase.Options options) {
+        List<double[]> expected = results(tiles, 1, new ScanCase(shape, options, 4));
+        for (int threads : new int[] {2, 3, 8, 64}) {
+            List<double[]> actual = results(tiles, threads, new ScanCase(shape, options, 4));
+            for (int i = 0; i < expected.size(); i++) {
+                assertThat(actual.get(i)).as("result %d with %d threads", i, threads).isEqualTo(expected.get(i));
+            }
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("tiles")
-    void resultsDoNotDependOnThreads(ScanTiles tiles) {
-        ScanShape shape = new ScanShape(3, 70, 200, 16);
-        List<double[]> results = new ArrayList<>();
-        for (int threads : new int[] {1, 4}) {
-            ScanCase x = new ScanCase(shape, ScanCase.Options.ALL, 4);
-            SelectiveScanCpu kernel = kernel(tiles, new Pool(threads));
-            MemorySegment saved = ScanCase.poison(kernel.savedFloats(shape));
-            kernel.forward(x.inputs, x.y, x.finalState, saved);
-            kernel.backward(x.inputs, saved, x.dy, x.dFinalState, x.gradients, ScanCase.poison(kernel.workspaceFloats(shape)));
-            results.add(x.values(x.y, 200));
-            results.add(x.values(x.gradients.delta(), 200));
-            results.add(ScanCase.values(x.gradients.a()));
-            results.add(ScanCase.values(x.gradients.b()));
-            results.add(ScanCase.values(x.gradients.c()));
-        }
-        for (int i = 0; i < 5; i++) {
-            assertThat(results.get(i + 5)).containsExactly(results.get(i));
-        }
+    void statesInPiecesAgreeWithNaiveLoop(ScanTiles tiles) {
+        ScanShape shape = new ScanShape(1, 2600, 70, 16);
+        ScanCase x = new ScanCase(shape, ScanCase.Options.ALL, 4);
+        assertThat(ScanWaves.of(shape, 2, 64).isSplit()).isTrue();
+        results(tiles, 64, x);
+        x.naive.forward();
+        x.naive.backward(x.dyValues, x.dFinalValues);
+        assertClose("y", x.values(x.y, 70), x.naive.y);
+        assertClose("du", x.values(x.gradients.u(), 70), x.naive.du);
+        assertClose("dDelta", x.values(x.gradients.delta(), 70), x.naive.dDelta);
+        assertClose("dz", x.values(x.gradients.z(), 70), x.naive.dz);
+        assertClose("dInitialState", ScanCase.values(x.gradients.initialState()), x.naive.dInitialState);
     }
 
     @ParameterizedTest

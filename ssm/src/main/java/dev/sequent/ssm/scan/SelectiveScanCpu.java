@@ -17,6 +17,7 @@ import java.util.function.LongFunction;
  * <p>A task is a sequence and a group of blocks of channels; it walks over the tokens in tiles whose operands stay in the first-level
  * cache, with the state and A packed so that lanes are channels. The backward pass keeps no activations but a state for every
  * {@link #chunk} tokens: it walks backward over the chunks, runs the recurrence of a chunk again into cache, and then its adjoint.
+ * Where there are fewer groups than threads, tasks share the states too, see {@link ScanWaves}.
  * Sums over channels, sequences and tokens are taken in an order that depends on the sizes only, so results do not depend on
  * the number of threads.
  *

@@ -1,26 +1,31 @@
 package dev.sequent.fused.conv;
 
 import dev.sequent.fused.HostTensors;
+import dev.sequent.fused.RowMath;
+import dev.sequent.fused.Rows;
 import dev.sequent.fused.Simd;
 import dev.sequent.spi.HostMemory;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
-import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Optional;
 
-/** {@link CausalConvKernel} over F32 rows in host memory: a task is a sequence and a tile of channels. */
+/** {@link CausalConvKernel} over F32 rows in host memory: a task is a piece of a sequence and a tile of channels. */
 final class CausalConvCpu implements CausalConvKernel {
-    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    /** Tasks that are enough for many cores. */
+    private static final int TASKS = 128;
+    /** A piece of fewer tokens would spend its time on the taps and on the tokens around it. */
+    private static final int MIN_TOKENS = 64;
 
     private final HostTensors host;
     private final ConvTiles tiles;
+    private final RowMath math;
     private final ThreadLocal<ConvTask> tasks = new ThreadLocal<>();
 
     CausalConvCpu(HostTensors host) {
         this.host = host;
         this.tiles = Simd.choose(host.vectorised(), () -> new ConvTilesVector(), () -> new ConvTilesScalar());
+        this.math = RowMath.of(host.vectorised());
     }
 
     @Override
@@ -57,74 +62,74 @@ final class CausalConvCpu implements CausalConvKernel {
         return task;
     }
 
-    private static int tileCount(Problem p) {
-        return Math.toIntExact(Math.ceilDiv(p.x().dim(2), ConvTiles.WIDTH));
-    }
+    /** How a problem is cut: by tiles of channels, sequences and pieces of {@code tokens} tokens; a function of its sizes alone. */
+    private record Cut(Problem p, int tiles, int tokens, int pieces) {
+        static Cut of(Problem p) {
+            int time = (int) p.x().dim(1);
+            int tiles = Math.toIntExact(Math.ceilDiv(p.x().dim(2), ConvTiles.WIDTH));
+            long wanted = Math.ceilDiv(TASKS, p.x().dim(0) * tiles);
+            int tokens = (int) Math.max(MIN_TOKENS, Math.ceilDiv(time, wanted));
+            return new Cut(p, tiles, tokens, Math.ceilDiv(time, tokens));
+        }
 
-    private static ConvTask.Job job(Problem p, int index, ConvRows x, ConvRows initial, ConvRows y, ConvRows last, ConvRows dy,
-            ConvRows dLast, ConvRows dx, ConvRows dInitial) {
-        int channel = index % tileCount(p) * ConvTiles.WIDTH;
-        int columns = (int) Math.min(ConvTiles.WIDTH, p.x().dim(2) - channel);
-        return new ConvTask.Job((int) p.x().dim(1), channel, columns, p.silu(), index / tileCount(p), p.flags(), x, initial, y, last, dy,
-                dLast, dx, dInitial);
+        int parts() {
+            return Math.toIntExact(p.x().dim(0) * pieces);
+        }
+
+        int tasks() {
+            return Math.multiplyExact(parts(), tiles);
+        }
+
+        /** Which of the {@link #parts} a task belongs to: a sequence and a piece of it. */
+        int part(int task) {
+            return task / tiles;
+        }
+
+        ConvTask.Job job(ConvTask.Call call, int task) {
+            int from = part(task) % pieces * tokens;
+            int channel = task % tiles * ConvTiles.WIDTH;
+            return new ConvTask.Job(call, part(task) / pieces, from, Math.min(call.tokens(), from + tokens), channel,
+                    (int) Math.min(ConvTiles.WIDTH, p.x().dim(2) - channel));
+        }
     }
 
     @Override
     public Tensor[] forward(Problem p) {
         Tensor y = host.allocate(p.x());
         Tensor last = host.allocate(p.x(), DType.F32, p.x().shape().with(1, p.taps() - 1));
-        ConvRows x = rows(p.x());
-        ConvRows initial = rows(p.initialState());
-        ConvRows out = rows(y);
-        ConvRows end = rows(last);
-        MemorySegment weight = host.read(p.weight());
-        MemorySegment bias = host.readOrNull(p.bias());
-        host.parallel().forEach((int) p.x().dim(0) * tileCount(p),
-                i -> task(p.taps()).forward(job(p, i, x, initial, out, end, null, null, null, null), weight, bias));
+        ConvTask.Call call = new ConvTask.Call((int) p.x().dim(1), p.silu(), p.flags(), host.read(p.weight()), host.readOrNull(p.bias()),
+                rows(p.x()), rows(p.initialState()), rows(y), rows(last), null, null, null, null);
+        Cut cut = Cut.of(p);
+        host.parallel().forEach(cut.tasks(), task -> task(p.taps()).forward(cut.job(call, task)));
         return new Tensor[] {y, last};
     }
 
     @Override
     public Tensor[] backward(Problem p, Tensor dy, Tensor dFinalState) {
-        int batch = (int) p.x().dim(0);
         Tensor dx = host.allocate(p.x());
         Tensor dWeight = host.allocate(p.weight());
         Tensor dBias = p.bias() == null ? null : host.allocate(p.bias());
         Tensor dInitial = p.initialState() == null ? null : host.allocate(p.initialState());
-        // one part per sequence, added up in order: the same sums for any number of threads
-        MemorySegment weightParts = host.scratch(p.x(), batch * p.weight().size());
-        MemorySegment biasParts = host.scratch(p.x(), batch * p.x().dim(2));
-        ConvRows x = rows(p.x());
-        ConvRows initial = rows(p.initialState());
-        ConvRows gradient = rows(dy != null ? dy : Tensor.zeros(p.x().device(), DType.F32, p.x().shape().toArray()));
-        ConvRows end = rows(dFinalState);
-        ConvRows dIn = rows(dx);
-        ConvRows dStart = rows(dInitial);
-        MemorySegment weight = host.read(p.weight());
-        MemorySegment bias = host.readOrNull(p.bias());
-        host.parallel().forEach(batch * tileCount(p), i -> {
-            ConvTask.Job job = job(p, i, x, initial, null, null, gradient, end, dIn, dStart);
-            task(p.taps()).backward(job, weight, bias, part(weightParts, job.batch(), p.weight().shape()),
-                    part(biasParts, job.batch(), Shape.of(p.x().dim(2))));
-        });
-        sum(weightParts, batch, host.read(dWeight), p.weight().size());
+        ConvTask.Call call = new ConvTask.Call((int) p.x().dim(1), p.silu(), p.flags(), host.read(p.weight()), host.readOrNull(p.bias()),
+                rows(p.x()), rows(p.initialState()), null, null,
+                rows(dy != null ? dy : Tensor.zeros(p.x().device(), DType.F32, p.x().shape().toArray())), rows(dFinalState), rows(dx),
+                rows(dInitial));
+        Cut cut = Cut.of(p);
+        // one part per piece, added up in order: the same sums for any number of threads
+        long weights = p.weight().size();
+        long channels = p.x().dim(2);
+        MemorySegment weightParts = host.scratch(p.x(), cut.parts() * weights);
+        MemorySegment biasParts = host.scratch(p.x(), cut.parts() * channels);
+        host.parallel().forEach(cut.tasks(), task -> task(p.taps()).backward(cut.job(call, task), part(weightParts, cut.part(task), weights),
+                part(biasParts, cut.part(task), channels)));
+        Rows.sumParts(host.parallel(), math, weightParts, 0, cut.parts(), weights, host.read(dWeight));
         if (dBias != null) {
-            sum(biasParts, batch, host.read(dBias), dBias.size());
+            Rows.sumParts(host.parallel(), math, biasParts, 0, cut.parts(), channels, host.read(dBias));
         }
         return new Tensor[] {dx, dWeight, dBias, dInitial};
     }
 
-    private static MemorySegment part(MemorySegment parts, int index, Shape shape) {
-        return parts.asSlice(index * shape.size() * Float.BYTES, shape.size() * Float.BYTES);
-    }
-
-    private static void sum(MemorySegment parts, int count, MemorySegment target, long size) {
-        for (long i = 0; i < size; i++) {
-            float sum = 0;
-            for (int p = 0; p < count; p++) {
-                sum += parts.getAtIndex(F32, p * size + i);
-            }
-            target.setAtIndex(F32, i, sum);
-        }
+    private static MemorySegment part(MemorySegment parts, int index, long size) {
+        return parts.asSlice(index * size * Float.BYTES, size * Float.BYTES);
     }
 }

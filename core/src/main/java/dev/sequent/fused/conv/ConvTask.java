@@ -5,10 +5,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Working memory of one thread, and the walk over one sequence for one tile of channels.
+ * Working memory of one thread, and the walk over a piece of one sequence for one tile of channels.
  *
  * <p>Tokens that are not padding are packed into a window that begins with the K - 1 inputs before them, so that the loops over the window
- * know nothing of flags. Each row of the window remembers where it came from: token t &gt;= 0, row -1 - i of the initial state, or nowhere.
+ * know nothing of flags. Each row of the window remembers where its gradient belongs: to token t &gt;= 0, to row -1 - i of the initial
+ * state, or nowhere. A piece reads the K - 1 inputs before it, and in the backward pass also the K - 1 outputs after it, which its last
+ * inputs reach; so it alone writes the gradients of its own inputs.
  */
 final class ConvTask {
     private static final int ROWS = 32;
@@ -51,18 +53,21 @@ final class ConvTask {
         return count == taps;
     }
 
-    /** One sequence and tile of channels: sizes, operands and results as rows, null where absent. */
-    record Job(int tokens, int channel, int columns, boolean silu, int batch, byte[] flags, ConvRows x, ConvRows initialState, ConvRows y,
-            ConvRows finalState, ConvRows dy, ConvRows dFinalState, ConvRows dx, ConvRows dInitialState) {
+    /** What all jobs of a call share: sizes, operands and results as rows, null where absent. */
+    record Call(int tokens, boolean silu, byte[] flags, MemorySegment weight, MemorySegment bias, ConvRows x, ConvRows initialState,
+            ConvRows y, ConvRows finalState, ConvRows dy, ConvRows dFinalState, ConvRows dx, ConvRows dInitialState) {}
+
+    /** The tokens {@code from <= t < to} of one sequence and a tile of channels. */
+    record Job(Call call, int batch, int from, int to, int channel, int columns) {
         boolean has(int token, byte flag) {
-            return flags != null && (flags[batch * tokens + token] & flag) != 0;
+            return call.flags != null && (call.flags[batch * call.tokens + token] & flag) != 0;
         }
 
         /** Tokens from {@code token} on that carry no flag, at most {@code limit}. */
         int plainTokens(int token, int limit) {
-            int end = Math.min(tokens, token + limit);
-            int t = flags == null ? end : token;
-            while (t < end && flags[batch * tokens + t] == 0) {
+            int end = Math.min(to, token + limit);
+            int t = call.flags == null ? end : token;
+            while (t < end && call.flags[batch * call.tokens + t] == 0) {
                 t++;
             }
             return t - token;
@@ -100,42 +105,69 @@ final class ConvTask {
 
     /** Adds plain tokens to the window. */
     private void append(Job job, int token, int rows, boolean backward) {
-        load(job, job.x(), token, rows, window, count - 1 + fill);
+        load(job, job.call().x(), token, rows, window, count - 1 + fill);
         if (backward) {
-            load(job, job.dy(), token, rows, out, fill);
+            load(job, job.call().dy(), token, rows, out, fill);
         }
         for (int i = 0; i < rows; i++) {
             origin[count - 1 + fill++] = token + i;
         }
     }
 
-    /** Packs taps (E, K) and bias (E). Lanes beyond the last channel hold zeros. */
-    private void pack(Job job, MemorySegment weight, MemorySegment biases) {
-        for (MemorySegment s : new MemorySegment[] {window, taps, bias, out}) {
-            s.fill((byte) 0);
+    /** Packs taps (E, K), bias (E) and the inputs before the piece. Lanes beyond the last channel hold zeros. */
+    private void pack(Job job) {
+        Call call = job.call();
+        if (job.columns() < WIDTH) {
+            for (MemorySegment s : new MemorySegment[] {window, taps, bias, out}) {
+                s.fill((byte) 0);
+            }
         }
-        ConvRows.transpose(weight, job.channel(), job.columns(), count, taps, WIDTH);
-        if (biases != null) {
-            MemorySegment.copy(biases, (long) job.channel() * Float.BYTES, bias, 0, (long) job.columns() * Float.BYTES);
+        ConvRows.transpose(call.weight(), job.channel(), job.columns(), count, taps, WIDTH);
+        if (call.bias() == null) {
+            bias.fill((byte) 0);
+        } else {
+            MemorySegment.copy(call.bias(), (long) job.channel() * Float.BYTES, bias, 0, (long) job.columns() * Float.BYTES);
         }
         fill = 0;
-        for (int i = 0; i < count - 1; i++) {
-            origin[i] = job.initialState() == null ? NOWHERE : -1 - i;
-            if (job.initialState() != null) {
-                load(job, job.initialState(), i, 1, window, i);
+        loadBefore(job);
+    }
+
+    /** The last K - 1 inputs before the piece, of its document and without padding. Their gradients belong to the piece before. */
+    private void loadBefore(Job job) {
+        forget();
+        int row = count - 2;
+        int t = job.from() - 1;
+        boolean sameDocument = true;
+        for (; sameDocument && row >= 0 && t >= 0; t--) {
+            if (!job.has(t, CausalConv.SKIP)) {
+                load(job, job.call().x(), t, 1, window, row--);
+            }
+            sameDocument = !job.has(t, CausalConv.RESET);
+        }
+        ConvRows initial = job.call().initialState();
+        if (row >= 0 && t < 0 && sameDocument && initial != null) {
+            load(job, initial, count - 2 - row, row + 1, window, 0);
+            for (int i = 0; job.from() == 0 && i <= row; i++) {
+                origin[i] = -1 - i;
             }
         }
     }
 
-    void forward(Job job, MemorySegment weight, MemorySegment biases) {
-        pack(job, weight, biases);
-        for (int t = 0; t < job.tokens();) {
+    /** Makes the inputs before the window zeros that come from nowhere. */
+    private void forget() {
+        Arrays.fill(origin, 0, count - 1, NOWHERE);
+        window.asSlice(0, (count - 1) * ROW_BYTES).fill((byte) 0);
+    }
+
+    void forward(Job job) {
+        pack(job);
+        for (int t = job.from(); t < job.to();) {
             if (job.has(t, CausalConv.RESET)) {
                 flushForward(job);
-                window.asSlice(0, (count - 1) * ROW_BYTES).fill((byte) 0);
+                forget();
             }
             if (job.has(t, CausalConv.SKIP)) {
-                job.y().zero(job.batch(), t, job.channel(), job.columns());
+                job.call().y().zero(job.batch(), t, job.channel(), job.columns());
                 t++;
             } else {
                 int rows = Math.max(1, job.plainTokens(t, ROWS - fill));
@@ -147,14 +179,16 @@ final class ConvTask {
             }
         }
         flushForward(job);
-        store(job, window, 0, count - 1, job.finalState(), 0);
+        if (job.to() == job.call().tokens()) {
+            store(job, window, 0, count - 1, job.call().finalState(), 0);
+        }
     }
 
     private void flushForward(Job job) {
-        tiles.forward(fill, count, job.silu(), window, taps, bias, out);
+        tiles.forward(fill, count, job.call().silu(), window, taps, bias, out);
         for (int i = 0, rows; i < fill; i += rows) {
             rows = neighbours(count - 1 + i, count - 1 + fill);
-            store(job, out, i, rows, job.y(), origin[count - 1 + i]);
+            store(job, out, i, rows, job.call().y(), origin[count - 1 + i]);
         }
         shift(window);
         fill = 0;
@@ -165,22 +199,21 @@ final class ConvTask {
         MemorySegment.copy(rows, fill * ROW_BYTES, rows, 0, (count - 1) * ROW_BYTES);
     }
 
-    /** Gradients of one sequence and tile; those of taps and bias are written to {@code dWeight} (E, K) and {@code dBias} (E). */
-    void backward(Job job, MemorySegment weight, MemorySegment biases, MemorySegment dWeight, MemorySegment dBias) {
-        pack(job, weight, biases);
+    /** Gradients of one piece and tile; those of taps and bias are written to {@code dWeight} (E, K) and {@code dBias} (E). */
+    void backward(Job job, MemorySegment dWeight, MemorySegment dBias) {
+        pack(job);
         for (MemorySegment s : new MemorySegment[] {windowGrad, tapGrad, biasGrad}) {
             s.fill((byte) 0);
         }
-        for (int t = 0; t < job.tokens();) {
+        for (int t = job.from(); t < job.to();) {
             if (job.has(t, CausalConv.RESET)) {
                 flushBackward(job);
                 emit(job, count - 1);
-                Arrays.fill(origin, 0, count - 1, NOWHERE);
-                window.asSlice(0, (count - 1) * ROW_BYTES).fill((byte) 0);
+                forget();
                 windowGrad.asSlice(0, (count - 1) * ROW_BYTES).fill((byte) 0);
             }
             if (job.has(t, CausalConv.SKIP)) {
-                job.dx().zero(job.batch(), t, job.channel(), job.columns());
+                job.call().dx().zero(job.batch(), t, job.channel(), job.columns());
                 t++;
             } else {
                 int rows = Math.max(1, job.plainTokens(t, ROWS - fill));
@@ -192,20 +225,37 @@ final class ConvTask {
             }
         }
         flushBackward(job);
-        if (job.dFinalState() != null) {
-            for (int i = 0; i < count - 1; i++) {
-                job.dFinalState().add(job.batch(), i, job.channel(), job.columns(), windowGrad, i * ROW_BYTES);
-            }
-        }
-        emit(job, count - 1);
         ConvRows.transposeBack(tapGrad, WIDTH, dWeight, job.channel(), job.columns(), count);
-        if (dBias != null) {
-            MemorySegment.copy(biasGrad, 0, dBias, (long) job.channel() * Float.BYTES, (long) job.columns() * Float.BYTES);
+        MemorySegment.copy(biasGrad, 0, dBias, (long) job.channel() * Float.BYTES, (long) job.columns() * Float.BYTES);
+        addAfter(job);
+        emit(job, count - 1);
+    }
+
+    /** Adds what the last inputs of the piece get from the outputs after it, and from the final state. */
+    private void addAfter(Job job) {
+        int t = job.to();
+        int outputs = 0;
+        while (t < job.call().tokens() && outputs < count - 1 && !job.has(t, CausalConv.RESET)) {
+            if (!job.has(t, CausalConv.SKIP)) {
+                append(job, t, 1, true);
+                origin[count - 2 + fill] = NOWHERE;
+                outputs++;
+            }
+            if (fill == ROWS) {
+                flushBackward(job);
+            }
+            t++;
+        }
+        flushBackward(job);
+        if (t == job.call().tokens() && job.call().dFinalState() != null) {
+            for (int i = 0; i < count - 1; i++) {
+                job.call().dFinalState().add(job.batch(), i, job.channel(), job.columns(), windowGrad, i * ROW_BYTES);
+            }
         }
     }
 
     private void flushBackward(Job job) {
-        tiles.activationGradient(fill, count, job.silu(), window, taps, bias, sums, out, biasGrad);
+        tiles.activationGradient(fill, count, job.call().silu(), window, taps, bias, sums, out, biasGrad);
         tiles.backward(fill, count, window, taps, out, windowGrad, tapGrad);
         emit(job, fill);
         shift(window);
@@ -220,9 +270,9 @@ final class ConvTask {
         for (int i = 0, rows; i < end; i += rows) {
             rows = neighbours(i, end);
             if (origin[i] >= 0) {
-                store(job, windowGrad, i, rows, job.dx(), origin[i]);
+                store(job, windowGrad, i, rows, job.call().dx(), origin[i]);
             } else if (origin[i] != NOWHERE) {
-                store(job, windowGrad, i, rows, job.dInitialState(), -1 - origin[i]);
+                store(job, windowGrad, i, rows, job.call().dInitialState(), -1 - origin[i]);
             }
         }
     }

@@ -1,7 +1,5 @@
 package dev.sequent.fused.embedding;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-
 import dev.sequent.fused.Indices;
 import dev.sequent.fused.RowMath;
 import dev.sequent.fused.Rows;
@@ -11,15 +9,17 @@ import java.lang.foreign.MemorySegment;
 /**
  * Look-up of rows of a (V, D) table in host memory, F32, and its gradient.
  *
- * <p>The gradient adds up the rows that belong to equal ids. The positions are first sorted by id, stably; then every thread owns
- * some rows of the table and adds to each in ascending order of position. So the sums are the same for any number of threads, and
- * no two threads write to one row. Thread-safe: no state.
+ * <p>The gradient adds up the rows that belong to equal ids. The positions are first sorted by id, stably: chunks of positions are dealt
+ * out to ranges of ids, and then every range is sorted for itself. Then every task owns some rows of the table, or a block of their
+ * columns, and adds to each in ascending order of position. So the sums are the same for any number of threads, and no two threads write
+ * to one place. Thread-safe: no state.
  */
 final class EmbeddingRows {
     /** A row to clear costs about as much as a row to add. */
     private static final int WORK_PER_TASK = 16 * 1024;
-
     private static final int MAX_TASKS = 256;
+    /** Columns of a block where there are fewer ids than positions, so that a frequent id does not keep one thread busy for long. */
+    private static final int COLUMNS = 128;
 
     private final RowMath math;
 
@@ -43,7 +43,7 @@ final class EmbeddingRows {
 
     /** Ints of scratch memory that {@link #backward} needs. */
     static long scratchInts(int rows, int vocabulary) {
-        return (long) rows + vocabulary + 2;
+        return SortedPositions.ints(rows, vocabulary);
     }
 
     /**
@@ -53,61 +53,45 @@ final class EmbeddingRows {
      */
     void backward(Parallel parallel, MemorySegment dy, Indices ids, MemorySegment dtable, MemorySegment scratch, int rows, int width,
             int vocabulary) {
-        MemorySegment starts = scratch.asSlice(0, ((long) vocabulary + 2) << 2);
-        MemorySegment order = scratch.asSlice(starts.byteSize(), (long) rows << 2);
-        sort(ids, starts, order, rows, vocabulary);
+        SortedPositions sorted = SortedPositions.sort(parallel, ids, rows, vocabulary, scratch);
         long work = (long) rows + vocabulary;
-        int tasks = Math.clamp(work * width / WORK_PER_TASK, 1, Math.min(MAX_TASKS, Math.max(vocabulary, 1)));
-        parallel.forEach(tasks, task -> {
-            int from = boundary(starts, vocabulary, work * task / tasks);
-            int to = boundary(starts, vocabulary, work * (task + 1) / tasks);
+        long tasks = Math.clamp(work * width / WORK_PER_TASK, 1, MAX_TASKS);
+        int blocks = rows > vocabulary ? (int) Math.clamp(Math.ceilDiv(width, COLUMNS), 1, tasks) : 1;
+        int columns = Math.ceilDiv(width, blocks);
+        int ranges = Math.clamp(Math.ceilDiv(tasks, blocks), 1, Math.max(vocabulary, 1));
+        parallel.forEach(ranges * blocks, task -> {
+            int range = task / blocks;
+            int column = task % blocks * columns;
+            int from = boundary(sorted, work * range / ranges);
+            int to = boundary(sorted, work * (range + 1) / ranges);
             for (int v = from; v < to; v++) {
-                gradientRow(dy, starts, order, dtable, v, width);
+                gradientRow(dy, sorted, dtable, v, width, column, Math.min(columns, width - column));
             }
         });
     }
 
-    private void gradientRow(MemorySegment dy, MemorySegment starts, MemorySegment order, MemorySegment dtable, int v, int width) {
-        int first = starts.getAtIndex(JAVA_INT, v);
-        int end = starts.getAtIndex(JAVA_INT, v + 1);
-        long bytes = (long) width << 2;
-        long row = (long) v * width;
+    /** Columns {@code column} to {@code column + n} of row v. */
+    private void gradientRow(MemorySegment dy, SortedPositions sorted, MemorySegment dtable, int v, int width, int column, int n) {
+        int first = sorted.start(v);
+        int end = sorted.start(v + 1);
+        long at = (long) v * width + column;
         if (first == end) {
-            dtable.asSlice(v * bytes, bytes).fill((byte) 0);
+            dtable.asSlice(at << 2, (long) n << 2).fill((byte) 0);
             return;
         }
-        MemorySegment.copy(dy, order.getAtIndex(JAVA_INT, first) * bytes, dtable, v * bytes, bytes);
+        MemorySegment.copy(dy, ((long) sorted.position(first) * width + column) << 2, dtable, at << 2, (long) n << 2);
         for (int i = first + 1; i < end; i++) {
-            math.add(dtable, row, dy, (long) order.getAtIndex(JAVA_INT, i) * width, dtable, row, width);
-        }
-    }
-
-    /** Counting sort: on return the positions with id v stand in order[starts[v] .. starts[v + 1]), ascending. */
-    private static void sort(Indices ids, MemorySegment starts, MemorySegment order, int rows, int vocabulary) {
-        starts.fill((byte) 0);
-        // counts are kept two places on: summing up turns starts[v + 1] into the first place of v, placing into its end
-        for (int r = 0; r < rows; r++) {
-            long at = ids.at(r) + 2;
-            starts.setAtIndex(JAVA_INT, at, starts.getAtIndex(JAVA_INT, at) + 1);
-        }
-        for (int v = 2; v <= vocabulary; v++) {
-            starts.setAtIndex(JAVA_INT, v, starts.getAtIndex(JAVA_INT, v) + starts.getAtIndex(JAVA_INT, v - 1));
-        }
-        for (int r = 0; r < rows; r++) {
-            long at = ids.at(r) + 1;
-            int place = starts.getAtIndex(JAVA_INT, at);
-            starts.setAtIndex(JAVA_INT, at, place + 1);
-            order.setAtIndex(JAVA_INT, place, r);
+            math.add(dtable, at, dy, (long) sorted.position(i) * width + column, dtable, at, n);
         }
     }
 
     /** The first row v whose work before it, the rows to clear and the positions to add, reaches {@code work}. */
-    private static int boundary(MemorySegment starts, int vocabulary, long work) {
+    private static int boundary(SortedPositions sorted, long work) {
         int low = 0;
-        int high = vocabulary;
+        int high = sorted.vocabulary();
         while (low < high) {
             int mid = (low + high) >>> 1;
-            if ((long) starts.getAtIndex(JAVA_INT, mid) + mid < work) {
+            if ((long) sorted.start(mid) + mid < work) {
                 low = mid + 1;
             } else {
                 high = mid;

@@ -106,10 +106,9 @@ final class NormRows {
             return;
         }
         parallel.forEach(blocks, block -> backwardBlock(b, block, block * size, Math.min(b.rows, (block + 1) * size)));
-        // few blocks and short rows: the sums of the partial sums are not worth a parallel loop
-        sumBlocks(b.scratch, 0, blocks, n, b.dweight);
+        Rows.sumParts(parallel, math, b.scratch, 0, blocks, n, b.dweight);
         if (b.dbias != null) {
-            sumBlocks(b.scratch, (long) blocks * n, blocks, n, b.dbias);
+            Rows.sumParts(parallel, math, b.scratch, (long) blocks * n, blocks, n, b.dbias);
         }
     }
 
@@ -143,13 +142,6 @@ final class NormRows {
         norm.gradient(b.dy, at, b.weight, b.s, at, mean, rstd, offset, slope, b.dx, at, b.scratch, dw, n);
         if (b.dsum != null) {
             math.add(b.dx, at, b.dsum, at, b.dx, at, n);
-        }
-    }
-
-    private void sumBlocks(MemorySegment partial, long at, int blocks, int n, MemorySegment target) {
-        MemorySegment.copy(partial, at << 2, target, 0, (long) n << 2);
-        for (int block = 1; block < blocks; block++) {
-            math.add(target, 0, partial, at + (long) block * n, target, 0, n);
         }
     }
 

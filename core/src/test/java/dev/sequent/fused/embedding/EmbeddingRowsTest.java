@@ -13,7 +13,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Embedding look-up and its gradient against plain loops. */
 class EmbeddingRowsTest {
     @ParameterizedTest
-    @CsvSource({"1,1,1", "5,1,3", "7,3,2", "100,17,5", "3,33,1000", "400,64,300", "1000,130,11"})
+    @CsvSource({"1,1,1", "5,1,3", "7,3,2", "100,17,5", "3,33,1000", "400,64,300", "1000,130,11", "1,3,257", "6,2,70001", "4097,3,513",
+            "20000,2,5000", "9000,259,300", "300000,1,30000"})
     void lookUpAndGradientMatchPlainLoops(int rows, int width, int vocabulary) {
         Random random = new Random(rows);
         int[] id = new int[rows];

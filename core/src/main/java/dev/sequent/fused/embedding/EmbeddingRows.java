@@ -19,7 +19,7 @@ final class EmbeddingRows {
     private static final int WORK_PER_TASK = 16 * 1024;
     private static final int MAX_TASKS = 256;
     /** Columns of a block where there are fewer ids than positions, so that a frequent id does not keep one thread busy for long. */
-    private static final int COLUMNS = 128;
+    private static final int COLUMNS = 256;
 
     private final RowMath math;
 

@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
  *
  * <p>Sorted in two steps, each of which is cut by sizes alone. First, chunks of positions are dealt out to at most {@link #MAX_BUCKETS}
  * equal ranges of ids, as a radix sort does: every chunk counts, places are handed out to chunks in order, every chunk places. Then every
- * range counts its ids and orders its positions. A small batch is one chunk, so that only the second step, which looks at the whole
+ * range of more than one id counts its ids and orders its positions. A small batch is one chunk, so that only the second step, which looks at the whole
  * vocabulary, is a parallel loop. Cost O(rows + V). Immutable once sorted, and thread-safe.
  */
 final class SortedPositions {
@@ -50,7 +50,8 @@ final class SortedPositions {
         begins = new int[buckets + 1];
         ends = scratch.asSlice(0, (long) vocabulary << 2);
         order = scratch.asSlice(ends.byteSize(), (long) rows << 2);
-        dealt = scratch.asSlice(ends.byteSize() + order.byteSize(), (long) rows << 2);
+        // ranges of one id are in order once they have been dealt out
+        dealt = shift == 0 ? order : scratch.asSlice(ends.byteSize() + order.byteSize(), (long) rows << 2);
         places = scratch.asSlice(ends.byteSize() + 2 * order.byteSize(), (long) chunks * buckets << 2);
     }
 
@@ -102,6 +103,12 @@ final class SortedPositions {
             parallel.forEach(chunks, this::count);
             handOut();
             parallel.forEach(chunks, this::deal);
+        }
+        if (shift == 0) {
+            for (int v = 0; v < vocabulary; v++) {
+                ends.setAtIndex(JAVA_INT, v, begins[v + 1]);
+            }
+            return;
         }
         int tasks = Math.clamp(((long) rows + vocabulary) / WORK_PER_TASK, 1, Math.max(buckets, 1));
         if (tasks == 1) {

@@ -5,13 +5,14 @@ Needs: torch (CPU is enough); transformers for some cases. Started by `mvn -q -P
 
 A file has a dict CASES of name -> make, and make(params) returns a function of no argument that does one call. Names are those of our
 side (`kernel/attention`, `step/mamba`); `NAME@variant` is a further peer of the same. params: time, pass (forward, or gradient: forward and
-backward), threads, batch. A make that raises says by that why the case cannot be run.
+backward), threads, batch. A make that raises says by that why the case cannot be run. A call may return a number, such as a loss, which our side
+compares with its own.
 
     out: {"name": "PyTorch 2.13.0", "cases": [...], "missing": {"file.py": "why"}}      or {"absent": "why"}
     in:  {"load": "kernel/attention", "params": {"time": 1024, "pass": "forward", "threads": 2}}
     out: {"ready": true}                                                                or {"unsupported": "why"}
     in:  {"run": 10}
-    out: {"seconds": [...]}                                                             or {"error": "why"}
+    out: {"seconds": [...], "values": [numbers, or nulls where calls return none]}      or {"error": "why"}
     in:  {"quit": true}
 """
 import importlib
@@ -50,12 +51,13 @@ def known_cases():
 
 
 def timed(call, count):
-    seconds = []
+    seconds, values = [], []
     for _ in range(count):
         start = time.perf_counter()
-        call()
+        value = call()
         seconds.append(time.perf_counter() - start)
-    return seconds
+        values.append(value if isinstance(value, float) else None)
+    return dict(seconds=seconds, values=values)
 
 
 def main():
@@ -80,7 +82,7 @@ def main():
                 call = cases[question["load"]](params)
                 answer(ready=True)
             else:
-                answer(seconds=timed(call, question["run"]))
+                answer(**timed(call, question["run"]))
         except Exception as error:
             import traceback
             traceback.print_exc()

@@ -119,8 +119,9 @@ public final class StepModels {
         return new RandomWindows(TokenDataset.of(ids, VOCABULARY), batch, time, 1);
     }
 
-    /** A training run on random tokens that lasts as long as one likes. */
+    /** A training run on {@link #batch}, again and again, that lasts as long as one likes. */
     public static Trainer trainer(LanguageModel model, AdamW optimizer, int batch, int time) {
-        return new Trainer(model, optimizer, LrSchedule.constant(1e-3), batches(batch, time), Trainer.Settings.of(Long.MAX_VALUE, 1));
+        BatchSource batches = batches(batch, time);
+        return new Trainer(model, optimizer, LrSchedule.constant(1e-3), _ -> batches.batch(0), Trainer.Settings.of(Long.MAX_VALUE, 1));
     }
 }

@@ -18,6 +18,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.DoubleSupplier;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import picocli.CommandLine;
@@ -30,6 +31,9 @@ import picocli.CommandLine;
         description = "Runs the same shapes here and in a Python with torch, in alternating blocks.")
 public final class Compare implements Callable<Integer> {
     private static final Duration PATIENCE = Duration.ofMinutes(10);
+    /** Largest relative difference between what calls return on both sides. */
+    private static final double TOLERANCE = 1e-4;
+    private static final double BF16_TOLERANCE = 1e-2;
 
     @CommandLine.Option(names = "--only", paramLabel = "REGEX",
             description = "only comparisons whose description, as --list shows it, contains a match")
@@ -152,19 +156,20 @@ public final class Compare implements Callable<Integer> {
         for (int i = 0; i < contests.size(); i++) {
             Contest c = contests.get(i);
             String line;
-            Optional<String> unsupported = peer.load(c.name(), c.parameters());
-            if (unsupported.isPresent()) {
-                line = "not in the peer: " + unsupported.get();
-            } else {
-                try (Subject subject = Subjects.of(c, device)) {
+            try (Subject subject = Subjects.of(c, device)) {
+                Optional<String> unsupported = peer.load(c.name(), c.parameters(), subject.forPeer());
+                if (unsupported.isPresent()) {
+                    line = "not in the peer: " + unsupported.get();
+                } else {
+                    Agreement.check(subject, peer, tolerance(c));
                     Duel.Outcome outcome = duel.run(n -> timed(subject.call(), n), peer::run, Compare::processorTime,
                             () -> peer.processorTime().map(t -> t.toNanos() * 1e-9).orElse(Double.NaN));
                     line = rows.add(c, subject, outcome);
                     AtomicFiles.write(out.resolve(RunBenchmarks.RESULTS), Json.ofJava(rows.all()).writePretty());
-                } catch (IllegalStateException e) {
-                    failures++;
-                    line = "wrong result: " + e.getMessage();
                 }
+            } catch (IllegalStateException e) {
+                failures++;
+                line = "wrong result: " + e.getMessage();
             }
             Duration left = Duration.ofNanos((System.nanoTime() - start) / (i + 1) * (contests.size() - i - 1));
             console.printf(Locale.ROOT, "%-55s %s  (%d:%02d left)%n", c, line, left.toMinutes(), left.toSecondsPart());
@@ -173,10 +178,14 @@ public final class Compare implements Callable<Integer> {
         return failures == 0 ? 0 : 1;
     }
 
-    private static double[] timed(Runnable call, int calls) {
+    private double tolerance(Contest c) {
+        return products.equals("f32") && !c.variant().contains("bf16") ? TOLERANCE : BF16_TOLERANCE;
+    }
+
+    private static double[] timed(DoubleSupplier call, int calls) {
         return IntStream.range(0, calls).mapToDouble(_ -> {
             long start = System.nanoTime();
-            call.run();
+            call.getAsDouble();
             return (System.nanoTime() - start) * 1e-9;
         }).toArray();
     }

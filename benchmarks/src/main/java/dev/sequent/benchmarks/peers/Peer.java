@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,7 +33,7 @@ import java.util.function.Consumer;
  * we:  {"load": "kernel/attention", "params": {"time": 1024, "pass": "forward", "threads": 2}}
  * it:  {"ready": true}  or  {"unsupported": "reason"}
  * we:  {"run": 10}
- * it:  {"seconds": [0.01, ...]}  or  {"error": "reason"}
+ * it:  {"seconds": [0.01, ...], "values": [4.2, ...]}  or  {"error": "reason"}
  * we:  {"quit": true}
  * }</pre>
  *
@@ -127,9 +128,11 @@ final class Peer implements AutoCloseable {
         return missing;
     }
 
-    /** Prepares a case; the reason when it cannot be run. */
-    Optional<String> load(String name, Map<String, Object> parameters) {
-        JsonView answer = ask(Map.of("load", name, "params", parameters));
+    /** Prepares a case with the parameters in both maps; the reason when it cannot be run. */
+    Optional<String> load(String name, Map<String, Object> parameters, Map<String, Object> more) {
+        Map<String, Object> all = new LinkedHashMap<>(parameters);
+        all.putAll(more);
+        JsonView answer = ask(Map.of("load", name, "params", all));
         Optional<String> reason = answer.find("unsupported").map(JsonView::asString);
         if (reason.isEmpty() && answer.find("ready").isEmpty()) {
             throw unexpected("'ready' or 'unsupported'", answer.value().toString(), null);
@@ -139,10 +142,31 @@ final class Peer implements AutoCloseable {
 
     /** Runs the loaded case {@code calls} times; the seconds of each. */
     double[] run(int calls) {
+        return seconds(ran(calls), calls);
+    }
+
+    /** Runs the loaded case {@code calls} times; the number that each returned, NaN where there was none. */
+    double[] values(int calls) {
+        JsonView answer = ran(calls);
+        seconds(answer, calls);
+        double[] values = new double[calls];
+        Arrays.fill(values, Double.NaN);
+        List<JsonView> given = answer.find("values").map(JsonView::elements).orElse(List.of());
+        for (int i = 0; i < Math.min(calls, given.size()); i++) {
+            values[i] = given.get(i).value() == Json.NULL ? Double.NaN : given.get(i).asDouble();
+        }
+        return values;
+    }
+
+    private JsonView ran(int calls) {
         JsonView answer = ask(Map.of("run", calls));
         if (answer.find("error").isPresent()) {
             throw unexpected("a run that ends well", answer.at("error").asString(), null);
         }
+        return answer;
+    }
+
+    private double[] seconds(JsonView answer, int calls) {
         double[] seconds = answer.at("seconds").elements().stream().mapToDouble(JsonView::asDouble).toArray();
         if (seconds.length != calls) {
             throw unexpected("the seconds of " + calls + " calls", seconds.length + "", null);

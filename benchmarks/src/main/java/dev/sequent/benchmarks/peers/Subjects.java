@@ -6,13 +6,21 @@ import dev.sequent.benchmarks.KernelSubject;
 import dev.sequent.benchmarks.StepModels;
 import dev.sequent.cost.Work;
 import dev.sequent.cost.Workload;
+import dev.sequent.io.TensorFiles;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.train.AdamW;
+import dev.sequent.train.TrainListener;
 import dev.sequent.train.Trainer;
+import dev.sequent.train.data.TokenBatch;
 import dev.sequent.type.DType;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -76,6 +84,7 @@ final class Subjects {
                 scope::close);
     }
 
+    /** Steps, which return the loss. The peer begins with our weights, in a file. */
     private static Subject step(Contest c, Device device) {
         int batch = c.number("batch");
         int time = c.number("time");
@@ -84,15 +93,49 @@ final class Subjects {
         Trainer trainer = StepModels.trainer(model, optimizer, batch, time);
         Work forward = model.work(Workload.forward(batch, time, DType.F32));
         Work backward = model.work(Workload.backward(batch, time, DType.F32));
+        double[] loss = new double[1];
+        trainer.listen(new TrainListener() {
+            @Override
+            public void step(Step step) {
+                loss[0] = step.loss();
+            }
+        });
+        Path weights = weights(model, StepModels.batch(batch, time));
         Runnable release = () -> {
             optimizer.close();
             model.close();
+            delete(weights);
         };
         return new Subject("TrainingStepBenchmark.step", Map.of("model", c.subject(), "time", time + ""),
                 Map.of("tokens", (double) batch * time, "flops", forward.flops(), "bytes", forward.bytes(), "backward.flops",
-                backward.flops(), "backward.bytes",
-                        backward.bytes()),
-                () -> trainer.runUntil(trainer.position().step() + 1), release);
+                        backward.flops(), "backward.bytes", backward.bytes()),
+                () -> {
+                    trainer.runUntil(trainer.position().step() + 1);
+                    return loss[0];
+                }, Map.of("weights", weights.toAbsolutePath().toString()), release);
+    }
+
+    /** A safetensors file of the model's weights, by checkpoint name, and a batch: {@code inputs} and {@code targets}. */
+    private static Path weights(LanguageModel model, TokenBatch batch) {
+        try (Scope _ = Scope.open()) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            model.namedParameters().forEach((name, p) -> tensors.put(name, p.value()));
+            tensors.put("inputs", Tensor.of(model.device(), batch.inputs(), batch.batch(), batch.time()));
+            tensors.put("targets", Tensor.of(model.device(), batch.targets(), batch.batch(), batch.time()));
+            Path file = Files.createTempFile("step", ".safetensors");
+            TensorFiles.save(file, Map.of("format", "pt"), tensors);
+            return file;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void delete(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** The kind of a large model, whose case is called {@code large_KIND}, with BF16 parameters {@code large_KIND_bf16}; else nothing. */

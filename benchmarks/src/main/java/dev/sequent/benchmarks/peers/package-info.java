@@ -6,7 +6,7 @@
  * {@link dev.sequent.benchmarks.peers.Subjects} what runs here, {@link dev.sequent.benchmarks.peers.Duel} the alternation of both.
  *
  * <p>Invariants: only one side computes at a time; both sides run a block in every round; what cannot run on one side is said, and is not a
- * result.
+ * result. Training steps begin with the same weights and tokens on both sides, and their first losses are compared.
  *
  * <pre>{@code
  * mvn -q -Pcompare process-classes -Dargs="--python venv/bin/python --only kernel/attention"

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.PrimitiveIterator;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -104,10 +105,25 @@ class CompareTest {
                 "echo '{\"error\": \"out of memory\"}'")) {
             Path script = script(HELLO + "read -r line; echo '{\"ready\": true}'; read -r line; echo 'it hurts' >&2; " + wrong + "\n");
             try (Peer peer = Peer.start(List.of("/bin/sh", script.toString()), SOON)) {
-                assertThat(peer.load("kernel/add", Map.of())).isEmpty();
+                assertThat(peer.load("kernel/add", Map.of(), Map.of())).isEmpty();
                 assertThatThrownBy(() -> peer.run(2)).as(wrong).isInstanceOf(PeerException.class).hasMessageContaining("it hurts");
             }
         }
+    }
+
+    @Test
+    void callsThatReturnOtherNumbersThanThePeersAreRefused() throws IOException {
+        Path script = script(HELLO + "while read -r line; do echo '{\"seconds\": [1, 1, 1], \"values\": [4, 2, null]}'; done\n");
+        try (Peer peer = Peer.start(List.of("/bin/sh", script.toString()), SOON)) {
+            Agreement.check(returning(4.0003, 1.9999, 7), peer, 1e-4);
+            assertThatThrownBy(() -> Agreement.check(returning(4, 2.0003, 7), peer, 1e-4)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("call 2: expected 2.0 as in the peer, given 2.0003");
+        }
+    }
+
+    private static Subject returning(double... values) {
+        PrimitiveIterator.OfDouble next = Arrays.stream(values).iterator();
+        return new Subject("", Map.of(), Map.of(), next::nextDouble, Map.of(), () -> {});
     }
 
     @Test

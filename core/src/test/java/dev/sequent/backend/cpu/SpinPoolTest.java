@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every task runs once, whatever happens around it. */
@@ -52,6 +53,51 @@ class SpinPoolTest {
             pool.forEach(3, task -> await(together));
             assertThat(together.getCount()).isZero();
         }
+    }
+
+    /** As many tasks as there are threads, or fewer, run at the same time, whether threads spin or have been parked. */
+    @ParameterizedTest
+    @CsvSource({"64,2", "64,64", "7,2", "7,64", "2,64"})
+    void everyThreadIsWoken(int threads, int processors) throws InterruptedException {
+        try (SpinPool large = new SpinPool(threads, processors)) {
+            for (int tasks = 2; tasks <= threads; tasks += tasks < 9 ? 1 : 11) {
+                for (int round = 0; round < 3; round++) {
+                    CountDownLatch together = new CountDownLatch(tasks);
+                    large.forEach(tasks, task -> await(together));
+                    assertThat(together.getCount()).isZero();
+                    Thread.sleep(round);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {2, 64})
+    void manyThreadsOnFewProcessorsRunEveryTaskOnce(int processors) {
+        try (SpinPool large = new SpinPool(64, processors)) {
+            int[] written = new int[200];
+            for (int round = 1; round <= 300; round++) {
+                int value = round;
+                int tasks = 2 + round % 199;
+                // plain reads and writes: the pool alone makes them visible
+                large.forEach(tasks, task -> written[task] = value + task);
+                assertThat(IntStream.range(0, tasks).map(i -> written[i] - i)).allMatch(v -> v == value);
+            }
+            assertThatThrownBy(() -> large.forEach(500, task -> {
+                throw new IllegalStateException("all fail");
+            })).isInstanceOf(IllegalStateException.class).hasMessage("all fail");
+        }
+    }
+
+    @Test
+    void aTaskMayCloseItsPool() {
+        AtomicInteger runs = new AtomicInteger();
+        pool.forEach(20, task -> {
+            runs.incrementAndGet();
+            pool.close();
+        });
+        assertThat(runs).hasValue(20);
+        assertThatThrownBy(() -> pool.forEach(2, task -> { })).isInstanceOf(BackendException.class);
     }
 
     /** Returns once all threads are inside it: proof that they run at the same time. */

@@ -42,7 +42,7 @@ final class EmbeddingCpu implements EmbeddingKernel {
         int width = (int) dy.dim(-1);
         Tensor dtable = host.allocate(dy, dy.dtype(), Shape.of(vocabulary, width));
         kernel.backward(host.parallel(), host.read(dy), host.indices(ids), host.read(dtable),
-            host.scratch(dy, EmbeddingRows.scratchInts(rows, (int) vocabulary)), rows, width, (int) vocabulary);
+            host.scratch(dy, EmbeddingRows.scratchInts(rows)), rows, width, (int) vocabulary);
         return dtable;
     }
 }

@@ -9,16 +9,15 @@ import java.lang.foreign.MemorySegment;
 /**
  * Look-up of rows of a (V, D) table in host memory, F32, and its gradient.
  *
- * <p>The gradient adds up the rows that belong to equal ids. The positions are first sorted by id, stably: chunks of positions are dealt
- * out to ranges of ids, and then every range is sorted for itself. Then every task owns some rows of the table, or a block of their
- * columns, and adds to each in ascending order of position. So the sums are the same for any number of threads, and no two threads write
- * to one place. Thread-safe: no state.
+ * <p>The gradient adds up the rows that belong to equal ids. The table is cleared; the positions are grouped by id, stably; then every
+ * task owns some groups, or a block of their columns, and adds up each in ascending order of position. So the sums are the same for any
+ * number of threads, and no two threads write to one place. Thread-safe: no state.
  */
 final class EmbeddingRows {
-    /** A row to clear costs about as much as a row to add. */
+    /** Elements to clear or to add. */
     private static final int WORK_PER_TASK = 16 * 1024;
     private static final int MAX_TASKS = 256;
-    /** Columns of a block where there are fewer ids than positions, so that a frequent id does not keep one thread busy for long. */
+    /** Columns of a block: a frequent id does not keep one thread busy for long. */
     private static final int COLUMNS = 256;
 
     private final RowMath math;
@@ -42,8 +41,8 @@ final class EmbeddingRows {
     }
 
     /** Ints of scratch memory that {@link #backward} needs. */
-    static long scratchInts(int rows, int vocabulary) {
-        return SortedPositions.ints(rows, vocabulary);
+    static long scratchInts(int rows) {
+        return GroupedPositions.ints(rows);
     }
 
     /**
@@ -53,50 +52,38 @@ final class EmbeddingRows {
      */
     void backward(Parallel parallel, MemorySegment dy, Indices ids, MemorySegment dtable, MemorySegment scratch, int rows, int width,
             int vocabulary) {
-        SortedPositions sorted = SortedPositions.sort(parallel, ids, rows, vocabulary, scratch);
-        long work = (long) rows + vocabulary;
-        long tasks = Math.clamp(work * width / WORK_PER_TASK, 1, MAX_TASKS);
-        int blocks = rows > vocabulary ? (int) Math.clamp(Math.ceilDiv(width, COLUMNS), 1, tasks) : 1;
+        Rows.forEach(parallel, vocabulary, width, (from, to) ->
+            dtable.asSlice((long) from * width << 2, (long) (to - from) * width << 2).fill((byte) 0));
+        if (rows == 0) {
+            return;
+        }
+        GroupedPositions grouped = GroupedPositions.of(parallel, ids, rows, vocabulary, scratch);
+        int tasks = Math.clamp((long) rows * width / WORK_PER_TASK, 1, MAX_TASKS);
+        int blocks = Math.clamp(Math.ceilDiv(width, COLUMNS), 1, tasks);
         int columns = Math.ceilDiv(width, blocks);
-        int ranges = Math.clamp(Math.ceilDiv(tasks, blocks), 1, Math.max(vocabulary, 1));
-        parallel.forEach(ranges * blocks, task -> {
-            int range = task / blocks;
+        int pieces = Math.min(Math.ceilDiv(tasks, blocks), rows);
+        parallel.forEach(pieces * blocks, task -> {
             int column = task % blocks * columns;
-            int from = boundary(sorted, work * range / ranges);
-            int to = boundary(sorted, work * (range + 1) / ranges);
-            for (int v = from; v < to; v++) {
-                gradientRow(dy, sorted, dtable, v, width, column, Math.min(columns, width - column));
+            int n = Math.min(columns, width - column);
+            int end = piece(rows, task / blocks + 1, pieces);
+            for (int i = grouped.groupFrom(piece(rows, task / blocks, pieces)), next; i < end && n > 0; i = next) {
+                next = grouped.groupEnd(i);
+                gradientRow(dy, grouped, dtable, i, next, width, column, n);
             }
         });
     }
 
-    /** Columns {@code column} to {@code column + n} of row v. */
-    private void gradientRow(MemorySegment dy, SortedPositions sorted, MemorySegment dtable, int v, int width, int column, int n) {
-        int first = sorted.start(v);
-        int end = sorted.start(v + 1);
-        long at = (long) v * width + column;
-        if (first == end) {
-            dtable.asSlice(at << 2, (long) n << 2).fill((byte) 0);
-            return;
-        }
-        MemorySegment.copy(dy, ((long) sorted.position(first) * width + column) << 2, dtable, at << 2, (long) n << 2);
-        for (int i = first + 1; i < end; i++) {
-            math.add(dtable, at, dy, (long) sorted.position(i) * width + column, dtable, at, n);
-        }
+    private static int piece(int rows, int number, int pieces) {
+        return (int) ((long) rows * number / pieces);
     }
 
-    /** The first row v whose work before it, the rows to clear and the positions to add, reaches {@code work}. */
-    private static int boundary(SortedPositions sorted, long work) {
-        int low = 0;
-        int high = sorted.vocabulary();
-        while (low < high) {
-            int mid = (low + high) >>> 1;
-            if ((long) sorted.start(mid) + mid < work) {
-                low = mid + 1;
-            } else {
-                high = mid;
-            }
+    /** Columns {@code column} to {@code column + n} of the sum of the group with the numbers {@code first <= i < end}. */
+    private void gradientRow(MemorySegment dy, GroupedPositions grouped, MemorySegment dtable, int first, int end, int width, int column,
+            int n) {
+        long at = (long) grouped.id(first) * width + column;
+        MemorySegment.copy(dy, ((long) grouped.position(first) * width + column) << 2, dtable, at << 2, (long) n << 2);
+        for (int i = first + 1; i < end; i++) {
+            math.add(dtable, at, dy, (long) grouped.position(i) * width + column, dtable, at, n);
         }
-        return low;
     }
 }

@@ -5,7 +5,7 @@
  * Tensor x = Lookup.apply(table, ids);   // (V, D) and (B, T) to (B, T, D)
  * }
  *
- * <p>The gradient is the same to the bit for any number of threads: positions are sorted by id, and each row of the table is summed
+ * <p>The gradient is the same to the bit for any number of threads: positions are grouped by id, and each row of the table is summed
  * in ascending order of position by one thread.
  *
  * <p>Does not belong here: the layer that owns the table ({@code dev.sequent.nn}).

@@ -42,7 +42,7 @@ class EmbeddingRowsTest {
         for (int threads = 1; threads <= 3; threads++) {
             Parallel pool = NativeRows.threads(threads);
             MemorySegment dtable = NativeRows.poisoned((long) vocabulary * width);
-            MemorySegment scratch = NativeRows.poisoned(EmbeddingRows.scratchInts(rows, vocabulary));
+            MemorySegment scratch = NativeRows.poisoned(EmbeddingRows.scratchInts(rows));
             EmbeddingRows.of(true).backward(pool, dy, ids, dtable, scratch, rows, width, vocabulary);
             NativeRows.assertClose("dtable", dtable, dt, 1e-5);
             first = first == null ? NativeRows.floats(dtable) : first;

@@ -3,6 +3,7 @@ package dev.sequent.ssm.scan;
 import dev.sequent.op.ScalarMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.DoubleUnaryOperator;
 
 /** The loops of the selective scan without the Vector API: slow, and always available. */
 final class ScalarScanTiles implements ScanTiles {
@@ -37,35 +38,57 @@ final class ScalarScanTiles implements ScanTiles {
         return (float) Math.exp(step * (a * LN2));
     }
 
-    @Override
-    public float prepare(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride) {
-        float largest = 0;
+    private static void activate(ScanScratch s, int rows, int columns, DoubleUnaryOperator activation) {
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j++) {
-                float x = at(delta, t * deltaStride + j) + at(s.bias, j);
-                float d = softplus ? (float) ScalarMath.softplus(x) : x;
-                largest = Math.max(largest, Math.abs(d));
-                put(s.step, t * W + j, d);
-                put(s.drive, t * W + j, d * at(u, t * uStride + j));
-            }
-        }
-        return largest;
-    }
-
-    @Override
-    public void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j++) {
-                put(s.step, t * W + j, (float) ScalarMath.softplus(at(delta, t * deltaStride + j) + at(s.bias, j)));
+            for (int j = 0; j < columns; j++) {
+                int i = t * s.stride + j;
+                put(s.steps, i, (float) activation.applyAsDouble(at(s.steps, i) + at(s.bias, j)));
             }
         }
     }
 
     @Override
-    public void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+    public void plainSteps(ScanScratch s, int rows, int columns) {
+        activate(s, rows, columns, x -> x);
+    }
+
+    @Override
+    public void softplusSteps(ScanScratch s, int rows, int columns) {
+        activate(s, rows, columns, ScalarMath::softplus);
+    }
+
+    @Override
+    public void softplusSlopes(ScanScratch s, int rows, int columns) {
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j++) {
-                put(s.step, t * W + j, at(delta, t * deltaStride + j) + at(s.bias, j));
+            for (int j = 0; j < columns; j++) {
+                int i = t * s.stride + j;
+                put(s.slopes, i, (float) ScalarMath.sigmoid(at(s.steps, i) + at(s.bias, j)));
+            }
+        }
+        softplusSteps(s, rows, columns);
+    }
+
+    @Override
+    public void gate(ScanScratch s, int rows, int columns) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < columns; j++) {
+                int i = t * s.stride + j;
+                float z = at(s.gates, i);
+                put(s.outs, i, at(s.outs, i) * (float) (z * ScalarMath.sigmoid(z)));
+            }
+        }
+    }
+
+    @Override
+    public void gateSlopes(ScanScratch s, int rows, int columns) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < columns; j++) {
+                int i = t * s.stride + j;
+                float g = at(s.grads, i);
+                double z = at(s.gates, i);
+                double p = ScalarMath.sigmoid(z);
+                put(s.grads, i, (float) (g * z * p));
+                put(s.gates, i, (float) (g * p * (1 + z * ScalarMath.sigmoid(-z))));
             }
         }
     }
@@ -102,69 +125,25 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride) {
-        for (int t = from; t < to; t++) {
-            for (int j = 0; j < W; j++) {
-                float gate = at(z, t * zStride + j);
-                put(y, t * yStride + j, at(s.out, t * W + j) * (float) (gate * ScalarMath.sigmoid(gate)));
-            }
-        }
-    }
-
-    @Override
-    public void finish(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment z, long zStride,
-            MemorySegment y, long yStride) {
-        for (int t = from; t < to; t++) {
-            for (int j = 0; j < W; j++) {
-                float value = at(s.out, t * W + j) + at(s.skip, j) * at(u, t * uStride + j);
-                if (z != null) {
-                    float gate = at(z, t * zStride + j);
-                    value *= (float) (gate * ScalarMath.sigmoid(gate));
-                }
-                put(y, t * yStride + j, value);
-            }
-        }
-    }
-
-    @Override
-    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u,
-            long uStride,
-            MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j++) {
-                int i = t * W + j;
-                float g = at(dy, t * dyStride + j);
-                put(s.slope, i, softplus ? (float) ScalarMath.sigmoid(at(delta, t * deltaStride + j) + at(s.bias, j)) : 1);
-                if (z == null) {
-                    put(s.grad, i, g);
-                } else {
-                    double gate = at(z, t * zStride + j);
-                    double p = ScalarMath.sigmoid(gate);
-                    put(s.grad, i, (float) (g * gate * p));
-                    put(s.gateGrad, i, (float) (g * p * (1 + gate * ScalarMath.sigmoid(-gate))));
-                }
-            }
-        }
-        return prepare(s, rows, softplus, delta, deltaStride, u, uStride);
-    }
-
-    @Override
     public void replay(ScanScratch s, int from, int to, StateRange range, boolean bounded) {
         int states = range.count();
         int next = states * W;
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
-                float y = at(s.out, t * W + j);
+                float step = at(s.step.segment(), t * s.stride + j);
+                float drive = step * at(s.input.segment(), t * s.stride + j);
+                float grad = at(s.grad.segment(), t * s.stride + j);
+                float y = at(s.out.segment(), t * W + j);
                 for (int n = range.from(); n < range.to(); n++) {
                     int m = t * next + n * W + j;
-                    float e = decay(at(s.step, t * W + j), at(s.a, n * W + j));
-                    float h = e * at(s.before, m) + at(s.drive, t * W + j) * at(s.b, t * states + n);
+                    float e = decay(step, at(s.a, n * W + j));
+                    float h = e * at(s.before, m) + drive * at(s.b, t * states + n);
                     put(s.decay, m, e);
                     put(s.before, m + next, h);
                     y += h * at(s.c, t * states + n);
-                    add(s.cGrad, t * states + n, h * at(s.grad, t * W + j));
+                    add(s.cGrad, t * states + n, h * grad);
                 }
-                put(s.out, t * W + j, y);
+                put(s.out.segment(), t * W + j, y);
             }
         }
     }
@@ -174,14 +153,15 @@ final class ScalarScanTiles implements ScanTiles {
         int states = range.count();
         for (int t = to - 1; t >= from; t--) {
             for (int j = 0; j < W; j++) {
-                float step = at(s.step, t * W + j);
-                float drive = at(s.drive, t * W + j);
+                float step = at(s.step.segment(), t * s.stride + j);
+                float drive = step * at(s.input.segment(), t * s.stride + j);
+                float grad = at(s.grad.segment(), t * s.stride + j);
                 float dDrive = at(s.driveGrad, t * W + j);
                 float dStep = at(s.stepGrad, t * W + j);
                 for (int n = range.from(); n < range.to(); n++) {
                     int i = n * W + j;
                     int m = t * states * W + i;
-                    float g = at(s.carry, i) + at(s.grad, t * W + j) * at(s.c, t * states + n);
+                    float g = at(s.carry, i) + grad * at(s.c, t * states + n);
                     add(s.bGrad, t * states + n, g * drive);
                     dDrive += g * at(s.b, t * states + n);
                     float p = g * at(s.decay, m);
@@ -197,21 +177,21 @@ final class ScalarScanTiles implements ScanTiles {
     }
 
     @Override
-    public void finishBackward(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
-            MemorySegment dDelta, long dDeltaStride, MemorySegment dz, long dzStride) {
+    public void finishBackward(ScanScratch s, int from, int to, boolean gated) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j++) {
                 int i = t * W + j;
-                float x = at(u, t * uStride + j);
-                float g = at(s.grad, i);
-                float d = ((float) LN2 * at(s.stepGrad, i) + x * at(s.driveGrad, i)) * at(s.slope, i);
-                put(du, t * duStride + j, at(s.driveGrad, i) * at(s.step, i) + g * at(s.skip, j));
-                put(dDelta, t * dDeltaStride + j, d);
+                int r = t * s.stride + j;
+                float x = at(s.input.segment(), r);
+                float g = at(s.grad.segment(), r);
+                float d = ((float) LN2 * at(s.stepGrad, i) + x * at(s.driveGrad, i)) * at(s.slope.segment(), r);
+                if (gated) {
+                    put(s.gate.segment(), r, (at(s.out.segment(), i) + at(s.skip, j) * x) * at(s.gate.segment(), r));
+                }
+                put(s.input.segment(), r, at(s.driveGrad, i) * at(s.step.segment(), r) + g * at(s.skip, j));
+                put(s.step.segment(), r, d);
                 add(s.skipGrad, j, g * x);
                 add(s.biasGrad, j, d);
-                if (dz != null) {
-                    put(dz, t * dzStride + j, (at(s.out, i) + at(s.skip, j) * x) * at(s.gateGrad, i));
-                }
             }
         }
     }
@@ -225,15 +205,17 @@ final class ScalarScanTiles implements ScanTiles {
     public void step(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c, MemorySegment before,
             MemorySegment after) {
         for (int e = 0; e < channels; e++) {
-            float y = 0;
+            float step = at(s.step.segment(), e);
+            float x = at(s.input.segment(), e);
+            float y = at(s.skip, e) * x;
             for (int n = 0; n < states; n++) {
                 long i = (long) e * states + n;
                 float h = before == null ? 0 : at(before, i);
-                h = (float) Math.exp(at(s.step, e) * (double) at(a, i)) * h + at(s.drive, e) * at(b, n);
+                h = (float) Math.exp(step * (double) at(a, i)) * h + step * x * at(b, n);
                 put(after, i, h);
                 y += h * at(c, n);
             }
-            put(s.out, e, y);
+            put(s.out.segment(), e, y);
         }
     }
 }

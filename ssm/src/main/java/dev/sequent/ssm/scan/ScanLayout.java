@@ -11,92 +11,61 @@ final class ScanLayout {
     private ScanLayout() {}
 
     /**
-     * Rows of an operand, or of a padded copy of them.
+     * Rows of an operand or of scratch memory.
      *
-     * @param segment the rows, or null when the operand is absent
+     * @param segment the rows
      * @param stride distance of rows in elements
      */
-    record Window(MemorySegment segment, long stride) {
-        private static final Window NONE = new Window(null, 0);
-
-        void zeroRow(int row, int width) {
-            if (segment != null) {
-                segment.asSlice(row * stride * Float.BYTES, (long) width * Float.BYTES).fill((byte) 0);
-            }
-        }
-    }
+    record Window(MemorySegment segment, long stride) {}
 
     /**
-     * Some tokens of one block of channels.
+     * Some tokens of neighbouring channels of a sequence: of one block, or of a panel of several.
      *
      * @param shape sizes of the scan
-     * @param width channels of a full block
      * @param batch the sequence
      * @param token the first token
      * @param rows number of tokens
-     * @param block the block of channels
+     * @param channel the first channel
+     * @param width number of channels, those beyond the last one included
      */
-    record Tile(ScanShape shape, int width, int batch, int token, int rows, int block) {
-        int channel() {
-            return block * width;
-        }
-
-        /** Channels of this block; fewer than {@link #width} at the end. */
+    record Tile(ScanShape shape, int batch, int token, int rows, int channel, int width) {
+        /** Channels that there are. */
         int columns() {
-            return Math.min(width, shape.channels() - channel());
+            return Math.min(width, shape.channels() - channel);
         }
 
-        private boolean isFull() {
+        boolean isFull() {
             return columns() == width;
         }
 
-        /** The tile's rows of an operand where they lie, or, if the block is not full, copied to {@code staging} and padded with zeros. */
-        Window read(ScanRows operand, MemorySegment staging) {
+        /** The tile's rows where they lie. */
+        Window window(ScanRows operand) {
+            return new Window(operand.slice(batch, token, rows, channel, columns()), operand.tokenStride());
+        }
+
+        /** Copies the tile's rows of an operand, unless it is null, and pads them with zeros. */
+        void load(ScanRows operand, MemorySegment target, long stride) {
             if (operand == null) {
-                return Window.NONE;
+                return;
             }
-            MemorySegment source = operand.slice(batch, token, rows, channel(), columns());
-            if (isFull()) {
-                return new Window(source, operand.tokenStride());
-            }
-            staging.fill((byte) 0);
-            copy(source, operand.tokenStride(), staging, width);
-            return new Window(staging, width);
-        }
-
-        /** Where the tile's rows of a result are to be written before {@link #store}. */
-        Window write(ScanRows result, MemorySegment staging) {
-            if (result == null) {
-                return Window.NONE;
-            }
-            return isFull() ? new Window(result.slice(batch, token, rows, channel(), width), result.tokenStride())
-                    : new Window(staging, width);
-        }
-
-        /** Brings rows that were written to staging memory to their place. */
-        void store(Window window, ScanRows result) {
-            if (result != null && !isFull()) {
-                save(window.segment(), result);
-            }
-        }
-
-        /** Copies the tile's rows of a result that is not finished yet. */
-        void load(ScanRows partial, MemorySegment target) {
-            if (partial != null) {
-                copy(partial.slice(batch, token, rows, channel(), columns()), partial.tokenStride(), target, width);
-            }
-        }
-
-        /** Copies rows to a result that another task will finish. */
-        void save(MemorySegment source, ScanRows partial) {
-            if (partial != null) {
-                copy(source, width, partial.slice(batch, token, rows, channel(), columns()), partial.tokenStride());
-            }
-        }
-
-        private void copy(MemorySegment source, long sourceStride, MemorySegment target, long targetStride) {
+            Window source = window(operand);
             for (int t = 0; t < rows; t++) {
-                MemorySegment.copy(source, t * sourceStride * Float.BYTES, target, t * targetStride * Float.BYTES,
+                MemorySegment.copy(source.segment(), t * source.stride() * Float.BYTES, target, t * stride * Float.BYTES,
+                        (long) columns() * Float.BYTES);
+                if (!isFull()) {
+                    target.asSlice((t * stride + columns()) * Float.BYTES, (long) (width - columns()) * Float.BYTES).fill((byte) 0);
+                }
+            }
+        }
+
+        /** Copies rows to their place in a result, unless it is null. */
+        void store(MemorySegment source, long stride, ScanRows result) {
+            if (result == null) {
+                return;
+            }
+            Window target = window(result);
+            for (int t = 0; t < rows; t++) {
+                MemorySegment.copy(source, t * stride * Float.BYTES, target.segment(), t * target.stride() * Float.BYTES,
                         (long) columns() * Float.BYTES);
             }
         }
@@ -139,7 +108,7 @@ final class ScanLayout {
         }
     }
 
-    /** Packs log2(e) A, bias and D of a block; returns the largest |log2(e) A|, NaN if one is NaN. */
+    /** Packs log2(e) A of a block; returns the largest |log2(e) A|, NaN if one is NaN. */
     static float pack(ScanInputs in, ScanScratch s, int width, int block) {
         int states = in.shape().states();
         int columns = Math.min(width, in.shape().channels() - block * width);
@@ -151,28 +120,22 @@ final class ScanLayout {
                 largest = Math.max(largest, Math.abs(a));
             }
         }
-        packVectors(in, s, width, block);
         return largest;
     }
 
-    /** Packs bias and D of a block, zero where absent. */
-    static void packVectors(ScanInputs in, ScanScratch s, int width, int block) {
-        loadVector(in.deltaBias(), s.bias, in.shape(), width, block);
-        loadVector(in.skip(), s.skip, in.shape(), width, block);
-    }
-
-    static void loadVector(MemorySegment source, MemorySegment target, ScanShape shape, int width, int block) {
+    /** Copies the elements of an (E) vector from a channel on, as many as {@code target} has; zero where there are none. */
+    static void loadVector(MemorySegment source, MemorySegment target, ScanShape shape, int channel) {
         target.fill((byte) 0);
         if (source != null) {
-            long bytes = (long) Math.min(width, shape.channels() - block * width) * Float.BYTES;
-            MemorySegment.copy(source, (long) block * width * Float.BYTES, target, 0, bytes);
+            long start = (long) channel * Float.BYTES;
+            MemorySegment.copy(source, start, target, 0, Math.min(target.byteSize(), (long) shape.channels() * Float.BYTES - start));
         }
     }
 
-    static void storeVector(MemorySegment source, MemorySegment target, ScanShape shape, int width, int block) {
+    static void storeVector(MemorySegment source, MemorySegment target, ScanShape shape, int channel) {
         if (target != null) {
-            long bytes = (long) Math.min(width, shape.channels() - block * width) * Float.BYTES;
-            MemorySegment.copy(source, 0, target, (long) block * width * Float.BYTES, bytes);
+            long start = (long) channel * Float.BYTES;
+            MemorySegment.copy(source, 0, target, start, Math.min(source.byteSize(), (long) shape.channels() * Float.BYTES - start));
         }
     }
 

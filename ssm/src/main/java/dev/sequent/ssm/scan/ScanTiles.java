@@ -3,11 +3,11 @@ package dev.sequent.ssm.scan;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The inner loops of the selective scan on a tile: some tokens of one block of {@link #width} channels, packed in a
- * {@link ScanScratch}. Stateless and thread-safe.
+ * The inner loops of the selective scan on a tile: some tokens of one block of {@link #width} channels, or of a panel of several blocks,
+ * in a {@link ScanScratch}. Stateless and thread-safe.
  *
- * <p>Segments that are named with a stride are rows of the operands (or padded copies of them): row t starts at element
- * {@code t * stride} and has {@link #width} elements. Rows of the scratch are numbered from 0 within the tile.
+ * <p>Row t of a {@link ScanLayout.Window} starts at element {@code t * stride} and has {@link #width} elements. Loops over panels go over
+ * the first {@code columns} columns, a multiple of {@link #width}.
  */
 interface ScanTiles {
     /** Largest product of |step size| and |log2(e) A| for which {@code bounded} may be set: keeps 2^x normal and finite. */
@@ -19,14 +19,20 @@ interface ScanTiles {
     /** Partial sums that {@link #replay} and {@link #reverse} keep for each entry of the gradients of B and C. */
     int lanes();
 
-    /** Fills {@code step} and {@code drive} (step size, and step size times input); returns the largest |step size|, NaN if one is NaN. */
-    float prepare(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride);
+    /** Adds the bias to the panel of step sizes. */
+    void plainSteps(ScanScratch s, int rows, int columns);
 
-    /** Fills {@code step} with the softplus of delta + bias. */
-    void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride);
+    /** Adds the bias to the panel of step sizes and takes its softplus. */
+    void softplusSteps(ScanScratch s, int rows, int columns);
 
-    /** Fills {@code step} with delta + bias. */
-    void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride);
+    /** As {@link #softplusSteps}, and fills the panel of slopes. */
+    void softplusSlopes(ScanScratch s, int rows, int columns);
+
+    /** Multiplies the panel of outputs by SiLU(gate). */
+    void gate(ScanScratch s, int rows, int columns);
+
+    /** Multiplies the panel of gradients by SiLU(gate), and replaces gates by dy SiLU'(gate). */
+    void gateSlopes(ScanScratch s, int rows, int columns);
 
     /** Largest magnitude of an element, NaN if one is NaN. */
     float largest(int rows, MemorySegment x, long stride);
@@ -37,20 +43,6 @@ interface ScanTiles {
      */
     void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
             ScanLayout.Window partial, ScanLayout.Window out);
-
-    /** Writes {@code out} SiLU(z). */
-    void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride);
-
-    /** Writes the output of rows [from, to): (out + D u), times SiLU(z) unless z is null. */
-    void finish(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment z, long zStride,
-            MemorySegment y, long yStride);
-
-    /**
-     * As {@link #prepare}, and fills {@code slope} (derivative of the step size's activation), {@code grad} (gradient of the
-     * ungated output) and {@code gateGrad} (dy SiLU'(z), unless z is null).
-     */
-    float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride,
-            MemorySegment z, long zStride, MemorySegment dy, long dyStride);
 
     /**
      * Runs the recurrence over rows [from, to) again, from the state in {@code before} row {@code from}; fills {@code decay},
@@ -64,15 +56,17 @@ interface ScanTiles {
      */
     void reverse(ScanScratch s, int from, int to, StateRange range);
 
-    /** Writes the gradients of u, delta and (unless null) z of rows [from, to), and adds to {@code skipGrad} and {@code biasGrad}. */
-    void finishBackward(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
-            MemorySegment dDelta, long dDeltaStride, MemorySegment dz, long dzStride);
+    /**
+     * Replaces rows [from, to) of {@code gate} (if {@code gated}), {@code input} and {@code step} by the gradients of gate, input and
+     * delta; adds to {@code skipGrad} and {@code biasGrad}.
+     */
+    void finishBackward(ScanScratch s, int from, int to, boolean gated);
 
     /** {@code target[i]} = sum of the {@link #lanes} of entry i. */
     void sumLanes(int count, MemorySegment source, MemorySegment target);
 
     /**
-     * One token: {@code channels} rows of A and of the state in row-major order. Reads row 0 of {@code step} and {@code drive}, fills
+     * One token: {@code channels} rows of A and of the state in row-major order. Reads row 0 of {@code step} and {@code input}, fills
      * row 0 of {@code out}. {@code before} (null for zero) and {@code after} may be the same memory.
      */
     void step(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c, MemorySegment before,

@@ -3,6 +3,8 @@ package dev.sequent.ssm.scan;
 import dev.sequent.fused.Simd;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.function.LongFunction;
 
 /**
@@ -29,7 +31,7 @@ public final class SelectiveScanCpu {
     /** What the most loaded thread may have to do beyond the least possible, so that tasks are longer. */
     private static final double IMBALANCE = 1.05;
     /** Number of blocks from which on the gradients of B and C are first summed over two blocks. */
-    private static final int MANY_BLOCKS = 32;
+    private static final int MANY_BLOCKS = 16;
     /** Elements of the state below which a single token is not worth waking other threads. */
     private static final int PARALLEL_STEP = 1 << 16;
 
@@ -189,35 +191,86 @@ public final class SelectiveScanCpu {
         return saved.asSlice(index * size * Float.BYTES, size * Float.BYTES);
     }
 
+    private ScanLayout.Tile tile(ScanShape shape, int batch, int token, int rows, int block, int blocks) {
+        return new ScanLayout.Tile(shape, batch, token, rows, block * tiles.width(), blocks * tiles.width());
+    }
+
+    /** Packs what a task needs of the operands of its blocks. */
+    private void pack(ScanInputs in, ScanScratch s, Part part, MemorySegment state) {
+        for (int block = part.first(); block < part.last(); block++) {
+            int index = block - part.first();
+            int channel = block * tiles.width();
+            s.select(index, index);
+            s.largestA(index, ScanLayout.pack(in, s, tiles.width(), block));
+            ScanLayout.loadVector(in.deltaBias(), s.bias(index), in.shape(), channel);
+            ScanLayout.loadVector(in.skip(), s.skip, in.shape(), channel);
+            ScanLayout.loadState(state, s.state, in.shape(), tiles.width(), part.batch(), block, part.states());
+        }
+    }
+
     private void forwardTask(ScanInputs in, ScanRows y, MemorySegment finalState, MemorySegment saved, Part part, int start, int end) {
         ScanShape shape = in.shape();
-        int states = shape.states();
-        int tile = tile(states);
-        int first = part.first();
+        int tile = tile(shape.states());
         ScanScratch s = scratch(forwardScratch, tile, shape, false);
-        MemorySegment initial = start == 0 ? in.initialState() : finalState;
-        for (int block = first; block < part.last(); block++) {
-            s.select(block - first);
-            s.largestA(block - first, ScanLayout.pack(in, s, tiles.width(), block));
-            ScanLayout.loadState(initial, s.state, shape, tiles.width(), part.batch(), block, part.states());
-        }
+        pack(in, s, part, start == 0 ? in.initialState() : finalState);
         for (int t = start; t < end; t += tile) {
             int rows = Math.min(tile, end - t);
-            ScanLayout.copyRows(in.b(), part.batch(), t, rows, states, s.b);
-            ScanLayout.copyRows(in.c(), part.batch(), t, rows, states, s.c);
-            for (int block = first; block < part.last(); block++) {
-                s.select(block - first);
-                if (saved != null && t % chunk(states) == 0) {
-                    saveStates(s.state, savedState(saved, shape, part.batch(), t / chunk(states), block), part.states());
-                }
-                ScanLayout.Tile place = new ScanLayout.Tile(shape, tiles.width(), part.batch(), t, rows, block);
-                forwardTile(in, y, s, place, part.states(), s.largestA(block - first));
+            ScanLayout.copyRows(in.b(), part.batch(), t, rows, shape.states(), s.b);
+            ScanLayout.copyRows(in.c(), part.batch(), t, rows, shape.states(), s.c);
+            for (int block = part.first(); block < part.last(); block += ScanScratch.PANEL) {
+                forwardPanel(in, y, saved, s, part, block, Math.min(part.last(), block + ScanScratch.PANEL), t, rows);
             }
         }
-        for (int block = first; finalState != null && block < part.last(); block++) {
-            s.select(block - first);
+        for (int block = part.first(); finalState != null && block < part.last(); block++) {
+            s.select(block - part.first(), block - part.first());
             ScanLayout.storeState(s.state, finalState, shape, tiles.width(), part.batch(), block, part.states());
         }
+    }
+
+    private void forwardPanel(ScanInputs in, ScanRows y, MemorySegment saved, ScanScratch s, Part part, int first, int last, int token,
+            int rows) {
+        ScanLayout.Tile panel = tile(in.shape(), part.batch(), token, rows, first, last - first);
+        int chunk = chunk(in.shape().states());
+        boolean isGated = in.z() != null && part.states().isLast();
+        s.select(first - part.first(), first - part.first());
+        activateSteps(in, s, panel);
+        for (int block = first; block < last; block++) {
+            int index = block - part.first();
+            s.select(index, first - part.first());
+            if (saved != null && token % chunk == 0) {
+                saveStates(s.state, savedState(saved, in.shape(), part.batch(), token / chunk, block), part.states());
+            }
+            forwardTile(in, y, s, tile(in.shape(), part.batch(), token, rows, block, 1), part.states(), isGated, s.largestA(index));
+        }
+        if (isGated) {
+            panel.load(in.z(), s.gates, s.stride);
+            tiles.gate(s, rows, panel.width());
+            for (int t = 0; t < rows; t++) {
+                if (panel.has(in.flags(), t, ScanInputs.SKIP)) {
+                    zeroRow(s.outs, s.stride, t, panel.width());
+                }
+            }
+            panel.store(s.outs, s.stride, y);
+        }
+    }
+
+    private static boolean isActivated(ScanInputs in) {
+        return in.softplus() || in.deltaBias() != null;
+    }
+
+    private void activateSteps(ScanInputs in, ScanScratch s, ScanLayout.Tile panel) {
+        if (isActivated(in)) {
+            panel.load(in.delta(), s.steps, s.stride);
+            if (in.softplus()) {
+                tiles.softplusSteps(s, panel.rows(), panel.width());
+            } else {
+                tiles.plainSteps(s, panel.rows(), panel.width());
+            }
+        }
+    }
+
+    private static void zeroRow(MemorySegment rows, long stride, int row, int columns) {
+        rows.asSlice(row * stride * Float.BYTES, (long) columns * Float.BYTES).fill((byte) 0);
     }
 
     private void saveStates(MemorySegment state, MemorySegment target, StateRange range) {
@@ -225,22 +278,22 @@ public final class SelectiveScanCpu {
         MemorySegment.copy(state, range.from() * row, target, range.from() * row, (range.to() - range.from()) * row);
     }
 
-    private void forwardTile(ScanInputs in, ScanRows y, ScanScratch s, ScanLayout.Tile tile, StateRange range, float largestA) {
-        ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
-        ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
-        ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
-        ScanLayout.Window out = tile.write(y, s.staging[3]);
-        ScanLayout.Window step = delta;
-        if (in.softplus()) {
-            tiles.softplusSteps(s, tile.rows(), delta.segment(), delta.stride());
-            step = new ScanLayout.Window(s.step, tiles.width());
-        } else if (in.deltaBias() != null) {
-            tiles.plainSteps(s, tile.rows(), delta.segment(), delta.stride());
-            step = new ScanLayout.Window(s.step, tiles.width());
+    /** The tile's rows of an operand where they lie, or, if the block is not full, of a copy. */
+    private static ScanLayout.Window read(ScanLayout.Tile tile, ScanRows operand, ScanLayout.Window copy) {
+        if (tile.isFull()) {
+            return tile.window(operand);
         }
-        ScanLayout.Window partial = range.isFirst() ? out : tile.read(y, s.staging[3]);
-        boolean gated = in.z() != null && range.isLast();
-        ScanLayout.Window scanned = gated ? new ScanLayout.Window(s.out, tiles.width()) : out;
+        tile.load(operand, copy.segment(), copy.stride());
+        return copy;
+    }
+
+    private void forwardTile(ScanInputs in, ScanRows y, ScanScratch s, ScanLayout.Tile tile, StateRange range, boolean isGated,
+            float largestA) {
+        ScanLayout.Window step = isActivated(in) ? s.step : read(tile, in.delta(), s.step);
+        ScanLayout.Window u = read(tile, in.u(), s.input);
+        boolean isDirect = tile.isFull() && !isGated;
+        ScanLayout.Window out = isDirect ? tile.window(y) : s.out;
+        ScanLayout.Window partial = range.isFirst() ? out : read(tile, y, s.out);
         boolean bounded = tiles.largest(tile.rows(), step.segment(), step.stride()) * largestA <= ScanTiles.BOUND;
         for (int from = 0, to; from < tile.rows(); from = to) {
             to = tile.runEnd(in.flags(), from);
@@ -248,65 +301,101 @@ public final class SelectiveScanCpu {
                 s.state.fill((byte) 0);
             }
             if (tile.has(in.flags(), from, ScanInputs.SKIP)) {
-                out.zeroRow(from, tiles.width());
+                zeroRow(out.segment(), out.stride(), from, tiles.width());
             } else {
-                tiles.scan(s, from, to, range, bounded, step, u, partial, scanned);
-                if (gated) {
-                    tiles.gate(s, from, to, z.segment(), z.stride(), out.segment(), out.stride());
-                }
+                tiles.scan(s, from, to, range, bounded, step, u, partial, out);
             }
         }
-        tile.store(out, y);
+        if (!isDirect && !isGated) {
+            tile.store(out.segment(), out.stride(), y);
+        }
     }
 
     private void backwardTask(ScanInputs in, MemorySegment saved, ScanRows dy, MemorySegment dFinalState, ScanGradients out,
             MemorySegment memory, ScanWorkspace workspace, Part part, int start, int end) {
         ScanShape shape = in.shape();
-        int states = shape.states();
         int batch = part.batch();
-        int chunk = chunk(states);
-        int groupBlocks = groupBlocks(shape);
+        int chunk = chunk(shape.states());
         ScanScratch s = scratch(backwardScratch, chunk, shape, true);
+        pack(in, s, part, null);
         boolean isStart = end == shape.tokens();
         for (int block = part.first(); block < part.last(); block++) {
-            s.select(block - part.first());
-            s.largestA(block - part.first(), ScanLayout.pack(in, s, tiles.width(), block));
+            s.select(block - part.first(), block - part.first());
+            int channel = block * tiles.width();
             MemorySegment carry = isStart ? dFinalState : workspace.carries(memory);
             ScanLayout.loadState(carry, s.carry, shape, tiles.width(), batch, block, part.states());
             MemorySegment aPart = isStart ? null : workspace.aPart(memory, out, batch);
             ScanLayout.loadState(aPart, s.aGrad, shape, tiles.width(), 0, block, part.states());
-            ScanLayout.loadVector(isStart ? null : workspace.skipPart(memory, out, batch), s.skipGrad, shape, tiles.width(), block);
-            ScanLayout.loadVector(isStart ? null : workspace.biasPart(memory, out, batch), s.biasGrad, shape, tiles.width(), block);
+            ScanLayout.loadVector(isStart ? null : workspace.skipPart(memory, out, batch), s.skipGrad, shape, channel);
+            ScanLayout.loadVector(isStart ? null : workspace.biasPart(memory, out, batch), s.biasGrad, shape, channel);
+        }
+        for (long i = 0; !in.softplus() && i < (long) chunk * s.stride; i++) {
+            s.slopes.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1);
         }
         for (int t = start + (end - 1 - start) / chunk * chunk; t >= start; t -= chunk) {
             int rows = Math.min(chunk, end - t);
-            ScanLayout.copyRows(in.b(), batch, t, rows, states, s.b);
-            ScanLayout.copyRows(in.c(), batch, t, rows, states, s.c);
-            for (int block = part.first(); block < part.last(); block++) {
-                if (block % groupBlocks == 0) {
-                    s.bGrad.fill((byte) 0);
-                    s.cGrad.fill((byte) 0);
-                }
-                s.select(block - part.first());
-                s.state.copyFrom(savedState(saved, shape, batch, t / chunk, block));
-                ScanLayout.Tile place = new ScanLayout.Tile(shape, tiles.width(), batch, t, rows, block);
-                backwardTile(in, dy, out, s, place, part.states(), s.largestA(block - part.first()));
-                if ((block + 1) % groupBlocks == 0 || block + 1 == part.last()) {
-                    int group = block / groupBlocks;
-                    sumLanes(s.bGrad, workspace.bPart(memory, out, group, batch, t, rows), rows, part.states());
-                    sumLanes(s.cGrad, workspace.cPart(memory, out, group, batch, t, rows), rows, part.states());
-                }
+            ScanLayout.copyRows(in.b(), batch, t, rows, shape.states(), s.b);
+            ScanLayout.copyRows(in.c(), batch, t, rows, shape.states(), s.c);
+            for (int block = part.first(); block < part.last(); block += ScanScratch.PANEL) {
+                backwardPanel(in, saved, dy, out, memory, workspace, s, part, block, Math.min(part.last(), block + ScanScratch.PANEL), t,
+                        rows);
             }
         }
         for (int block = part.first(); block < part.last(); block++) {
-            s.select(block - part.first());
+            s.select(block - part.first(), block - part.first());
+            int channel = block * tiles.width();
             MemorySegment carry = start == 0 ? out.initialState() : workspace.carries(memory);
             ScanLayout.storeState(s.carry, carry, shape, tiles.width(), batch, block, part.states());
             ScanLayout.storeState(s.aGrad, workspace.aPart(memory, out, batch), shape, tiles.width(), 0, block, part.states());
             if (part.states().isLast()) {
-                ScanLayout.storeVector(s.skipGrad, workspace.skipPart(memory, out, batch), shape, tiles.width(), block);
-                ScanLayout.storeVector(s.biasGrad, workspace.biasPart(memory, out, batch), shape, tiles.width(), block);
+                ScanLayout.storeVector(s.skipGrad, workspace.skipPart(memory, out, batch), shape, channel);
+                ScanLayout.storeVector(s.biasGrad, workspace.biasPart(memory, out, batch), shape, channel);
             }
+        }
+    }
+
+    private void backwardPanel(ScanInputs in, MemorySegment saved, ScanRows dy, ScanGradients out, MemorySegment memory,
+            ScanWorkspace workspace, ScanScratch s, Part part, int first, int last, int token, int rows) {
+        ScanShape shape = in.shape();
+        int groupBlocks = groupBlocks(shape);
+        int chunk = chunk(shape.states());
+        ScanLayout.Tile panel = tile(shape, part.batch(), token, rows, first, last - first);
+        prepareBackward(in, dy, s, panel, first - part.first());
+        for (int block = first; block < last; block++) {
+            if (block % groupBlocks == 0) {
+                s.bGrad.fill((byte) 0);
+                s.cGrad.fill((byte) 0);
+            }
+            int index = block - part.first();
+            s.select(index, first - part.first());
+            s.state.copyFrom(savedState(saved, shape, part.batch(), token / chunk, block));
+            backwardTile(in, out, s, tile(shape, part.batch(), token, rows, block, 1), part.states(), s.largestA(index));
+            if ((block + 1) % groupBlocks == 0 || block + 1 == last) {
+                int group = block / groupBlocks;
+                sumLanes(s.bGrad, workspace.bPart(memory, out, group, part.batch(), token, rows), rows, part.states());
+                sumLanes(s.cGrad, workspace.cPart(memory, out, group, part.batch(), token, rows), rows, part.states());
+            }
+        }
+        if (part.states().isLast()) {
+            panel.store(s.steps, s.stride, out.delta());
+            panel.store(s.inputs, s.stride, out.u());
+            panel.store(s.gates, s.stride, out.z());
+        }
+    }
+
+    private void prepareBackward(ScanInputs in, ScanRows dy, ScanScratch s, ScanLayout.Tile panel, int index) {
+        s.select(index, index);
+        panel.load(in.delta(), s.steps, s.stride);
+        panel.load(in.u(), s.inputs, s.stride);
+        panel.load(dy, s.grads, s.stride);
+        panel.load(in.z(), s.gates, s.stride);
+        if (in.softplus()) {
+            tiles.softplusSlopes(s, panel.rows(), panel.width());
+        } else if (in.deltaBias() != null) {
+            tiles.plainSteps(s, panel.rows(), panel.width());
+        }
+        if (in.z() != null) {
+            tiles.gateSlopes(s, panel.rows(), panel.width());
         }
     }
 
@@ -318,59 +407,44 @@ public final class SelectiveScanCpu {
         }
     }
 
-    private void backwardTile(ScanInputs in, ScanRows dy, ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range,
-            float largestA) {
+    private void backwardTile(ScanInputs in, ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range, float largestA) {
         byte[] flags = in.flags();
-        ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
-        ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
-        ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
-        ScanLayout.Window g = tile.read(dy, s.staging[3]);
-        float largest = tiles.prepareBackward(s, tile.rows(), in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride(),
-                z.segment(), z.stride(), g.segment(), g.stride());
         startSums(out, s, tile, range);
+        float largest = tiles.largest(tile.rows(), s.step.segment(), s.step.stride());
         replay(s, tile, flags, range, largest * largestA <= ScanTiles.BOUND);
-        // every operand but u has been read: its staging memory can take a gradient
-        ScanLayout.Window dDelta = tile.write(out.delta(), s.staging[0]);
-        ScanLayout.Window du = tile.write(out.u(), s.staging[3]);
-        ScanLayout.Window dz = tile.write(out.z(), s.staging[2]);
         for (int to = tile.rows(), from; to > 0; to = from) {
             from = tile.runStart(flags, to);
-            boolean skipped = tile.has(flags, from, ScanInputs.SKIP);
-            if (!skipped) {
+            boolean isSkipped = tile.has(flags, from, ScanInputs.SKIP);
+            if (!isSkipped) {
                 tiles.reverse(s, from, to, range);
             }
-            if (skipped && range.isLast()) {
-                du.zeroRow(from, tiles.width());
-                dDelta.zeroRow(from, tiles.width());
-                dz.zeroRow(from, tiles.width());
+            if (isSkipped) {
+                for (ScanLayout.Window rows : List.of(s.step, s.input, s.gate)) {
+                    zeroRow(rows.segment(), rows.stride(), from, tiles.width());
+                }
             } else if (range.isLast()) {
-                tiles.finishBackward(s, from, to, u.segment(), u.stride(), du.segment(), du.stride(), dDelta.segment(), dDelta.stride(),
-                        dz.segment(), dz.stride());
+                tiles.finishBackward(s, from, to, in.z() != null);
             }
             if (tile.has(flags, from, ScanInputs.RESET)) {
                 s.carry.fill((byte) 0);
             }
         }
-        if (range.isLast()) {
-            tile.store(dDelta, out.delta());
-            tile.store(du, out.u());
-            tile.store(dz, out.z());
-        } else {
-            tile.save(s.stepGrad, out.delta());
-            tile.save(s.driveGrad, out.u());
-            tile.save(s.out, out.z());
+        if (!range.isLast()) {
+            tile.store(s.stepGrad, tiles.width(), out.delta());
+            tile.store(s.driveGrad, tiles.width(), out.u());
+            tile.store(s.out.segment(), s.out.stride(), out.z());
         }
     }
 
     /** Sums over the states are kept where the gradients will be until the last states have been added. */
-    private static void startSums(ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range) {
+    private void startSums(ScanGradients out, ScanScratch s, ScanLayout.Tile tile, StateRange range) {
         s.stepGrad.fill((byte) 0);
         s.driveGrad.fill((byte) 0);
-        s.out.fill((byte) 0);
+        s.out.segment().fill((byte) 0);
         if (!range.isFirst()) {
-            tile.load(out.delta(), s.stepGrad);
-            tile.load(out.u(), s.driveGrad);
-            tile.load(out.z(), s.out);
+            tile.load(out.delta(), s.stepGrad, tiles.width());
+            tile.load(out.u(), s.driveGrad, tiles.width());
+            tile.load(out.z(), s.out.segment(), s.out.stride());
         }
     }
 
@@ -406,31 +480,36 @@ public final class SelectiveScanCpu {
     private void stepBlock(ScanInputs in, ScanRows y, MemorySegment finalState, int batch, int block) {
         ScanShape shape = in.shape();
         ScanScratch s = scratch(forwardScratch, tile(shape.states()), shape, false);
-        s.select(0);
-        ScanLayout.Tile tile = new ScanLayout.Tile(shape, tiles.width(), batch, 0, 1, block);
-        ScanLayout.Window out = tile.write(y, s.staging[3]);
+        s.select(0, 0);
+        ScanLayout.Tile tile = tile(shape, batch, 0, 1, block, 1);
         boolean reset = tile.has(in.flags(), 0, ScanInputs.RESET);
         long start = ((long) batch * shape.channels() + tile.channel()) * shape.states() * Float.BYTES;
         long bytes = (long) tile.columns() * shape.states() * Float.BYTES;
         MemorySegment before = reset || in.initialState() == null ? null : in.initialState().asSlice(start, bytes);
         MemorySegment after = finalState == null ? s.state : finalState.asSlice(start, bytes);
         if (tile.has(in.flags(), 0, ScanInputs.SKIP)) {
-            out.zeroRow(0, tiles.width());
+            zeroRow(s.out.segment(), s.out.stride(), 0, tiles.width());
             if (before == null) {
                 after.fill((byte) 0);
             } else {
                 MemorySegment.copy(before, 0, after, 0, bytes);
             }
         } else {
-            ScanLayout.packVectors(in, s, tiles.width(), block);
-            ScanLayout.Window delta = tile.read(in.delta(), s.staging[0]);
-            ScanLayout.Window u = tile.read(in.u(), s.staging[1]);
-            ScanLayout.Window z = tile.read(in.z(), s.staging[2]);
-            tiles.prepare(s, 1, in.softplus(), delta.segment(), delta.stride(), u.segment(), u.stride());
+            ScanLayout.loadVector(in.deltaBias(), s.bias(0), shape, tile.channel());
+            ScanLayout.loadVector(in.skip(), s.skip, shape, tile.channel());
+            tile.load(in.u(), s.inputs, s.stride);
+            if (isActivated(in)) {
+                activateSteps(in, s, tile);
+            } else {
+                tile.load(in.delta(), s.steps, s.stride);
+            }
             tiles.step(s, tile.columns(), shape.states(), in.a().asSlice((long) tile.channel() * shape.states() * Float.BYTES, bytes),
                     in.b().slice(batch, 0, 1, 0, shape.states()), in.c().slice(batch, 0, 1, 0, shape.states()), before, after);
-            tiles.finish(s, 0, 1, u.segment(), u.stride(), z.segment(), z.stride(), out.segment(), out.stride());
+            if (in.z() != null) {
+                tile.load(in.z(), s.gates, s.stride);
+                tiles.gate(s, 1, tiles.width());
+            }
         }
-        tile.store(out, y);
+        tile.store(s.outs, s.stride, y);
     }
 }

@@ -30,31 +30,8 @@ final class VectorScanRowGradients {
 
     private VectorScanRowGradients() {}
 
-    private static FloatVector load(MemorySegment source, long index) {
-        return FloatVector.fromMemorySegment(S, source, index * 4L, LE);
-    }
-
-    /** Copies rows of the output's gradient. */
-    static void copy(ScanScratch s, int rows, MemorySegment dy, long dyStride) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += L) {
-                load(dy, t * dyStride + j).intoMemorySegment(s.grad, (t * W + j) * 4L, LE);
-            }
-        }
-    }
-
-    /** Derivative of the step size by delta: the logistic function, or 1. */
-    static void slopes(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride) {
-        if (softplus) {
-            softplusSlopes(s, rows, delta, deltaStride);
-        } else {
-            for (int i = 0; i < rows * W; i += L) {
-                FloatVector.broadcast(S, 1f).intoMemorySegment(s.slope, i * 4L, LE);
-            }
-        }
-    }
-
-    private static void softplusSlopes(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+    /** Step sizes, and their derivative by delta: the logistic function. */
+    static void softplusSlopes(ScanScratch s, int rows, int columns) {
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
         final FloatVector one = FloatVector.broadcast(S, 1f);
@@ -64,39 +41,52 @@ final class VectorScanRowGradients {
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
         final FloatVector c6 = FloatVector.broadcast(S, C6);
-        MemorySegment source = delta.asSlice(0, ((rows - 1) * deltaStride + W) * 4);
-        MemorySegment slope = s.slope.asSlice(0, rows * W * 4L);
-        MemorySegment bias = s.bias.asSlice(0, W * 4L);
-        int stride = (int) deltaStride;
+        final FloatVector a1 = FloatVector.broadcast(S, VectorScanRows.A1);
+        final FloatVector a2 = FloatVector.broadcast(S, VectorScanRows.A2);
+        final FloatVector a3 = FloatVector.broadcast(S, VectorScanRows.A3);
+        final FloatVector a4 = FloatVector.broadcast(S, VectorScanRows.A4);
+        final FloatVector two = FloatVector.broadcast(S, 2f);
+        MemorySegment step = s.steps.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment slope = s.slopes.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment bias = s.bias.asSlice(0, columns * 4L);
+        int stride = s.stride;
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += 2 * L) {
+            for (int j = 0; j < columns; j += 2 * L) {
                 int r = t * stride + j;
-                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE)
+                FloatVector x0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE)
                         .add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
-                FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
-                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector b0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
+                FloatVector m0 = b0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
                 FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
-                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE)
+                p0.intoMemorySegment(slope, r * 4L, LE);
+                FloatVector q0 = e0.div(e0.add(two));
+                FloatVector s0 = q0.mul(q0);
+                FloatVector l0 = s0.fma(a4, a3).fma(s0, a2).fma(s0, a1).fma(s0, two);
+                q0.fma(l0, x0.add(b0).mul(0.5f)).intoMemorySegment(step, r * 4L, LE);
+                FloatVector x1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE)
                         .add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
-                FloatVector m1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
-                        .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
+                FloatVector b1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
+                FloatVector m1 = b1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
                 FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
-                p0.intoMemorySegment(slope, (t * W + j) * 4L, LE);
-                p1.intoMemorySegment(slope, (t * W + j + L) * 4L, LE);
+                p1.intoMemorySegment(slope, (r + L) * 4L, LE);
+                FloatVector q1 = e1.div(e1.add(two));
+                FloatVector s1 = q1.mul(q1);
+                FloatVector l1 = s1.fma(a4, a3).fma(s1, a2).fma(s1, a1).fma(s1, two);
+                q1.fma(l1, x1.add(b1).mul(0.5f)).intoMemorySegment(step, (r + L) * 4L, LE);
             }
         }
     }
 
     /** SiLU(z) = z p with p the logistic function, and SiLU'(z) = p (1 + z (1 - p)). */
-    static void gates(ScanScratch s, int rows, MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
+    static void gateSlopes(ScanScratch s, int rows, int columns) {
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
         final FloatVector one = FloatVector.broadcast(S, 1f);
@@ -106,17 +96,12 @@ final class VectorScanRowGradients {
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
         final FloatVector c6 = FloatVector.broadcast(S, C6);
-        MemorySegment gates = z.asSlice(0, ((rows - 1) * zStride + W) * 4);
-        MemorySegment source = dy.asSlice(0, ((rows - 1) * dyStride + W) * 4);
-        MemorySegment grad = s.grad.asSlice(0, rows * W * 4L);
-        MemorySegment gateGrad = s.gateGrad.asSlice(0, rows * W * 4L);
-        int stride = (int) zStride;
-        int sourceStride = (int) dyStride;
+        MemorySegment gates = s.gates.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment grad = s.grads.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        int stride = s.stride;
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += 2 * L) {
+            for (int j = 0; j < columns; j += 2 * L) {
                 int r = t * stride + j;
-                int q = t * sourceStride + j;
-                int w = t * W + j;
                 FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
                 FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
@@ -139,77 +124,62 @@ final class VectorScanRowGradients {
                 VectorMask<Float> b1 = x1.compare(VectorOperators.GE, 0f);
                 FloatVector p1 = e1.blend(one, b1).mul(n1);
                 FloatVector o1 = one.blend(e1, b1).mul(n1);
-                FloatVector g0 = FloatVector.fromMemorySegment(S, source, q * 4L, LE);
-                g0.mul(x0.mul(p0)).intoMemorySegment(grad, w * 4L, LE);
-                g0.mul(p0.mul(x0.fma(o0, one))).intoMemorySegment(gateGrad, w * 4L, LE);
-                FloatVector g1 = FloatVector.fromMemorySegment(S, source, (q + L) * 4L, LE);
-                g1.mul(x1.mul(p1)).intoMemorySegment(grad, (w + L) * 4L, LE);
-                g1.mul(p1.mul(x1.fma(o1, one))).intoMemorySegment(gateGrad, (w + L) * 4L, LE);
+                FloatVector g0 = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
+                g0.mul(x0.mul(p0)).intoMemorySegment(grad, r * 4L, LE);
+                g0.mul(p0.mul(x0.fma(o0, one))).intoMemorySegment(gates, r * 4L, LE);
+                FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (r + L) * 4L, LE);
+                g1.mul(x1.mul(p1)).intoMemorySegment(grad, (r + L) * 4L, LE);
+                g1.mul(p1.mul(x1.fma(o1, one))).intoMemorySegment(gates, (r + L) * 4L, LE);
             }
         }
     }
 
-    static void inputGradients(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
-            MemorySegment dDelta, long dDeltaStride) {
+    static void inputGradients(ScanScratch s, int from, int to) {
         FloatVector ln2 = FloatVector.broadcast(S, LN2);
-        MemorySegment input = u.asSlice(0, ((to - 1) * uStride + W) * 4);
-        MemorySegment inputGrad = du.asSlice(0, ((to - 1) * duStride + W) * 4);
-        MemorySegment deltaGrad = dDelta.asSlice(0, ((to - 1) * dDeltaStride + W) * 4);
-        MemorySegment step = s.step.asSlice(0, to * W * 4L);
-        MemorySegment slope = s.slope.asSlice(0, to * W * 4L);
-        MemorySegment grad = s.grad.asSlice(0, to * W * 4L);
+        MemorySegment input = s.input.segment().asSlice(0, ((to - 1) * s.input.stride() + W) * 4);
+        MemorySegment step = s.step.segment().asSlice(0, ((to - 1) * s.step.stride() + W) * 4);
+        MemorySegment slope = s.slope.segment().asSlice(0, ((to - 1) * s.slope.stride() + W) * 4);
+        MemorySegment grad = s.grad.segment().asSlice(0, ((to - 1) * s.grad.stride() + W) * 4);
         MemorySegment driveGrad = s.driveGrad.asSlice(0, to * W * 4L);
         MemorySegment stepGrad = s.stepGrad.asSlice(0, to * W * 4L);
-        int stride = (int) uStride;
-        int inputStride = (int) duStride;
-        int deltaStride = (int) dDeltaStride;
-        for (int j = 0; j < W; j += 2 * L) {
-            FloatVector skip0 = load(s.skip, j);
-            FloatVector skipGrad0 = load(s.skipGrad, j);
-            FloatVector biasGrad0 = load(s.biasGrad, j);
-            FloatVector skip1 = load(s.skip, j + L);
-            FloatVector skipGrad1 = load(s.skipGrad, j + L);
-            FloatVector biasGrad1 = load(s.biasGrad, j + L);
+        int stride = s.stride;
+        for (int j = 0; j < W; j += L) {
+            FloatVector skip = FloatVector.fromMemorySegment(S, s.skip, j * 4L, LE);
+            FloatVector skipGrad = FloatVector.fromMemorySegment(S, s.skipGrad, j * 4L, LE);
+            FloatVector biasGrad = FloatVector.fromMemorySegment(S, s.biasGrad, j * 4L, LE);
             for (int t = from; t < to; t++) {
                 int i = t * W + j;
                 int r = t * stride + j;
-                FloatVector x0 = FloatVector.fromMemorySegment(S, input, r * 4L, LE);
-                FloatVector g0 = FloatVector.fromMemorySegment(S, grad, i * 4L, LE);
-                FloatVector w0 = FloatVector.fromMemorySegment(S, driveGrad, i * 4L, LE);
-                FloatVector x1 = FloatVector.fromMemorySegment(S, input, (r + L) * 4L, LE);
-                FloatVector g1 = FloatVector.fromMemorySegment(S, grad, (i + L) * 4L, LE);
-                FloatVector w1 = FloatVector.fromMemorySegment(S, driveGrad, (i + L) * 4L, LE);
+                FloatVector x = FloatVector.fromMemorySegment(S, input, r * 4L, LE);
+                FloatVector g = FloatVector.fromMemorySegment(S, grad, r * 4L, LE);
+                FloatVector w = FloatVector.fromMemorySegment(S, driveGrad, i * 4L, LE);
                 // the scratch holds log2(e) A, hence ln(2)
-                FloatVector d0 = FloatVector.fromMemorySegment(S, stepGrad, i * 4L, LE).fma(ln2, x0.mul(w0))
-                        .mul(FloatVector.fromMemorySegment(S, slope, i * 4L, LE));
-                FloatVector v0 = w0.fma(FloatVector.fromMemorySegment(S, step, i * 4L, LE), g0.mul(skip0));
-                v0.intoMemorySegment(inputGrad, (t * inputStride + j) * 4L, LE);
-                d0.intoMemorySegment(deltaGrad, (t * deltaStride + j) * 4L, LE);
-                skipGrad0 = g0.fma(x0, skipGrad0);
-                biasGrad0 = biasGrad0.add(d0);
-                FloatVector d1 = FloatVector.fromMemorySegment(S, stepGrad, (i + L) * 4L, LE).fma(ln2, x1.mul(w1))
-                        .mul(FloatVector.fromMemorySegment(S, slope, (i + L) * 4L, LE));
-                FloatVector v1 = w1.fma(FloatVector.fromMemorySegment(S, step, (i + L) * 4L, LE), g1.mul(skip1));
-                v1.intoMemorySegment(inputGrad, (t * inputStride + j + L) * 4L, LE);
-                d1.intoMemorySegment(deltaGrad, (t * deltaStride + j + L) * 4L, LE);
-                skipGrad1 = g1.fma(x1, skipGrad1);
-                biasGrad1 = biasGrad1.add(d1);
+                FloatVector d = FloatVector.fromMemorySegment(S, stepGrad, i * 4L, LE).fma(ln2, x.mul(w))
+                        .mul(FloatVector.fromMemorySegment(S, slope, r * 4L, LE));
+                w.fma(FloatVector.fromMemorySegment(S, step, r * 4L, LE), g.mul(skip)).intoMemorySegment(input, r * 4L, LE);
+                d.intoMemorySegment(step, r * 4L, LE);
+                skipGrad = g.fma(x, skipGrad);
+                biasGrad = biasGrad.add(d);
             }
-            skipGrad0.intoMemorySegment(s.skipGrad, j * 4L, LE);
-            biasGrad0.intoMemorySegment(s.biasGrad, j * 4L, LE);
-            skipGrad1.intoMemorySegment(s.skipGrad, (j + L) * 4L, LE);
-            biasGrad1.intoMemorySegment(s.biasGrad, (j + L) * 4L, LE);
+            skipGrad.intoMemorySegment(s.skipGrad, j * 4L, LE);
+            biasGrad.intoMemorySegment(s.biasGrad, j * 4L, LE);
         }
     }
 
-    static void gateGradients(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment dz, long dzStride) {
-        MemorySegment out = s.out.asSlice(0, to * W * 4L);
-        MemorySegment gateGrad = s.gateGrad.asSlice(0, to * W * 4L);
+    /** (out + D u) SiLU'(z) dy. */
+    static void gateGradients(ScanScratch s, int from, int to) {
+        MemorySegment input = s.input.segment().asSlice(0, ((to - 1) * s.input.stride() + W) * 4);
+        MemorySegment gate = s.gate.segment().asSlice(0, ((to - 1) * s.gate.stride() + W) * 4);
+        MemorySegment out = s.out.segment().asSlice(0, to * W * 4L);
         MemorySegment skip = s.skip.asSlice(0, W * 4L);
+        int stride = s.stride;
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j += L) {
-                FloatVector value = load(u, t * uStride + j).fma(load(skip, j), load(out, t * W + j));
-                value.mul(load(gateGrad, t * W + j)).intoMemorySegment(dz, (t * dzStride + j) * 4L, LE);
+                int r = t * stride + j;
+                FloatVector value = FloatVector.fromMemorySegment(S, input, r * 4L, LE)
+                        .fma(FloatVector.fromMemorySegment(S, skip, j * 4L, LE),
+                                FloatVector.fromMemorySegment(S, out, (t * W + j) * 4L, LE));
+                value.mul(FloatVector.fromMemorySegment(S, gate, r * 4L, LE)).intoMemorySegment(gate, r * 4L, LE);
             }
         }
     }

@@ -8,8 +8,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * What the forward pass of {@link VectorScanTiles} does once for every token and channel: step sizes, the input's share of the state, D
- * and the gate.
+ * What the forward pass of {@link VectorScanTiles} does once for every token and channel: step sizes and the gate.
  *
  * <p>The activations use exp(-x), x at least 0, as 2^u; see {@link VectorScanTiles}. softplus(x) = max(x, 0) + log(1 + e^-|x|), the
  * logarithm as 2 artanh(e / (2 + e)) by a minimax polynomial (4e-9), relative error below 4e-7 for all x above -87.
@@ -28,20 +27,16 @@ final class VectorScanRows {
     private static final float C5 = VectorScanTiles.C5;
     private static final float C6 = VectorScanTiles.C6;
     // artanh(s) 2 / s in s^2 on [0, 1/9]
-    private static final float A1 = 0.66666317f;
-    private static final float A2 = 0.4002491f;
-    private static final float A3 = 0.279606f;
-    private static final float A4 = 0.28178334f;
+    static final float A1 = 0.66666317f;
+    static final float A2 = 0.4002491f;
+    static final float A3 = 0.279606f;
+    static final float A4 = 0.28178334f;
 
     private static final VectorSpecies<Integer> SI = IntVector.SPECIES_PREFERRED;
     private static final int MAGNITUDE = VectorScanTiles.MAGNITUDE;
     private static final int LARGEST_EXPONENT = VectorScanTiles.LARGEST_EXPONENT;
 
     private VectorScanRows() {}
-
-    private static FloatVector load(MemorySegment source, long index) {
-        return FloatVector.fromMemorySegment(S, source, index * 4L, LE);
-    }
 
     /** Largest magnitude, NaN if one is NaN. */
     static float largest(int rows, MemorySegment x, long stride) {
@@ -61,17 +56,20 @@ final class VectorScanRows {
         return Float.intBitsToFloat(m0.max(m1).max(m2.max(m3)).reduceLanes(VectorOperators.MAX));
     }
 
-    static void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
-        MemorySegment step = s.step.asSlice(0, rows * W * 4L);
-        for (int j = 0; j < W; j += L) {
-            FloatVector bias = load(s.bias, j);
-            for (int t = 0; t < rows; t++) {
-                load(delta, t * deltaStride + j).add(bias).intoMemorySegment(step, (t * W + j) * 4L, LE);
+    static void plainSteps(ScanScratch s, int rows, int columns) {
+        MemorySegment step = s.steps.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment bias = s.bias.asSlice(0, columns * 4L);
+        int stride = s.stride;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < columns; j += L) {
+                int r = t * stride + j;
+                FloatVector.fromMemorySegment(S, step, r * 4L, LE).add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE))
+                        .intoMemorySegment(step, r * 4L, LE);
             }
         }
     }
 
-    static void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
+    static void softplusSteps(ScanScratch s, int rows, int columns) {
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
         final FloatVector one = FloatVector.broadcast(S, 1f);
@@ -86,14 +84,13 @@ final class VectorScanRows {
         final FloatVector a3 = FloatVector.broadcast(S, A3);
         final FloatVector a4 = FloatVector.broadcast(S, A4);
         final FloatVector two = FloatVector.broadcast(S, 2f);
-        MemorySegment source = delta.asSlice(0, ((rows - 1) * deltaStride + W) * 4);
-        MemorySegment step = s.step.asSlice(0, rows * W * 4L);
-        MemorySegment bias = s.bias.asSlice(0, W * 4L);
-        int stride = (int) deltaStride;
+        MemorySegment step = s.steps.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment bias = s.bias.asSlice(0, columns * 4L);
+        int stride = s.stride;
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += 2 * L) {
+            for (int j = 0; j < columns; j += 2 * L) {
                 int r = t * stride + j;
-                FloatVector x0 = FloatVector.fromMemorySegment(S, source, r * 4L, LE)
+                FloatVector x0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE)
                         .add(FloatVector.fromMemorySegment(S, bias, j * 4L, LE));
                 FloatVector p0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
                 FloatVector m0 = p0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
@@ -104,7 +101,7 @@ final class VectorScanRows {
                 FloatVector q0 = e0.div(e0.add(two));
                 FloatVector s0 = q0.mul(q0);
                 FloatVector l0 = s0.fma(a4, a3).fma(s0, a2).fma(s0, a1).fma(s0, two);
-                FloatVector x1 = FloatVector.fromMemorySegment(S, source, (r + L) * 4L, LE)
+                FloatVector x1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE)
                         .add(FloatVector.fromMemorySegment(S, bias, (j + L) * 4L, LE));
                 FloatVector p1 = x1.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats();
                 FloatVector m1 = p1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
@@ -116,40 +113,14 @@ final class VectorScanRows {
                 FloatVector s1 = q1.mul(q1);
                 FloatVector l1 = s1.fma(a4, a3).fma(s1, a2).fma(s1, a1).fma(s1, two);
                 // (x + |x|) / 2 is max(x, 0), and keeps a NaN
-                q0.fma(l0, x0.add(p0).mul(0.5f)).intoMemorySegment(step, (t * W + j) * 4L, LE);
-                q1.fma(l1, x1.add(p1).mul(0.5f)).intoMemorySegment(step, (t * W + j + L) * 4L, LE);
-            }
-        }
-    }
-
-    static float drives(ScanScratch s, int rows, MemorySegment u, long uStride) {
-        MemorySegment step = s.step.asSlice(0, rows * W * 4L);
-        MemorySegment drive = s.drive.asSlice(0, rows * W * 4L);
-        IntVector largest = IntVector.zero(SI);
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < W; j += L) {
-                FloatVector d = load(step, t * W + j);
-                largest = largest.max(d.reinterpretAsInts().and(MAGNITUDE));
-                d.mul(load(u, t * uStride + j)).intoMemorySegment(drive, (t * W + j) * 4L, LE);
-            }
-        }
-        return Float.intBitsToFloat(largest.reduceLanes(VectorOperators.MAX));
-    }
-
-    /** out + D u. */
-    static void finishPlain(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment y, long yStride) {
-        MemorySegment out = s.out.asSlice(0, to * W * 4L);
-        MemorySegment skip = s.skip.asSlice(0, W * 4L);
-        for (int t = from; t < to; t++) {
-            for (int j = 0; j < W; j += L) {
-                FloatVector value = load(u, t * uStride + j).fma(load(skip, j), load(out, t * W + j));
-                value.intoMemorySegment(y, (t * yStride + j) * 4L, LE);
+                q0.fma(l0, x0.add(p0).mul(0.5f)).intoMemorySegment(step, r * 4L, LE);
+                q1.fma(l1, x1.add(p1).mul(0.5f)).intoMemorySegment(step, (r + L) * 4L, LE);
             }
         }
     }
 
     /** out SiLU(z). */
-    static void finishGated(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride) {
+    static void gate(ScanScratch s, int rows, int columns) {
         final FloatVector magic = FloatVector.broadcast(S, MAGIC);
         final FloatVector scale = FloatVector.broadcast(S, -LOG2E);
         final FloatVector one = FloatVector.broadcast(S, 1f);
@@ -159,15 +130,12 @@ final class VectorScanRows {
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
         final FloatVector c6 = FloatVector.broadcast(S, C6);
-        MemorySegment out = s.out.asSlice(0, to * W * 4L);
-        MemorySegment gates = z.asSlice(0, ((to - 1) * zStride + W) * 4);
-        MemorySegment target = y.asSlice(0, ((to - 1) * yStride + W) * 4);
-        int stride = (int) zStride;
-        int targetStride = (int) yStride;
-        for (int t = from; t < to; t++) {
-            for (int j = 0; j < W; j += 2 * L) {
+        MemorySegment out = s.outs.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        MemorySegment gates = s.gates.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
+        int stride = s.stride;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < columns; j += 2 * L) {
                 int r = t * stride + j;
-                int w = t * targetStride + j;
                 FloatVector x0 = FloatVector.fromMemorySegment(S, gates, r * 4L, LE);
                 FloatVector m0 = x0.reinterpretAsInts().and(MAGNITUDE).reinterpretAsFloats()
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
@@ -184,10 +152,10 @@ final class VectorScanRows {
                 FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
-                FloatVector v0 = FloatVector.fromMemorySegment(S, out, (t * W + j) * 4L, LE);
-                v0.mul(x0.mul(p0)).intoMemorySegment(target, w * 4L, LE);
-                FloatVector v1 = FloatVector.fromMemorySegment(S, out, (t * W + j + L) * 4L, LE);
-                v1.mul(x1.mul(p1)).intoMemorySegment(target, (w + L) * 4L, LE);
+                FloatVector v0 = FloatVector.fromMemorySegment(S, out, r * 4L, LE);
+                v0.mul(x0.mul(p0)).intoMemorySegment(out, r * 4L, LE);
+                FloatVector v1 = FloatVector.fromMemorySegment(S, out, (r + L) * 4L, LE);
+                v1.mul(x1.mul(p1)).intoMemorySegment(out, (r + L) * 4L, LE);
             }
         }
     }

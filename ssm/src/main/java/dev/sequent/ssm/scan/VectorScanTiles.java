@@ -57,23 +57,28 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public float prepare(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u, long uStride) {
-        if (softplus) {
-            VectorScanRows.softplusSteps(s, rows, delta, deltaStride);
-        } else {
-            VectorScanRows.plainSteps(s, rows, delta, deltaStride);
-        }
-        return VectorScanRows.drives(s, rows, u, uStride);
+    public void plainSteps(ScanScratch s, int rows, int columns) {
+        VectorScanRows.plainSteps(s, rows, columns);
     }
 
     @Override
-    public void softplusSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
-        VectorScanRows.softplusSteps(s, rows, delta, deltaStride);
+    public void softplusSteps(ScanScratch s, int rows, int columns) {
+        VectorScanRows.softplusSteps(s, rows, columns);
     }
 
     @Override
-    public void plainSteps(ScanScratch s, int rows, MemorySegment delta, long deltaStride) {
-        VectorScanRows.plainSteps(s, rows, delta, deltaStride);
+    public void softplusSlopes(ScanScratch s, int rows, int columns) {
+        VectorScanRowGradients.softplusSlopes(s, rows, columns);
+    }
+
+    @Override
+    public void gate(ScanScratch s, int rows, int columns) {
+        VectorScanRows.gate(s, rows, columns);
+    }
+
+    @Override
+    public void gateSlopes(ScanScratch s, int rows, int columns) {
+        VectorScanRowGradients.gateSlopes(s, rows, columns);
     }
 
     @Override
@@ -252,34 +257,6 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public void finish(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment z, long zStride,
-            MemorySegment y, long yStride) {
-        VectorScanRows.finishPlain(s, from, to, u, uStride, z == null ? y : s.out, z == null ? yStride : W);
-        if (z != null) {
-            VectorScanRows.finishGated(s, from, to, z, zStride, y, yStride);
-        }
-    }
-
-    @Override
-    public void gate(ScanScratch s, int from, int to, MemorySegment z, long zStride, MemorySegment y, long yStride) {
-        VectorScanRows.finishGated(s, from, to, z, zStride, y, yStride);
-    }
-
-    @Override
-    public float prepareBackward(ScanScratch s, int rows, boolean softplus, MemorySegment delta, long deltaStride, MemorySegment u,
-            long uStride,
-            MemorySegment z, long zStride, MemorySegment dy, long dyStride) {
-        float largest = prepare(s, rows, softplus, delta, deltaStride, u, uStride);
-        VectorScanRowGradients.slopes(s, rows, softplus, delta, deltaStride);
-        if (z == null) {
-            VectorScanRowGradients.copy(s, rows, dy, dyStride);
-        } else {
-            VectorScanRowGradients.gates(s, rows, z, zStride, dy, dyStride);
-        }
-        return largest;
-    }
-
-    @Override
     public void replay(ScanScratch s, int from, int to, StateRange range, boolean bounded) {
         if (bounded) {
             VectorScanAdjoint.replayBounded(s, from, to, range);
@@ -294,12 +271,11 @@ final class VectorScanTiles implements ScanTiles {
     }
 
     @Override
-    public void finishBackward(ScanScratch s, int from, int to, MemorySegment u, long uStride, MemorySegment du, long duStride,
-            MemorySegment dDelta, long dDeltaStride, MemorySegment dz, long dzStride) {
-        if (dz != null) {
-            VectorScanRowGradients.gateGradients(s, from, to, u, uStride, dz, dzStride);
+    public void finishBackward(ScanScratch s, int from, int to, boolean gated) {
+        if (gated) {
+            VectorScanRowGradients.gateGradients(s, from, to);
         }
-        VectorScanRowGradients.inputGradients(s, from, to, u, uStride, du, duStride, dDelta, dDeltaStride);
+        VectorScanRowGradients.inputGradients(s, from, to);
     }
 
     @Override
@@ -316,8 +292,10 @@ final class VectorScanTiles implements ScanTiles {
         int whole = states - states % L;
         VectorMask<Float> rest = S.indexInRange(whole, states);
         for (int e = 0; e < channels; e++) {
-            FloatVector d = FloatVector.broadcast(S, s.step.getAtIndex(F32, e) * LOG2E);
-            FloatVector w = FloatVector.broadcast(S, s.drive.getAtIndex(F32, e));
+            float step = s.step.segment().getAtIndex(F32, e);
+            float x = s.input.segment().getAtIndex(F32, e);
+            FloatVector d = FloatVector.broadcast(S, step * LOG2E);
+            FloatVector w = FloatVector.broadcast(S, step * x);
             FloatVector y = FloatVector.zero(S);
             long row = (long) e * states;
             for (int n = 0; n < whole; n += L) {
@@ -334,7 +312,7 @@ final class VectorScanTiles implements ScanTiles {
                 h.intoMemorySegment(after, (row + whole) * 4L, LE, rest);
                 y = h.fma(FloatVector.fromMemorySegment(S, c, whole * 4L, LE, rest), y);
             }
-            s.out.setAtIndex(F32, e, LaneSum.of(y));
+            s.out.segment().setAtIndex(F32, e, Math.fma(s.skip.getAtIndex(F32, e), x, LaneSum.of(y)));
         }
     }
 

@@ -39,14 +39,14 @@ public final class Autograd {
     public static Gradients valueAndGrad(Collection<? extends Variable> variables, Supplier<Tensor> body) {
         try (Scope scope = Scope.open()) {
             try (Tape tape = Tape.record(variables)) {
-                Tensor loss = scope.keep(run(tape, body));
-                if (loss.size() != 1 || !loss.dtype().isFloat()) {
-                    throw new AutogradException("valueAndGrad", "a float scalar", loss.toString());
+                Tensor loss = run(tape, body);
+                if (loss == null || loss.size() != 1 || !loss.dtype().isFloat()) {
+                    throw new AutogradException("valueAndGrad", "a float scalar", String.valueOf(loss));
                 }
                 Tensor seed = Tensor.ones(loss.device(), loss.dtype(), loss.shape().toArray());
                 Map<Variable, Tensor> gradients = gradients(tape, variables, List.of(loss), List.of(seed));
                 gradients.values().forEach(scope::keep);
-                return new Gradients(loss, gradients);
+                return new Gradients(scope.keep(loss), gradients);
             }
         }
     }
@@ -55,8 +55,11 @@ public final class Autograd {
     public record Pullback(List<Tensor> outputs, Map<Variable, Tensor> gradients) {}
 
     /**
-     * Runs {@code body} and computes the product of its Jacobian's transpose with {@code cotangents}, one per output; a null
-     * cotangent counts as zeros.
+     * Runs {@code body} and computes the product of its Jacobian's transpose with {@code cotangents}, one per output and of its shape and
+     * dtype; a null cotangent counts as zeros.
+     *
+     * @throws AutogradException when there are more or fewer cotangents than outputs, or one is of another dtype
+     * @throws dev.sequent.type.ShapeException when a cotangent is of another shape
      */
     public static Pullback vjp(Collection<? extends Variable> variables, Supplier<List<Tensor>> body, List<Tensor> cotangents) {
         try (Scope scope = Scope.open()) {
@@ -65,10 +68,26 @@ public final class Autograd {
                 try (Scope inner = Scope.open()) {
                     Tracing.with(tape, body).forEach(t -> outputs.add(inner.keep(t)));
                 }
-                outputs.forEach(scope::keep);
+                requireFit(outputs, cotangents);
                 Map<Variable, Tensor> gradients = gradients(tape, variables, outputs, cotangents);
+                outputs.forEach(scope::keep);
                 gradients.values().forEach(scope::keep);
                 return new Pullback(outputs, gradients);
+            }
+        }
+    }
+
+    private static void requireFit(List<Tensor> outputs, List<Tensor> cotangents) {
+        if (outputs.size() != cotangents.size()) {
+            throw new AutogradException("vjp", outputs.size() + " cotangents, one per output", cotangents.size() + "");
+        }
+        for (int i = 0; i < outputs.size(); i++) {
+            Tensor given = cotangents.get(i);
+            if (given != null && outputs.get(i) != null) {
+                given.expect("cotangent " + i, outputs.get(i).shape().toArray());
+                if (given.dtype() != outputs.get(i).dtype()) {
+                    throw new AutogradException("vjp", "cotangent " + i + " of dtype " + outputs.get(i).dtype(), given.toString());
+                }
             }
         }
     }

@@ -144,11 +144,10 @@ final class Derivatives {
             case MUL -> new Tensor[] {da ? dy.mul(b) : null, db ? dy.mul(a) : null};
             case DIV -> new Tensor[] {da ? dy.div(b) : null, db ? dy.mul(a).div(b.square()).neg() : null};
             case POW -> {
-                // d/db a^b = a^b log a, which is 0 where a = 0 (the limit for b > 0)
-                Tensor positive = a.compare(CompareOp.GT, 0);
+                // d/da a^0 = 0 even where a = 0; d/db a^b = a^b log a, which is 0 where a = 0 (the limit for b > 0) and NaN where a < 0
                 yield new Tensor[] {
-                    da ? dy.mul(b.mul(a.binary(BinaryOp.POW, b.sub(1)))) : null,
-                    db ? dy.mul(p.result().mul(positive.where(a, Tensor.ones(a.device(), a.dtype())).log())) : null};
+                    da ? b.compare(CompareOp.EQ, 0).where(zeros(dy), dy.mul(b.mul(a.binary(BinaryOp.POW, b.sub(1))))) : null,
+                    db ? dy.mul(p.result().mul(a.compare(CompareOp.EQ, 0).where(Tensor.ones(a.device(), a.dtype()), a).log())) : null};
             }
             case MAX, MIN -> {
                 Tensor first = a.compare(f == BinaryOp.MAX ? CompareOp.GT : CompareOp.LT, b);
@@ -173,7 +172,7 @@ final class Derivatives {
             case SUB -> op.reversed() ? dy.neg() : dy;
             case MUL -> dy.mul(s);
             case DIV -> op.reversed() ? dy.mul(-s).div(x.square()) : dy.div(s);
-            case POW -> op.reversed() ? dy.mul(p.result()).mul(Math.log(s)) : dy.mul(x.pow(s - 1)).mul(s);
+            case POW -> op.reversed() ? dy.mul(p.result()).mul(s == 0 ? 0 : Math.log(s)) : s == 0 ? null : dy.mul(x.pow(s - 1)).mul(s);
             case MAX -> passWhere(x.compare(CompareOp.GT, s), x.compare(CompareOp.EQ, s), dy);
             case MIN -> passWhere(x.compare(CompareOp.LT, s), x.compare(CompareOp.EQ, s), dy);
             case MOD -> op.reversed() ? dy.mul(x.binary(BinaryOp.DIV, s, true).unary(UnaryOp.FLOOR)).neg() : dy;
@@ -229,14 +228,32 @@ final class Derivatives {
     private static Tensor cumulative(Op.Cumulative c, Node.Primitive p, Tensor dy) {
         return switch (c.f()) {
             case SUM -> dy.cumulative(ReduceOp.SUM, c.axis(), !c.reverse());
-            case PROD -> {
-                // d y_j / d x_i = y_j / x_i: exact only without zeros, as in the usual libraries' fast path
-                Tensor weighted = dy.mul(p.result()).cumulative(ReduceOp.SUM, c.axis(), !c.reverse());
-                yield weighted.div(p.x(0));
-            }
+            case PROD -> cumulativeProduct(c, p.x(0), p.result(), dy);
             case MAX, MIN -> throw new AutogradException("[cumulative " + c.f()
                     + "] has no derivative; use cumulative sums or products, or reduce");
         };
+    }
+
+    /**
+     * With y_j the products up to x_j: dx_i = y_{i-1} s_i and s_i = dy_i + x_{i+1} s_{i+1}, a recurrence that doubles its reach in every
+     * round. Exact when some x are zero, where y_j / x_i is not.
+     */
+    private static Tensor cumulativeProduct(Op.Cumulative c, Tensor x, Tensor y, Tensor dy) {
+        Tensor factor = shifted(x, c, 1, 0);
+        Tensor sum = dy;
+        for (long reach = 1; reach < x.dim(c.axis()); reach *= 2) {
+            sum = sum.add(factor.mul(shifted(sum, c, reach, 0)));
+            factor = factor.mul(shifted(factor, c, reach, 0));
+        }
+        return sum.mul(shifted(y, c, -1, 1));
+    }
+
+    /** Element i becomes element i + distance in the direction of the products; {@code fill} where there is none. */
+    private static Tensor shifted(Tensor x, Op.Cumulative c, long distance, double fill) {
+        long n = x.dim(c.axis());
+        long by = Math.min(n, Math.abs(distance));
+        boolean fromTheEnd = distance > 0 != c.reverse();
+        return fromTheEnd ? x.slice(c.axis(), by, n).pad(c.axis(), 0, by, fill) : x.slice(c.axis(), 0, n - by).pad(c.axis(), by, 0, fill);
     }
 
     private static Tensor[] concat(int axis, Node.Primitive p, Tensor dy) {

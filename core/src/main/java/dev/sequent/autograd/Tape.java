@@ -64,6 +64,15 @@ final class Tape implements Tracer, AutoCloseable {
         return enclosing != null && enclosing.tracksAny(tensors);
     }
 
+    private boolean tracksAnyOf(Object[] identities) {
+        for (Object identity : identities) {
+            if (identity != null && tracked.contains(identity)) {
+                return true;
+            }
+        }
+        return enclosing != null && enclosing.tracksAnyOf(identities);
+    }
+
     @Override
     public void record(Op op, Tensor[] inputs, Tensor output) {
         if (enclosing != null) {
@@ -155,7 +164,8 @@ final class Tape implements Tracer, AutoCloseable {
         return switch (node) {
             case Node.Primitive p -> Derivatives.of(p, dy[0]);
             case Node.Custom c -> {
-                if (enclosing != null && (enclosing.tracksAny(c.saved()) || enclosing.tracksAny(dy))) {
+                // what an operation saves may be computed from its operands where no tape sees it, so the operands themselves are asked
+                if (enclosing != null && (enclosing.tracksAnyOf(c.inputs()) || enclosing.tracksAny(dy))) {
                     throw new AutogradException("[" + c.op().name()
                             + "] has a first derivative only; for second derivatives use the decomposition " + "(-Dsequent.fused=off)");
                 }

@@ -15,6 +15,9 @@ import java.util.Optional;
  * and scratch tensors belong to it. Thread-safe.
  */
 public final class HostTensors {
+    /** Few enough that numbers of rows and of tasks can be added up as ints. */
+    private static final long MOST_ROWS = 1 << 30;
+
     private final HostMemory memory;
     private final boolean vectorised;
 
@@ -58,7 +61,12 @@ public final class HostTensors {
         if (x.dtype() != DType.F32) {
             return Optional.of("takes F32, given " + x.dtype());
         }
-        return x.rank() > 0 && x.dim(-1) > Integer.MAX_VALUE - 64 ? Optional.of("rows are too long") : Optional.empty();
+        if (x.rank() == 0) {
+            return Optional.empty();
+        }
+        boolean fits = x.dim(-1) <= Integer.MAX_VALUE - 64 && x.size() / Math.max(1, x.dim(-1)) <= MOST_ROWS;
+        return fits ? Optional.empty() : Optional.of("takes at most " + MOST_ROWS + " rows, of fewer than 2^31 - 64 elements, given "
+                + x.shape());
     }
 
     /** The elements of a tensor in row-major order without gaps; a copy where it is not laid out so. */

@@ -13,8 +13,8 @@ public final class VectorExp {
     /** Below this value e^x is flushed to zero: the results stay above the smallest normal float, 2^-126. */
     public static final float MIN = -87.3f;
 
-    /** 1.5 * 2^23: adding it rounds a float to an integer in the low bits of the sum. */
-    private static final float ROUND = 12582912f;
+    /** 1.5 * 2^23 + 127: adding it rounds a float to an integer n, and n + 127, the exponent of 2^n, stands in the low bits of the sum. */
+    private static final float ROUND = 12583039f;
 
     private static final float LOG2E = 1.44269504f;
     // ln 2 = HIGH + LOW, where products of HIGH with integers below 2^15 are exact (Cody and Waite's reduction)
@@ -40,8 +40,8 @@ public final class VectorExp {
         FloatVector f = n.fma(n.broadcast(-LN2_LOW), n.fma(n.broadcast(-LN2_HIGH), x));
         FloatVector p = f.fma(C6, C5).fma(f, n.broadcast(C4)).fma(f, n.broadcast(C3)).fma(f, n.broadcast(C2))
             .fma(f, n.broadcast(C1)).fma(f, n.broadcast(1f));
-        // multiply by 2^n: n stands in the low bits of shifted and is added to the exponent
-        FloatVector e = p.reinterpretAsInts().add(shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+        // times 2^n; adding n to p's exponent instead would make a number of a NaN with a payload
+        FloatVector e = p.mul(shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
         return e.blend(0f, x.compare(VectorOperators.LT, MIN));
     }
 }

@@ -197,11 +197,13 @@ public final class Generator {
     /** One row on its way. */
     private static final class Row {
         final Sampler sampler;
+        final int maxTokens;
         final List<Double> logProbabilities = new ArrayList<>();
         FinishReason finish;
 
         Row(Request request, List<LogitsProcessor> chain, int number, int[] prompt) {
             sampler = new Sampler(chain, request.sampling(), number);
+            maxTokens = request.maxTokens();
             Arrays.stream(prompt).forEach(sampler::observe);
         }
 
@@ -214,7 +216,7 @@ public final class Generator {
 
         Continuation continuation() {
             double[] p = logProbabilities.stream().mapToDouble(Double::doubleValue).toArray();
-            FinishReason other = Thread.currentThread().isInterrupted() ? FinishReason.INTERRUPTED : FinishReason.LENGTH;
+            FinishReason other = p.length < maxTokens ? FinishReason.INTERRUPTED : FinishReason.LENGTH;
             return new Continuation(sampler.history().continuation(), p, finish == null ? other : finish);
         }
     }

@@ -144,7 +144,7 @@ public sealed interface Json {
 
     /** An array of {@code elements}. */
     static Arr array(Collection<? extends Json> elements) {
-        return new Arr(List.copyOf(elements));
+        return new Arr(new ArrayList<>(elements));
     }
 
     /** An array of integers. */
@@ -263,10 +263,10 @@ public sealed interface Json {
     }
 
     /**
-     * This value as ordinary Java: {@code Map<String, Object>} in order, {@code List<Object>}, String, Boolean, Long for integers of 64
-     * bits, Double for other numbers, null.
+     * This value as ordinary Java: {@code Map<String, Object>} in order, {@code List<Object>}, String, Boolean, Long for integers of at
+     * most 20 characters, Double for other numbers, null.
      *
-     * @throws DataException when a number is beyond the range of a double
+     * @throws DataException when such an integer has more than 64 bits, or a number is beyond the range of a double
      */
     default Object toJava() {
         JsonView view = JsonView.of(this, "json", DataException::new);

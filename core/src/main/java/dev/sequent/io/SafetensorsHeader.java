@@ -84,7 +84,10 @@ record SafetensorsHeader(Map<String, String> metadata, List<Place> places) {
                         JsonWriter.brief(tensor.name()));
             }
             places.add(new Place(tensor, at));
-            at = Math.addExact(at, tensor.bytes());
+            if (tensor.bytes() > Long.MAX_VALUE - at) {
+                throw new CheckpointException("safetensors", "fewer than 2^63 bytes in all", JsonWriter.brief(tensor.name()) + " beyond");
+            }
+            at += tensor.bytes();
         }
         return new SafetensorsHeader(metadata, places);
     }

@@ -2,14 +2,17 @@ package dev.sequent.io;
 
 import dev.sequent.type.CheckpointException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -97,7 +100,7 @@ public final class SafetensorsIndex implements WeightStore {
         } else {
             Map<String, Object> weightMap = new TreeMap<>();
             for (int i = 0; i < shards.size(); i++) {
-                String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+                String name = String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
                 SafetensorsFile.write(directory.resolve(name), metadata, shards.get(i));
                 written.add(name);
                 shards.get(i).forEach(s -> weightMap.put(s.tensor().name(), name));
@@ -137,7 +140,7 @@ public final class SafetensorsIndex implements WeightStore {
                     Files.delete(file);
                 }
             }
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             throw new CheckpointException("[write] expected to remove an earlier checkpoint's files from " + directory + ", given " + e, e);
         }
     }
@@ -187,10 +190,20 @@ public final class SafetensorsIndex implements WeightStore {
         String name = file.asString();
         boolean plain = !name.isEmpty() && !name.equals(".") && !name.equals("..") && name.length() <= 255
                 && name.chars().noneMatch(c -> c == '/' || c == '\\' || c == ':' || c < 0x20);
-        if (!plain) {
+        if (!plain || !isPath(name)) {
             throw file.mismatch("the plain name of a file beside the index");
         }
         return name;
+    }
+
+    /** Whether the file system can express a name: one in the C locale has no letters beyond ASCII. */
+    private static boolean isPath(String name) {
+        try {
+            Path.of(name);
+            return true;
+        } catch (InvalidPathException e) {
+            return false;
+        }
     }
 
     /**

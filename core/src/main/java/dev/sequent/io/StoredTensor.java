@@ -1,5 +1,6 @@
 package dev.sequent.io;
 
+import dev.sequent.type.CheckpointException;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 
@@ -12,4 +13,11 @@ import dev.sequent.type.Shape;
  * @param bytes number of bytes, equal to elements times bytes per element
  */
 public record StoredTensor(String name, DType dtype, Shape shape, long bytes) {
+    /** Checks the number of bytes. */
+    public StoredTensor {
+        if (bytes != SafetensorsHeader.bytes(dtype, shape)) {
+            throw new CheckpointException("safetensors", SafetensorsHeader.bytes(dtype, shape) + " bytes for " + dtype + " " + shape,
+                    bytes + "");
+        }
+    }
 }

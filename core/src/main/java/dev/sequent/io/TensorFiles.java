@@ -144,9 +144,10 @@ public final class TensorFiles {
             return;
         }
         long step = piece / width;
-        for (long from = 0; from < tensor.size(); from += step) {
+        Tensor flat = tensor.reshape(tensor.size());
+        for (long from = 0; from < flat.size(); from += step) {
             try (Scope _ = Scope.open()) {
-                sink.accept(download(tensor.reshape(tensor.size()).slice(0, from, Math.min(from + step, tensor.size()))));
+                sink.accept(download(flat.slice(0, from, Math.min(from + step, flat.size()))));
             }
         }
     }

@@ -5,6 +5,7 @@ import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.Shape;
+import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -153,9 +154,11 @@ public final class RecurrentState implements MixerState {
 
     @Override
     public void reorder(int[] rows) {
+        IntStream.of(rows).filter(r -> r < 0 || r >= batch).findFirst().ifPresent(r -> {
+            throw new ShapeException("reorder", "rows in [0, " + batch + ")", r + "");
+        });
         try (Scope _ = Scope.open()) {
             Tensor index = Tensor.of(spec.device(), rows);
-            IntStream.of(rows).forEach(r -> java.util.Objects.checkIndex(r, batch));
             replace(tensors().stream().map(t -> t.indexSelect(0, index)).toList(), 0);
         }
     }

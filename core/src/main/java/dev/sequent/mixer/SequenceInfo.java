@@ -5,7 +5,9 @@ import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.ShapeException;
+import java.util.HashSet;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What a mixer must know about a batch of sequences besides their values: which positions are padding, where documents that were packed
@@ -21,6 +23,8 @@ public final class SequenceInfo {
     /** Flag of padding: the state passes through, and the output is zero. */
     public static final byte SKIP = 2;
 
+    private static final long MOST = Integer.MAX_VALUE - 16;
+
     private final int batch;
     private final int time;
     private final int[] documents;
@@ -35,9 +39,17 @@ public final class SequenceInfo {
         this.flags = documents == null ? null : flags(batch, time, documents);
     }
 
-    /** Rows of one document each, without padding or dropout. */
+    /**
+     * Rows of one document each, without padding or dropout.
+     *
+     * @throws ShapeException unless there are fewer than 2^31 positions in all
+     */
     public static SequenceInfo of(long batch, long time) {
-        return new SequenceInfo(Math.toIntExact(batch), Math.toIntExact(time), null, null);
+        boolean fits = batch >= 0 && time >= 0 && batch <= MOST && time <= MOST && batch * time <= MOST;
+        if (!fits) {
+            throw new ShapeException("sequences", "sizes of at least 0 and fewer than 2^31 positions in all", batch + " x " + time);
+        }
+        return new SequenceInfo((int) batch, (int) time, null, null);
     }
 
     /** The info of a tensor of shape (B, T, ...): one document a row. */
@@ -45,12 +57,38 @@ public final class SequenceInfo {
         return of(x.dim(0), x.dim(1));
     }
 
-    /** With document numbers (B T, row-major), -1 for padding. */
+    /**
+     * With document numbers (B T, row-major), -1 for padding.
+     *
+     * @throws ShapeException when there is not one number per position, or a document of a row goes on after another one
+     */
     public SequenceInfo withDocuments(int[] documents) {
         if (documents.length != batch * time) {
             throw new ShapeException("documents", batch * time + " numbers, one per position", documents.length + "");
         }
-        return new SequenceInfo(batch, time, documents.clone(), dropout);
+        int[] own = documents.clone();
+        for (int b = 0; b < batch; b++) {
+            requirePieces(own, b * time, (b + 1) * time);
+        }
+        return new SequenceInfo(batch, time, own, dropout);
+    }
+
+    /** A document that came back would be another one to a recurrence, and the same one to attention. */
+    private static void requirePieces(int[] documents, int from, int to) {
+        Set<Integer> ended = new HashSet<>();
+        int present = -1;
+        for (int i = from; i < to; i++) {
+            if (documents[i] >= 0 && documents[i] != present) {
+                if (present >= 0) {
+                    ended.add(present);
+                }
+                present = documents[i];
+                if (ended.contains(present)) {
+                    throw new ShapeException("documents", "each document of a row in one piece", "document " + present
+                            + " again at position " + (i - from));
+                }
+            }
+        }
     }
 
     /** With left padding: row b begins with {@code T - lengths[b]} padding positions. */

@@ -161,7 +161,7 @@ public final class LanguageModel extends Layer {
      * @return (B, T, V)
      */
     public Tensor forward(Tensor ids, SequenceInfo info) {
-        return logits(hidden(ids, info, false));
+        return Scope.returning(() -> logits(hidden(ids, info, false)));
     }
 
     /**
@@ -171,14 +171,16 @@ public final class LanguageModel extends Layer {
      */
     public Tensor hidden(Tensor ids, SequenceInfo info, boolean recompute) {
         ids.expect("ids", info.batch(), info.time());
-        Block.Stream x = new Block.Stream(Dropout.apply(embed(ids, info, null), config.dropout(), info.dropout()), null);
-        for (Block block : blocks) {
-            try (Scope scope = Scope.open()) {
-                x = recompute ? recomputed(block, x.x(), info) : block.forward(x, info);
-                scope.keep(x.x(), x.branch());
+        return Scope.returning(() -> {
+            Block.Stream x = new Block.Stream(Dropout.apply(embed(ids, info, null), config.dropout(), info.dropout()), null);
+            for (Block block : blocks) {
+                try (Scope scope = Scope.open()) {
+                    x = recompute ? recomputed(block, x.x(), info) : block.forward(x, info);
+                    scope.keep(x.x(), x.branch());
+                }
             }
-        }
-        return x.normalised(finalNorm).normalised();
+            return x.normalised(finalNorm).normalised();
+        });
     }
 
     private static Block.Stream recomputed(Block block, Tensor in, SequenceInfo info) {
@@ -229,6 +231,7 @@ public final class LanguageModel extends Layer {
      */
     public Tensor prefill(Tensor ids, SequenceInfo info, ModelState state) {
         ids.expect("ids", state.batch(), info.time());
+        ids.expect("ids", info.batch(), info.time());
         return Scope.returning(() -> {
             Tensor x = embed(ids, info, state.tokens());
             for (int i = 0; i < blocks.size(); i++) {

@@ -41,8 +41,8 @@ public final class LayerPattern {
 
     /** {@code special} at layers i with {@code i % period == offset}, {@code other} elsewhere, as in Jamba's configuration. */
     public static List<LayerSpec> periodic(int layers, int period, int offset, LayerSpec special, LayerSpec other) {
-        if (layers < 1 || period < 1 || offset < 0 || offset >= period) {
-            throw new ConfigException("layer pattern", "layers >= 1, period >= 1 and 0 <= offset < period",
+        if (layers < 1 || layers > MAX_LAYERS || period < 1 || offset < 0 || offset >= period) {
+            throw new ConfigException("layer pattern", "1 <= layers <= " + MAX_LAYERS + ", period >= 1 and 0 <= offset < period",
                     layers + ", " + period + ", " + offset);
         }
         List<LayerSpec> list = new ArrayList<>();

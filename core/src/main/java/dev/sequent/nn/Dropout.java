@@ -18,7 +18,7 @@ public final class Dropout {
      * @param rng the random stream; empty in evaluation, where {@code x} passes unchanged
      */
     public static Tensor apply(Tensor x, double p, Optional<Rng> rng) {
-        if (p < 0 || p >= 1) {
+        if (!(p >= 0 && p < 1)) {
             throw new ConfigException("dropout", "a probability in [0, 1)", p + "");
         }
         if (p == 0 || rng.isEmpty()) {

@@ -3,6 +3,7 @@ package dev.sequent.nn;
 import dev.sequent.autograd.Variable;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DTypeException;
+import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.ShapeException;
 import java.util.EnumSet;
@@ -66,13 +67,16 @@ public final class Parameter implements Variable, AutoCloseable {
         flags = Set.copyOf(more);
     }
 
-    /** Replaces the value by one of equal shape and dtype, which this parameter then owns. */
+    /** Replaces the value by one of equal shape and dtype on the same device, which this parameter then owns. */
     public void set(Tensor next) {
         if (!next.shape().equals(value.shape())) {
             throw new ShapeException("parameter " + name, "shape " + value.shape(), next.shape().toString());
         }
         if (next.dtype() != value.dtype()) {
             throw new DTypeException("parameter " + name, value.dtype().toString(), next.dtype().toString());
+        }
+        if (!next.device().equals(value.device())) {
+            throw new DeviceMismatchException("parameter " + name, "a value on " + value.device(), next.toString());
         }
         Tensor previous = value;
         value = next.own();

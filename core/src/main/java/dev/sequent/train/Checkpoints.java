@@ -13,6 +13,7 @@ import dev.sequent.tensor.Tensor;
 import dev.sequent.type.CheckpointException;
 import dev.sequent.type.ConfigException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
@@ -76,7 +77,7 @@ public final class Checkpoints {
             for (Path old : others.subList(0, Math.max(0, others.size() + 1 - keep))) {
                 delete(old);
             }
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             throw new CheckpointException("[checkpoint] expected to write " + target + ", given " + e, e);
         }
         return target;
@@ -105,7 +106,7 @@ public final class Checkpoints {
         try (Stream<Path> entries = Files.list(directory)) {
             return entries.filter(p -> NAME.matcher(p.getFileName().toString()).matches() && Files.isRegularFile(p.resolve(RUN)))
                     .sorted(Comparator.comparingLong(Checkpoints::step)).toList();
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             throw new CheckpointException("[checkpoint] expected to list " + directory + ", given " + e, e);
         }
     }

@@ -99,4 +99,20 @@ class RowMathTest {
         }
         assertThat(y.getAtIndex(JAVA_FLOAT, 5)).isNaN();
     }
+
+    /** Bits beside those of the usual NaN must not turn it into a number on the way. */
+    @Test
+    void everyNanStaysOneInExponentials() {
+        for (RowMath math : KERNELS) {
+            for (int bits : new int[] {0x7FC00000, 0x7FC00001, 0x7F800001, 0xFFC00155, -1}) {
+                MemorySegment a = NativeRows.normal(33, 0, 1, 1);
+                a.setAtIndex(JAVA_FLOAT, 5, Float.intBitsToFloat(bits));
+                MemorySegment y = NativeRows.poisoned(33);
+                double sum = math.exp(a, 0, 4, y, 0, 33);
+                assertThat(y.getAtIndex(JAVA_FLOAT, 5)).as(Integer.toHexString(bits)).isNaN();
+                assertThat(sum).as(Integer.toHexString(bits)).isNaN();
+                assertThat(math.sumExp(a, 0, 4, 33)).as(Integer.toHexString(bits)).isNaN();
+            }
+        }
+    }
 }

@@ -454,4 +454,14 @@ class GeneratorTest {
             assertThat(plain.cost(spec).parameterBytes()).isEqualTo(8 * plain.parameterCount());
         }
     }
+
+    @Test
+    void anInterruptAfterTheLastTokenIsTooLate() {
+        List<Continuation> found = new Generator(model).continuations(PROMPTS, greedy(1), (row, id) -> {
+            Thread.currentThread().interrupt();
+            return true;
+        });
+        assertThat(Thread.interrupted()).as("the flag stays").isTrue();
+        assertThat(found).extracting(Continuation::finish).containsOnly(FinishReason.LENGTH);
+    }
 }

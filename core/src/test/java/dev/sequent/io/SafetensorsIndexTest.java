@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -129,5 +130,32 @@ class SafetensorsIndexTest {
                 .map(name -> SafetensorsFile.Source.of(name, DType.F32, Shape.of(1), MemorySegment.ofArray(new float[] {name.charAt(0)})))
                         .toList();
         SafetensorsFile.write(directory.resolve(file), Map.of("format", "pt"), sources);
+    }
+
+    /** File names are for machines, whatever digits people use. */
+    @Test
+    void namesOfShardsDoNotDependOnTheLocale() {
+        Locale before = Locale.getDefault();
+        Locale.setDefault(Locale.forLanguageTag("ar-EG-u-nu-arab"));
+        try {
+            SafetensorsFile.Source one = SafetensorsFile.Source.of("a", DType.F32, Shape.of(1), MemorySegment.ofArray(new float[1]));
+            SafetensorsFile.Source two = SafetensorsFile.Source.of("b", DType.F32, Shape.of(1), MemorySegment.ofArray(new float[1]));
+            SafetensorsIndex.write(directory, Map.of(), List.of(one, two), 4);
+        } finally {
+            Locale.setDefault(before);
+        }
+        assertThat(directory.resolve("model-00001-of-00002.safetensors")).exists();
+        try (WeightStore store = WeightStore.open(directory)) {
+            assertThat(store.tensors()).hasSize(2);
+        }
+    }
+
+    @Test
+    void tensorsWithTheWrongNumberOfBytesAreRefused() {
+        assertThatThrownBy(() -> new StoredTensor("a", DType.F32, Shape.of(2), 4)).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("8 bytes");
+        List<StoredTensor> huge = List.of(new StoredTensor("a", DType.BOOL, Shape.of(1L << 62), 1L << 62),
+                new StoredTensor("b", DType.BOOL, Shape.of(1L << 62), 1L << 62));
+        assertThatThrownBy(() -> SafetensorsHeader.layOut(Map.of(), huge)).isInstanceOf(CheckpointException.class);
     }
 }

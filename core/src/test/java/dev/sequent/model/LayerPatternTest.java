@@ -75,4 +75,11 @@ class LayerPatternTest {
         assertThatThrownBy(() -> LayerPattern.periodic(8, 4, 4, A, M)).isInstanceOf(ConfigException.class);
         assertThatThrownBy(() -> LayerPattern.repeat(0, A)).isInstanceOf(ConfigException.class);
     }
+
+    @Test
+    void moreLayersThanAModelMayHaveAreRefusedBeforeTheyAreListed() {
+        LayerSpec layer = LayerSpec.of(new LeakyIntegrator.Config(1));
+        assertThat(LayerPattern.repeat(LayerPattern.MAX_LAYERS, layer)).hasSize(LayerPattern.MAX_LAYERS);
+        assertThatThrownBy(() -> LayerPattern.repeat(Integer.MAX_VALUE, layer)).isInstanceOf(ConfigException.class);
+    }
 }

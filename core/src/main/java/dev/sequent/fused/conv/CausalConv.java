@@ -81,7 +81,7 @@ public final class CausalConv {
         Tensor x = p.x();
         int taps = p.taps();
         Tensor before = p.initialState() != null ? p.initialState() : Tensor.zeros(x.device(), x.dtype(), x.dim(0), taps - 1, x.dim(2));
-        return p.flags() == null ? whole(p, before) : tokenByToken(p, before);
+        return p.flags() == null || p.flags().length == 0 ? whole(p, before) : tokenByToken(p, before);
     }
 
     /** Shifted copies of the sequence, weighted and added. */

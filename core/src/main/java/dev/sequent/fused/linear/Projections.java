@@ -4,6 +4,7 @@ import dev.sequent.autograd.CustomOp;
 import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
+import dev.sequent.type.DTypeException;
 import dev.sequent.type.ShapeException;
 import java.util.Arrays;
 import java.util.Optional;
@@ -30,12 +31,22 @@ public final class Projections {
         if (x.rank() == 0) {
             throw new ShapeException("projections", "at least one axis", "a scalar");
         }
+        check(x, weights);
         Tensor rows = x.rank() == 2 ? x : x.reshape(x.shape().without(-1).size(), x.dim(-1));
         Tensor[] y = products(rows, weights);
         for (int i = 0; i < y.length; i++) {
             y[i] = x.rank() == 2 ? y[i] : y[i].reshape(x.shape().with(-1, y[i].dim(1)));
         }
         return y;
+    }
+
+    private static void check(Tensor x, Tensor... weights) {
+        for (Tensor w : weights) {
+            w.expect("projections weight", -1, x.dim(-1));
+            if (w.dtype() != x.dtype()) {
+                throw new DTypeException("projections", "operands of dtype " + x.dtype(), w.toString());
+            }
+        }
     }
 
     private static Tensor[] products(Tensor rows, Tensor[] weights) {

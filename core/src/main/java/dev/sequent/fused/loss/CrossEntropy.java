@@ -35,8 +35,9 @@ public final class CrossEntropy {
         if (kernel.isPresent()) {
             return CustomOp.apply(new FusedMean(kernel.get()), logits, targets)[0];
         }
-        Tensor count = targets.compare(CompareOp.GE, 0).cast(logits.dtype()).sum();
-        return decompose(logits, targets).sum().div(count.maximum(Tensor.ones(logits.device(), logits.dtype())));
+        Tensor losses = wideLosses(logits, targets);
+        Tensor count = targets.compare(CompareOp.GE, 0).cast(losses.dtype()).sum();
+        return losses.sum().div(count.maximum(Tensor.ones(losses.device(), losses.dtype()))).cast(logits.dtype());
     }
 
     /** Loss of every position (...); 0 where there is no target. Arguments as in {@link #loss}. */
@@ -61,6 +62,11 @@ public final class CrossEntropy {
 
     /** The decomposition: runs on every backend and is what kernels are compared with. F16 and BF16 are widened to F32. */
     static Tensor decompose(Tensor logits, Tensor targets) {
+        return wideLosses(logits, targets).cast(logits.dtype());
+    }
+
+    /** Losses in at least F32: in F16 their sum would soon be infinite, and in BF16 a count above 256 inexact. */
+    private static Tensor wideLosses(Tensor logits, Tensor targets) {
         long v = logits.dim(-1);
         if (!targets.device().capturing()) {
             requireBelow(v, targets);
@@ -70,7 +76,7 @@ public final class CrossEntropy {
         Tensor valid = targets.compare(CompareOp.GE, 0);
         Tensor index = valid.where(targets, Tensor.zeros(targets.device(), targets.dtype()));
         Tensor log = wide.logSoftmax(-1).gather(-1, index.unsqueeze(-1)).squeeze(-1);
-        return valid.where(log.neg(), Tensor.zeros(log.device(), log.dtype())).cast(logits.dtype());
+        return valid.where(log.neg(), Tensor.zeros(log.device(), log.dtype()));
     }
 
     private static void requireBelow(long v, Tensor targets) {

@@ -1,11 +1,15 @@
 package dev.sequent.fused.linear;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.sequent.autograd.Autograd;
 import dev.sequent.autograd.Variable;
 import dev.sequent.fused.KernelLaw;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.DTypeException;
+import dev.sequent.type.ShapeException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -36,6 +40,20 @@ class ProjectionsTest {
             for (int i = 0; i < 2; i++) {
                 assertThat(cotangents.get(i).toDoubles()).isEqualTo(before.get(i));
             }
+        });
+    }
+
+    /** Kernels take sizes from one operand and read the others by them. */
+    @Test
+    void weightsThatDoNotFitAreRefused() {
+        KernelLaw.onEachCpu(ProductSumKernel.class, device -> {
+            Tensor x = KernelLaw.uniform(device, 1, 4, 6);
+            Tensor fits = KernelLaw.uniform(device, 2, 3, 6);
+            for (Tensor w : List.of(KernelLaw.uniform(device, 3, 3, 5), KernelLaw.uniform(device, 3, 6), KernelLaw.uniform(device, 3, 1, 3, 6))) {
+                assertThatThrownBy(() -> Projections.apply(x, fits, w)).isInstanceOf(ShapeException.class)
+                    .hasMessageContaining("[projections weight]");
+            }
+            assertThatThrownBy(() -> Projections.apply(x, fits.cast(DType.F64))).isInstanceOf(DTypeException.class);
         });
     }
 }

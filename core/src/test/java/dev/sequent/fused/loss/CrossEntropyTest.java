@@ -2,10 +2,14 @@ package dev.sequent.fused.loss;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.sequent.fused.KernelLaw;
+import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -65,5 +69,19 @@ class CrossEntropyTest {
             assertThatThrownBy(() -> CrossEntropy.perPosition(logits, target)).isInstanceOf(ShapeException.class);
             assertThat(CrossEntropy.loss(logits, Tensor.of(device, new int[] {-1, -1})).item()).isZero();
         });
+    }
+
+    /** The sum of 9,000 losses of about 11 is beyond F16, and BF16 cannot count to 9,000. */
+    @Test
+    void meansOfManyNarrowLossesAreThoseOfWideOnes() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            float[] row = new float[4];
+            row[0] = 11;
+            Tensor logits = Tensor.of(device, row, 1, 4).broadcastTo(Shape.of(9_000, 4));
+            Tensor target = Tensor.ones(device, DType.I32, 9_000);
+            double expected = CrossEntropy.loss(logits, target).item();
+            assertThat(CrossEntropy.loss(logits.cast(DType.F16), target).item()).isCloseTo(expected, within(0.01));
+            assertThat(CrossEntropy.loss(logits.cast(DType.BF16), target).item()).isCloseTo(expected, within(0.05));
+        }
     }
 }

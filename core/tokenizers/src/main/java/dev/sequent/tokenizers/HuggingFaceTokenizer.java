@@ -178,8 +178,9 @@ public final class HuggingFaceTokenizer implements Tokenizer, AutoCloseable {
         Map<String, Integer> ids = new HashMap<>();
         JsonView vocabulary = root.at("model").at("vocab");
         if (vocabulary.value() instanceof Json.Arr) {
+            int id = 0;
             for (JsonView pair : vocabulary.elements()) {
-                ids.put(pair.elements().getFirst().asString(), ids.size());
+                ids.put(pair.elements().stream().findFirst().orElseThrow(() -> pair.mismatch("a token and its score")).asString(), id++);
             }
         } else {
             vocabulary.members().forEach((token, id) -> ids.put(token, id.asInt(0, Integer.MAX_VALUE - 1)));

@@ -121,13 +121,32 @@ class HuggingFaceTokenizerTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "[]", "{}", "{\"model\":{}}", "{\"model\":{\"vocab\":{}}}", "{\"model\":{\"vocab\":{\"a\":-1}}}",
-            "{\"model\":{\"vocab\":{\"a\":0,\"a\":1}}}",
+            "{\"model\":{\"vocab\":{\"a\":0,\"a\":1}}}", "{\"model\":{\"vocab\":[[]]}}", "{\"model\":{\"vocab\":[[1, 2]]}}",
             "{\"model\":{\"type\":\"none\",\"vocab\":{\"a\":0}}}",
                     "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"b c\"]}}", "{\"model\":{\"vocab\":{\"a\":0}}"})
     void malformedFilesAreTypedErrors(String json) throws IOException {
         Path file = Files.writeString(directory.resolve("tokenizer.json"), json);
         assertThatThrownBy(() -> HuggingFaceTokenizer.load(file)).isInstanceOf(CheckpointException.class)
                 .hasMessageStartingWith("[tokenizer.json] expected ");
+    }
+
+    /** The id of a Unigram token is its place in the list, also behind one that is listed twice. */
+    @Test
+    void listedTokensHaveTheirPlacesAsIds() throws IOException {
+        Path file = Files.writeString(directory.resolve("tokenizer.json"), Json.ofJava(unigram("<unk>", "a", "a", "b")).write());
+        try (HuggingFaceTokenizer tokenizer = HuggingFaceTokenizer.load(file)) {
+            assertThat(tokenizer.vocabularySize()).isEqualTo(4);
+            assertThat(tokenizer.id("b")).hasValue(3);
+            assertThat(tokenizer.encode("b")).containsExactly(3);
+        }
+    }
+
+    private static Map<String, Object> unigram(String... tokens) {
+        Map<String, Object> root = new LinkedHashMap<>();
+        root.put("version", "1.0");
+        root.put("added_tokens", List.of());
+        root.put("model", Map.of("type", "Unigram", "unk_id", 0, "vocab", Arrays.stream(tokens).map(t -> List.of(t, -1.5)).toList()));
+        return root;
     }
 
     @Test

@@ -206,17 +206,29 @@ final class Dnnl {
      */
     MemorySegment attributes(boolean add, boolean rounded) {
         MemorySegment attributes = created(out -> (int) attrCreate.handle.invokeExact(out), attrCreate);
-        check(attrScratchpad, () -> (int) attrScratchpad.handle.invokeExact(attributes, SCRATCHPAD_USER));
-        if (rounded) {
-            check(attrMath, () -> (int) attrMath.handle.invokeExact(attributes, MATH_BF16));
+        try {
+            check(attrScratchpad, () -> (int) attrScratchpad.handle.invokeExact(attributes, SCRATCHPAD_USER));
+            if (rounded) {
+                check(attrMath, () -> (int) attrMath.handle.invokeExact(attributes, MATH_BF16));
+            }
+            if (add) {
+                addToTarget(attributes);
+            }
+            return attributes;
+        } catch (RuntimeException failure) {
+            destroyAttributes(attributes);
+            throw failure;
         }
-        if (add) {
-            MemorySegment operations = created(out -> (int) postOpsCreate.handle.invokeExact(out), postOpsCreate);
+    }
+
+    private void addToTarget(MemorySegment attributes) {
+        MemorySegment operations = created(out -> (int) postOpsCreate.handle.invokeExact(out), postOpsCreate);
+        try {
             check(postOpsSum, () -> (int) postOpsSum.handle.invokeExact(operations, 1f, 0, 0));
             check(attrPostOps, () -> (int) attrPostOps.handle.invokeExact(attributes, operations));
+        } finally {
             call(postOpsDestroy, operations);
         }
-        return attributes;
     }
 
     void destroyAttributes(MemorySegment attributes) {

@@ -59,6 +59,7 @@ final class MatmulPrimitive {
             }
             undo.add(() -> dnnl.destroyPrimitiveDescriptor(descriptor));
             primitive = dnnl.primitive(descriptor);
+            undo.add(() -> dnnl.destroyPrimitive(primitive));
             // The descriptor of the scratch memory belongs to the primitive's descriptor, and comes last.
             operands = new MemorySegment[] {a, b, c, dnnl.scratchpad(descriptor)};
             scratchBytes = dnnl.bytes(operands[ARGUMENTS - 1]);
@@ -76,10 +77,18 @@ final class MatmulPrimitive {
         // Collected with the frame; oneDNN keeps no reference to it.
         MemorySegment arguments = Arena.ofAuto().allocate((long) ARGUMENTS * ARGUMENT_BYTES, 8);
         MemorySegment[] memories = new MemorySegment[ARGUMENTS];
-        for (int i = 0; i < ARGUMENTS; i++) {
-            memories[i] = dnnl.memory(operands[i], engine);
-            arguments.set(JAVA_INT, (long) i * ARGUMENT_BYTES, names[i]);
-            arguments.set(ADDRESS, (long) i * ARGUMENT_BYTES + 8, memories[i]);
+        int made = 0;
+        try {
+            for (; made < ARGUMENTS; made++) {
+                memories[made] = dnnl.memory(operands[made], engine);
+                arguments.set(JAVA_INT, (long) made * ARGUMENT_BYTES, names[made]);
+                arguments.set(ADDRESS, (long) made * ARGUMENT_BYTES + 8, memories[made]);
+            }
+        } catch (RuntimeException failure) {
+            for (int i = 0; i < made; i++) {
+                dnnl.destroyMemory(memories[i]);
+            }
+            throw failure;
         }
         return new Frame(memories, arguments);
     }

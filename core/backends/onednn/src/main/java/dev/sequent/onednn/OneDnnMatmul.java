@@ -148,9 +148,11 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
             if (rows > 1 && ld < columns) {
                 throw new BackendException(op, name + " with rows at least " + columns + " elements apart", "a distance of " + ld);
             }
-            long bytes = Math.multiplyExact(Math.addExact(Math.multiplyExact(rows - 1, ld), columns), elementBytes);
-            if (matrix.byteSize() < bytes) {
-                throw new BackendException(op, name + " of at least " + bytes + " bytes", "a segment of " + matrix.byteSize());
+            long elements = matrix.byteSize() / elementBytes;
+            // rows - 1 distances and a row, without a product that could overflow
+            if (elements < columns || rows > 1 && (elements - columns) / ld < rows - 1) {
+                throw new BackendException(op, name + " of at least " + rows + " rows of " + columns + " elements, " + ld + " apart",
+                        "a segment of " + matrix.byteSize() + " bytes");
             }
         }
 

@@ -312,6 +312,7 @@ final class OneDnnMatmulTest {
             assertThrows(BackendException.class, () -> matmul.gemmF32(false, false, 2, 2, 2, four, 1, four, 2, 0f, four, 2));
             assertThrows(BackendException.class, () -> matmul.gemmF32(false, false, 2, 2, 2, heap, 2, four, 2, 0f, four, 2));
             assertThrows(BackendException.class, () -> matmul.gemmF32(false, false, -1, 2, 2, four, 2, four, 2, 0f, four, 2));
+            assertThrows(BackendException.class, () -> matmul.gemmF32(false, false, 3, 2, 2, four, Long.MAX_VALUE, four, 2, 0f, four, 2));
         }
     }
 

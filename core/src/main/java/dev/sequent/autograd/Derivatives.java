@@ -1,14 +1,17 @@
 package dev.sequent.autograd;
 
+import dev.sequent.kernel.KernelTable;
 import dev.sequent.op.BinaryOp;
 import dev.sequent.op.CompareOp;
 import dev.sequent.op.Op;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.tensor.Tracing;
 import dev.sequent.type.AutogradException;
 import dev.sequent.type.Shape;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * The derivative of every primitive, as one exhaustive switch. {@code dy} is the derivative of the loss with respect to the
@@ -66,7 +69,7 @@ final class Derivatives {
 
     static Tensor[] of(Node.Primitive p, Tensor dy) {
         return switch (p.op()) {
-            case Op.Unary u -> one(unary(u.f(), p, dy));
+            case Op.Unary u -> one(inOnePass(u.f(), p, dy).orElseGet(() -> unary(u.f(), p, dy)));
             case Op.Binary b -> binary(b.f(), p, dy);
             case Op.Scalar s -> one(scalar(s, p, dy));
             case Op.Where _ -> {
@@ -91,6 +94,15 @@ final class Derivatives {
             case Op.MatMul m -> matmul(m, p, dy);
             case Op.Compare _, Op.ArgReduce _, Op.TopK _ -> throw new AutogradException("[" + p.op().label() + "] has no derivative");
         };
+    }
+
+    /** By a kernel of the device, unless derivatives of this derivative may be wanted. */
+    private static Optional<Tensor> inOnePass(UnaryOp f, Node.Primitive p, Tensor dy) {
+        if (Tracing.current() != null) {
+            return Optional.empty();
+        }
+        return KernelTable.of(dy.device()).find(UnaryDerivativeKernel.class, k -> k.refusal(f, dy))
+                .map(k -> k.derivative(f, dy, p.result() == null ? p.x(0) : p.result()));
     }
 
     private static Tensor unary(UnaryOp f, Node.Primitive p, Tensor dy) {

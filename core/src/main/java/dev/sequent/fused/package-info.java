@@ -5,7 +5,8 @@
  * <p>A fused operation is one package with its contract, its decomposition in tensor operations and its kernels:
  * {@link dev.sequent.fused.norm} (RMS and layer normalisation), {@link dev.sequent.fused.glu} (gated linear units),
  * {@link dev.sequent.fused.loss} (cross-entropy), {@link dev.sequent.fused.embedding} (table look-up),
- * {@link dev.sequent.fused.softmax} and {@link dev.sequent.fused.optim} (optimizer steps over many tensors).
+ * {@link dev.sequent.fused.activation} (derivatives of activations), {@link dev.sequent.fused.softmax} and
+ * {@link dev.sequent.fused.optim} (optimizer steps over many tensors).
  *
  * <p>Invariants of the kernels on host memory, in every sub-package:
  * <ul>

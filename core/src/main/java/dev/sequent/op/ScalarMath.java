@@ -3,7 +3,8 @@ package dev.sequent.op;
 /** Scalar functions that {@link Math} lacks, accurate to double precision. */
 public final class ScalarMath {
     static final double SQRT_HALF = Math.sqrt(0.5);
-    static final double SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
+    /** The root of 2 / pi. */
+    public static final double SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
     private static final double TWO_OVER_SQRT_PI = 0x1.20dd750429b6dp0;
     /** What the rounded constant lacks. */
     private static final double TWO_OVER_SQRT_PI_REST = 0x1.1ae3a914fed80p-56;

@@ -45,7 +45,7 @@ class ArchitectureTest {
                 .whereLayer("spi").mayOnlyAccessLayers("type", "op")
                 .whereLayer("backend").mayOnlyAccessLayers("type", "service", "op", "spi")
                 .whereLayer("tensor").mayOnlyAccessLayers("type", "op", "spi", "backend")
-                .whereLayer("autograd").mayOnlyAccessLayers("type", "op", "tensor")
+                .whereLayer("autograd").mayOnlyAccessLayers("type", "op", "tensor", "kernel")
                 .whereLayer("kernel").mayOnlyAccessLayers("type", "service", "spi", "tensor")
                 .whereLayer("cost").mayOnlyAccessLayers("type", "tensor")
                 .whereLayer("fused").mayOnlyAccessLayers("type", "op", "spi", "tensor", "autograd", "kernel")

@@ -34,7 +34,7 @@ public abstract class RecurrentMixer extends SequenceMixer<RecurrentState> {
      * The parallel form from a given state; differentiable with respect to {@code x} and {@code state}.
      *
      * @param x (B, T, D)
-     * @param state tensors in the order of {@link #stateLayout}, or null for zeros
+     * @param state tensors in the order of {@link #stateLayout}, or null for zeros; their dtypes may be others than that of x
      */
     public abstract Carried scan(Tensor x, SequenceInfo info, List<Tensor> state);
 

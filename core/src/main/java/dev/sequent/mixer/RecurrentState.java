@@ -30,17 +30,18 @@ public final class RecurrentState implements MixerState {
     private boolean exclusive;
 
     RecurrentState(List<Slot> layout, StateSpec spec) {
-        this(layout, spec, spec.batch());
+        this(layout, spec, spec.batch(), zeros(layout, spec, spec.batch()));
     }
 
-    private RecurrentState(List<Slot> layout, StateSpec spec, int batch) {
+    private RecurrentState(List<Slot> layout, StateSpec spec, int batch, List<Tensor> tensors) {
         this.layout = layout;
         this.spec = spec;
         this.batch = batch;
-        this.tensors = zeros();
+        this.tensors = tensors;
+        this.exclusive = true;
     }
 
-    private List<Tensor> zeros() {
+    private static List<Tensor> zeros(List<Slot> layout, StateSpec spec, int batch) {
         List<Tensor> fresh = new ArrayList<>();
         // a scope of its own: when memory runs out half-way, nothing stays behind
         try (Scope _ = Scope.open()) {
@@ -49,7 +50,6 @@ public final class RecurrentState implements MixerState {
             }
             fresh.forEach(Tensor::own);
         }
-        exclusive = true;
         return List.copyOf(fresh);
     }
 
@@ -67,7 +67,8 @@ public final class RecurrentState implements MixerState {
     }
 
     /**
-     * Replaces the contents after {@code tokens} further tokens; this state takes its own references.
+     * Replaces the contents after {@code tokens} further tokens; this state takes its own references, converted to the dtypes of the
+     * layout.
      *
      * <p>While work is recorded for a graph ({@link dev.sequent.spi.GraphCapture}), the contents are overwritten where they are, so that
      * every replay goes on from the one before; {@link #position} stays, since nothing is computed yet.
@@ -83,8 +84,9 @@ public final class RecurrentState implements MixerState {
             for (int i = 0; i < layout.size(); i++) {
                 Tensor t = next.get(i);
                 t.expect("state " + layout.get(i).name(), layout.get(i).shape().with(0, t.dim(0)).toArray());
+                DType dtype = layout.get(i).dtype();
                 // a compact copy: a view would keep the whole sequence's activations alive
-                owned.add(t == previous.get(i) ? t.alias() : Scope.returning(t::contiguous).alias());
+                owned.add(t == previous.get(i) ? t.alias() : Scope.returning(() -> t.cast(dtype).contiguous()).alias());
             }
             owned.forEach(Tensor::own);
         }
@@ -99,13 +101,25 @@ public final class RecurrentState implements MixerState {
     List<Tensor> exclusive() {
         if (!exclusive) {
             List<Tensor> shared = tensors();
-            tensors = zeros();
-            for (int i = 0; i < shared.size(); i++) {
-                tensors.get(i).write(shared.get(i), new long[shared.get(i).rank()]);
-                shared.get(i).close();
-            }
+            tensors = copies(shared);
+            exclusive = true;
+            shared.forEach(Tensor::close);
         }
         return tensors();
+    }
+
+    /** The same contents in memory of their own. */
+    private List<Tensor> copies(List<Tensor> present) {
+        List<Tensor> fresh = zeros(layout, spec, batch);
+        try {
+            for (int i = 0; i < present.size(); i++) {
+                fresh.get(i).write(present.get(i), new long[present.get(i).rank()]);
+            }
+            return fresh;
+        } catch (RuntimeException | Error failure) {
+            fresh.forEach(Tensor::close);
+            throw failure;
+        }
     }
 
     /** Notes that the contents are those after {@code count} further tokens. */
@@ -115,7 +129,8 @@ public final class RecurrentState implements MixerState {
 
     private void overwrite(List<Tensor> next) {
         try (Scope _ = Scope.open()) {
-            List<Tensor> dense = next.stream().map(Tensor::contiguous).toList();
+            List<Tensor> dense = IntStream.range(0, layout.size()).mapToObj(i -> next.get(i).cast(layout.get(i).dtype()).contiguous())
+                    .toList();
             for (int i = 0; i < layout.size(); i++) {
                 Tensor current = tensors().get(i);
                 if (next.get(i) != current) {
@@ -137,17 +152,8 @@ public final class RecurrentState implements MixerState {
 
     @Override
     public RecurrentState fork() {
-        List<Tensor> present = tensors();
-        RecurrentState copy = new RecurrentState(layout, spec, batch);
-        try {
-            // memory of its own: recorded steps overwrite it
-            for (int i = 0; i < present.size(); i++) {
-                copy.tensors.get(i).write(present.get(i), new long[present.get(i).rank()]);
-            }
-        } catch (RuntimeException | Error failure) {
-            copy.close();
-            throw failure;
-        }
+        // memory of its own: recorded steps overwrite it
+        RecurrentState copy = new RecurrentState(layout, spec, batch, copies(tensors()));
         copy.position = position;
         return copy;
     }
@@ -171,7 +177,8 @@ public final class RecurrentState implements MixerState {
     @Override
     public void reset() {
         List<Tensor> previous = tensors();
-        tensors = zeros();
+        tensors = zeros(layout, spec, batch);
+        exclusive = true;
         previous.forEach(Tensor::close);
         position = 0;
     }

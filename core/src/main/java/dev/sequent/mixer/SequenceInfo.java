@@ -205,6 +205,11 @@ public final class SequenceInfo {
         return mask(device, dtype, RESET);
     }
 
+    /** {@code x} (B, T, D) with zeros at padding; itself where there is none. */
+    public Tensor withoutPadding(Tensor x) {
+        return flags == null ? x : x.mul(validMask(x.device(), x.dtype()));
+    }
+
     private Tensor mask(Device device, DType dtype, byte zeroAt) {
         float[] m = new float[batch * time];
         for (int i = 0; i < m.length; i++) {

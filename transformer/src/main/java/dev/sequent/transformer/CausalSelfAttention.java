@@ -117,8 +117,7 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
     /** The output projection of attended heads (B, T, H, P); zero at padding. */
     private Tensor output(Tensor heads, SequenceInfo info) {
         Tensor y = output.forward(heads.reshape(heads.dim(0), heads.dim(1), -1)); // (B, T, D)
-        boolean leaky = config.attention_bias() && info.flags() != null;
-        return leaky ? y.mul(info.validMask(y.device(), y.dtype())) : y;
+        return config.attention_bias() ? info.withoutPadding(y) : y;
     }
 
     @Override

@@ -304,7 +304,7 @@ public abstract class MixerLaws {
         });
     }
 
-    /** Padding on the left changes nothing, in training and in generation. */
+    /** Padding on the left changes nothing, in training and in generation, and gives zeros. */
     @Property(tries = TRIES)
     void leftPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more,
             @ForAll long seed) {
@@ -314,7 +314,9 @@ public abstract class MixerLaws {
             SequenceInfo info = SequenceInfo.of(x).withLeftPadding(new int[] {longer, shorter});
             Tensor alone = x.slice(0, 1, 2).slice(1, more, longer);
             Tensor expected = b.mixer().forward(alone, SequenceInfo.of(alone));
-            b.close("left-padded forward", b.mixer().forward(x, info).slice(0, 1, 2).slice(1, more, longer), expected);
+            Tensor y = b.mixer().forward(x, info);
+            b.close("left-padded forward", y.slice(0, 1, 2).slice(1, more, longer), expected);
+            assertThat(y.slice(0, 1, 2).slice(1, 0, more).abs().max().item()).as("output at padding").isZero();
             Tensor next = b.input(seed + 1, 2, 1);
             try (MixerState state = b.state(2, longer + 1); MixerState own = b.state(1, shorter + 1)) {
                 b.close("left-padded prefill", b.mixer().prefill(x, info, state).slice(0, 1, 2).slice(1, more, longer), expected);
@@ -324,7 +326,7 @@ public abstract class MixerLaws {
         });
     }
 
-    /** Padding on the right changes nothing. */
+    /** Padding on the right changes nothing, and gives zeros. */
     @Property(tries = TRIES)
     void rightPaddingEqualsNoPadding(@ForAll @IntRange(min = 1, max = 9) int shorter, @ForAll @IntRange(min = 1, max = 9) int more,
             @ForAll long seed) {
@@ -333,8 +335,9 @@ public abstract class MixerLaws {
             Tensor x = b.input(seed, 2, longer);
             SequenceInfo info = SequenceInfo.of(x).withRightPadding(new int[] {longer, shorter});
             Tensor alone = x.slice(0, 1, 2).slice(1, 0, shorter);
-            b.close("right-padded forward", b.mixer().forward(x, info).slice(0, 1, 2).slice(1, 0, shorter),
-                    b.mixer().forward(alone, SequenceInfo.of(alone)));
+            Tensor y = b.mixer().forward(x, info);
+            b.close("right-padded forward", y.slice(0, 1, 2).slice(1, 0, shorter), b.mixer().forward(alone, SequenceInfo.of(alone)));
+            assertThat(y.slice(0, 1, 2).slice(1, shorter, longer).abs().max().item()).as("output at padding").isZero();
             Tensor next = b.input(seed + 1, 2, 1);
             try (MixerState state = b.state(2, longer + 1); MixerState own = b.state(1, shorter + 1)) {
                 b.mixer().prefill(x, info, state);
@@ -362,7 +365,31 @@ public abstract class MixerLaws {
         });
     }
 
-    /** Wrong shapes and closed states are typed errors. */
+    /** A state may be of another type than activations: it is stored in its own, whichever way it is advanced. */
+    @Example
+    void statesMayBeOfAnotherType() {
+        everywhere(b -> {
+            DType other = b.dtype() == DType.F64 ? DType.F32 : DType.F64;
+            if (!b.device().supports(other)) {
+                return;
+            }
+            StateSpec spec = new StateSpec(2, 9, other, b.device());
+            Tensor x = b.input(1, 2, 9);
+            Tensor all = b.mixer().forward(x, SequenceInfo.of(x));
+            try (MixerState state = b.mixer().newState(spec)) {
+                List<Tensor> pieces = new ArrayList<>(List.of(b.mixer().prefill(x.slice(1, 0, 5), state)));
+                for (int t = 5; t < 9; t++) {
+                    int at = t;
+                    pieces.add(Autograd.noGrad(() -> b.mixer().step(x.slice(1, at, at + 1), state)));
+                }
+                double[] given = Tensor.concat(1, pieces.toArray(Tensor[]::new)).toDoubles();
+                closeValues("state of type " + other + " of " + b.subject().name(), given, all.toDoubles(), Math.max(b.tolerance(), 1e-5));
+                assertThat(state.bytes()).as("bytes of the state").isEqualTo(2 * b.mixer().cost(spec).bytesAt(9));
+            }
+        });
+    }
+
+    /** Wrong shapes, rows that are not there and closed states are typed errors. */
     @Example
     void misuseIsATypedError() {
         everywhere(b -> {
@@ -372,6 +399,7 @@ public abstract class MixerLaws {
             MixerState state = b.state(2, 4);
             assertThatThrownBy(() -> b.mixer().step(b.input(1, 1, 1), state)).isInstanceOf(SequentException.class);
             assertThatThrownBy(() -> b.mixer().step(b.input(1, 2, 2), state)).isInstanceOf(SequentException.class);
+            assertThatThrownBy(() -> state.reorder(new int[] {0, 2})).isInstanceOf(SequentException.class).hasMessageContaining("expected");
             state.close();
             assertThatThrownBy(() -> b.mixer().step(b.input(1, 2, 1), state)).isInstanceOf(ReleasedTensorException.class);
             state.close();

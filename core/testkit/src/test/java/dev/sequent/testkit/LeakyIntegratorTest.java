@@ -65,7 +65,7 @@ class LeakyIntegratorTest extends MixerGradientLaws {
             Tensor a = decay.value().sigmoid();
             Tensor valid = info.validMask(x.device(), x.dtype());
             Tensor keep = info.keepMask(x.device(), x.dtype());
-            Tensor h = state == null ? Tensor.zeros(x.device(), x.dtype(), x.dim(0), width) : state.getFirst();
+            Tensor h = state == null ? Tensor.zeros(x.device(), x.dtype(), x.dim(0), width) : state.getFirst().cast(x.dtype());
             List<Tensor> ys = new ArrayList<>();
             for (int t = 0; t < x.dim(1); t++) {
                 Tensor v = valid.select(1, t);
@@ -78,7 +78,7 @@ class LeakyIntegratorTest extends MixerGradientLaws {
 
         @Override
         protected Carried advance(Tensor x, List<Tensor> state) {
-            Tensor h = state.getFirst().mul(decay.value().sigmoid()).add(x.select(1, 0));
+            Tensor h = state.getFirst().cast(x.dtype()).mul(decay.value().sigmoid()).add(x.select(1, 0));
             return new Carried(h.unsqueeze(1), List.of(h));
         }
 

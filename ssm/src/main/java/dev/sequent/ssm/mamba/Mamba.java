@@ -166,7 +166,13 @@ public final class Mamba extends RecurrentMixer {
                 normalise(bNorm, selected[1]).cast(wide), normalise(cNorm, selected[2]).cast(wide), skip.value(),
                 dtProj.bias().value().cast(wide), true, halves[1].cast(wide), state == null ? null : state.get(1).cast(wide)),
                 info.flags());
-        return new Carried(outProj.forward(scan.y().cast(dtype)), List.of(conv.finalState().cast(dtype), scan.finalState()));
+        return new Carried(output(scan.y().cast(dtype), info), List.of(conv.finalState().cast(dtype), scan.finalState()));
+    }
+
+    /** The output projection; zero at padding, where its bias would remain. */
+    private Tensor output(Tensor y, SequenceInfo info) {
+        Tensor projected = outProj.forward(y); // (B, T, D)
+        return config.use_bias() ? info.withoutPadding(projected) : projected;
     }
 
     @Override

@@ -164,7 +164,7 @@ public final class Mamba2 extends RecurrentMixer {
                 skip.value(), state == null ? null : state.get(1).cast(wide));
         StateSpaceDual.Result dual = StateSpaceDual.apply(operands, config.chunk_size(), info.flags());
         Tensor y = normalise(Swiglu.apply(in[0].cast(wide), dual.y().reshape(batch, time, inner)));
-        return new Carried(outProj.forward(y.cast(dtype)), List.of(conv.finalState().cast(dtype), dual.finalState()));
+        return new Carried(output(y.cast(dtype), info), List.of(conv.finalState().cast(dtype), dual.finalState()));
     }
 
     private Tensor steps(Tensor dt) {
@@ -187,6 +187,12 @@ public final class Mamba2 extends RecurrentMixer {
         Tensor ones = Tensor.ones(gated.device(), gated.dtype(), size);
         Tensor grouped = Normalize.rms(gated.reshape(gated.dim(0), gated.dim(1), groups, size), ones, config.layer_norm_epsilon());
         return grouped.reshape(gated.shape()).mul(weight);
+    }
+
+    /** The output projection; zero at padding, where its bias would remain. */
+    private Tensor output(Tensor y, SequenceInfo info) {
+        Tensor projected = outProj.forward(y); // (B, T, D)
+        return config.use_bias() ? info.withoutPadding(projected) : projected;
     }
 
     @Override

@@ -30,7 +30,7 @@ import java.util.List;
  * so that y = K * u + D u with K_l = 2 Re(sum_n C_n dB_n dA_n^l). The output is GLU(W GELU(y) + b).
  *
  * <p>Both forms are one function, {@link DiagonalScan}: a kernel of the device runs the recurrence, O(T) over a sequence; without one,
- * tensor operations convolve, O(T log T). A single token costs O(1).
+ * tensor operations convolve, O(T^2) where the device has no Fourier transform either. A single token costs O(1).
  *
  * <p>Parameters: {@code log_dt} (D), {@code log_A_real} and {@code A_imag} (D, N/2) with A = -e^{log_A_real} + i A_imag, {@code C} (D, N/2,
  * 2), {@code D} (D), {@code output_linear.weight} (2 D, D), {@code output_linear.bias}. State: {@code h_re}, {@code h_im} (B, D, N/2).
@@ -120,8 +120,8 @@ public final class S4d extends RecurrentMixer {
                 config.discretisation().equals("zoh") ? DiagonalScan.Discretisation.ZERO_ORDER_HOLD : DiagonalScan.Discretisation.BILINEAR;
         DiagonalScan.Result r = DiagonalScan.apply(new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide),
                 logARe.value().cast(wide),
-                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0),
-                state == null ? null : state.get(1), discretisation), info);
+                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0).cast(wide),
+                state == null ? null : state.get(1).cast(wide), discretisation), info);
         return new Carried(finish(r.y().cast(x.dtype()), info), List.of(r.stateRe(), r.stateIm()));
     }
 
@@ -130,11 +130,11 @@ public final class S4d extends RecurrentMixer {
         return scan(x, SequenceInfo.of(x), state);
     }
 
-    /** GLU(W GELU(y) + b). */
+    /** GLU(W GELU(y) + b); zero at padding, where b would remain. */
     private Tensor finish(Tensor y, SequenceInfo info) {
         Tensor g = Dropout.apply(y.unary(UnaryOp.GELU), config.dropout(), info.dropout());
         Tensor[] halves = Split.apply(output.forward(g), -1, width, width);
-        return halves[0].mul(halves[1].sigmoid());
+        return info.withoutPadding(halves[0].mul(halves[1].sigmoid()));
     }
 
     @Override

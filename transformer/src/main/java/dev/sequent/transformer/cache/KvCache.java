@@ -11,7 +11,6 @@ import dev.sequent.type.CapacityException;
 import dev.sequent.type.ReleasedTensorException;
 import dev.sequent.type.ShapeException;
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.stream.IntStream;
 
 /**
@@ -40,8 +39,6 @@ public final class KvCache implements MixerState {
      */
     public KvCache(StateSpec spec, int heads, int width) {
         this(spec, heads, width, new int[spec.batch()], new int[spec.batch()], 0);
-        this.keys = zeros(spec.batch());
-        this.values = zeros(spec.batch());
     }
 
     private KvCache(StateSpec spec, int heads, int width, int[] start, int[] end, long position) {
@@ -51,10 +48,17 @@ public final class KvCache implements MixerState {
         this.start = start;
         this.end = end;
         this.position = position;
+        // a scope: when memory runs out half-way, nothing stays behind
+        try (Scope _ = Scope.open()) {
+            Tensor k = zeros(start.length);
+            Tensor v = zeros(start.length);
+            this.keys = k.own();
+            this.values = v.own();
+        }
     }
 
     private Tensor zeros(int batch) {
-        return Tensor.zeros(spec.device(), spec.dtype(), batch, heads, spec.capacity(), width).own();
+        return Tensor.zeros(spec.device(), spec.dtype(), batch, heads, spec.capacity(), width);
     }
 
     /** Where the real tokens of each row of a chunk lie. */
@@ -249,8 +253,6 @@ public final class KvCache implements MixerState {
     public KvCache fork() {
         requireOpen();
         KvCache copy = new KvCache(spec, heads, width, start.clone(), end.clone(), position);
-        copy.keys = zeros(start.length);
-        copy.values = zeros(start.length);
         try (Scope _ = Scope.open()) {
             copy.keys.write(filled(keys), 0, 0, 0, 0);
             copy.values.write(filled(values), 0, 0, 0, 0);
@@ -262,7 +264,9 @@ public final class KvCache implements MixerState {
     public void reorder(int[] rows) {
         requireOpen();
         for (int r : rows) {
-            Objects.checkIndex(r, start.length);
+            if (r < 0 || r >= start.length) {
+                throw new ShapeException("reorder", "rows in [0, " + start.length + ")", r + "");
+            }
         }
         if (!Arrays.equals(rows, IntStream.range(0, start.length).toArray())) {
             keys = reordered(keys, rows);
@@ -281,7 +285,7 @@ public final class KvCache implements MixerState {
         try (Scope _ = Scope.open()) {
             Tensor kept = filled(memory).indexSelect(0, Tensor.of(spec.device(), rows));
             boolean sameSize = rows.length == start.length;
-            Tensor next = sameSize ? memory : zeros(rows.length);
+            Tensor next = sameSize ? memory : zeros(rows.length).own();
             next.write(kept, 0, 0, 0, 0);
             if (!sameSize) {
                 memory.close();

@@ -11,7 +11,10 @@ import dev.sequent.tensor.Tensor;
 import dev.sequent.transformer.attention.AttentionMask;
 import dev.sequent.type.CapacityException;
 import dev.sequent.type.DType;
+import dev.sequent.type.OutOfDeviceMemoryException;
 import dev.sequent.type.ReleasedTensorException;
+import dev.sequent.type.ShapeException;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class KvCacheTest {
@@ -114,12 +117,21 @@ class KvCacheTest {
             assertThatThrownBy(() -> append(cache, tokens(device, 1, 0, 3))).isInstanceOf(CapacityException.class)
                     .hasMessageContaining("at most 2");
             assertThat(cache.length()).isZero();
-            assertThatThrownBy(() -> cache.reorder(new int[] {1})).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> cache.reorder(new int[] {1})).isInstanceOf(ShapeException.class);
             cache.close();
             cache.close();
             assertThatThrownBy(cache::keys).isInstanceOf(ReleasedTensorException.class);
             assertThatThrownBy(cache::fork).isInstanceOf(ReleasedTensorException.class);
             assertThatThrownBy(cache::reset).isInstanceOf(ReleasedTensorException.class);
+        }
+    }
+
+    @Test
+    void memoryThatRunsOutHalfWayLeavesNothingBehind() {
+        try (Device small = Device.open("cpu", Map.of("memoryLimit", "6000")); Scope _ = Scope.open()) {
+            StateSpec spec = new StateSpec(1, 1000, DType.F32, small);
+            assertThatThrownBy(() -> new KvCache(spec, 1, 1)).isInstanceOf(OutOfDeviceMemoryException.class);
+            assertThat(small.memory().liveHandles()).isZero();
         }
     }
 }

@@ -30,6 +30,8 @@ final class Call implements AutoCloseable {
     private final List<PtNDArray> temporaries = new ArrayList<>();
     private DjlDevice device;
     private long charge;
+    /** An array of {@link #hostArray} that is still being filled. */
+    private PtNDArray unfinished;
 
     /** A call that has yet to learn its device from its first operand. */
     Call(DjlBackend backend, String op) {
@@ -107,8 +109,16 @@ final class Call implements AutoCloseable {
 
     /** Takes over an intermediate array, to be closed at the end of the call. */
     PtNDArray keep(PtNDArray a) {
+        finish(a);
         temporaries.add(a);
         return a;
+    }
+
+    /** Notes that an array has an owner. */
+    private void finish(PtNDArray a) {
+        if (a == unfinished) {
+            unfinished = null;
+        }
     }
 
     /** An uninitialised array on the device. */
@@ -132,6 +142,7 @@ final class Call implements AutoCloseable {
             return kept;
         }
         PtNDArray made = full(Shape.of(), value, dtype);
+        finish(made);
         NDScope.unregister(made);
         return device.keep(value, dtype, made) ? made : keep(made);
     }
@@ -148,10 +159,14 @@ final class Call implements AutoCloseable {
 
     // memory that Java reads and writes
 
-    /** An uninitialised array in this process's memory, where {@link #memory} reaches it; {@link #toDevice} makes it a result. */
+    /**
+     * An uninitialised array in this process's memory, where {@link #memory} reaches it; {@link #toDevice} makes it a result. It is filled
+     * before the next one is made, and closed at the end of the call if that fails.
+     */
     PtNDArray hostArray(Shape shape, DType dtype) {
         DjlDevice host = backend.host();
-        return JniUtils.createEmptyNdArray(host.manager(), Types.shape(shape), Types.of(op, dtype), Device.cpu(), SparseFormat.DENSE);
+        unfinished = JniUtils.createEmptyNdArray(host.manager(), Types.shape(shape), Types.of(op, dtype), Device.cpu(), SparseFormat.DENSE);
+        return unfinished;
     }
 
     /** Moves an array of {@link #hostArray} to the call's device. */
@@ -218,6 +233,7 @@ final class Call implements AutoCloseable {
     }
 
     private TensorHandle handle(PtNDArray y, Shape shape, DType dtype, Storage storage, long[] strides) {
+        finish(y);
         // a caller's own DJL scope on this thread must not close what belongs to the handle
         NDScope.unregister(y);
         device.account().handle(1);
@@ -236,6 +252,9 @@ final class Call implements AutoCloseable {
 
     @Override
     public void close() {
+        if (unfinished != null) {
+            keep(unfinished);
+        }
         for (PtNDArray a : temporaries) {
             NDScope.unregister(a);
             a.close();

@@ -1,6 +1,7 @@
 package dev.sequent.backend.djl;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.sequent.model.LanguageModel;
 import dev.sequent.model.LanguageModelConfig;
@@ -10,6 +11,8 @@ import dev.sequent.model.MlpConfig;
 import dev.sequent.nn.Init;
 import dev.sequent.ssm.mamba.MambaConfig;
 import dev.sequent.tensor.Device;
+import dev.sequent.tensor.Scope;
+import dev.sequent.tensor.Tensor;
 import dev.sequent.train.AdamW;
 import dev.sequent.train.LrSchedule;
 import dev.sequent.train.Trainer;
@@ -17,6 +20,8 @@ import dev.sequent.train.data.BatchSource;
 import dev.sequent.train.data.RandomWindows;
 import dev.sequent.train.data.TokenDataset;
 import dev.sequent.transformer.AttentionConfig;
+import dev.sequent.type.DType;
+import dev.sequent.type.ShapeException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -61,6 +66,20 @@ class DjlLeakTest {
             assertThat(device.memory().liveHandles()).isZero();
             assertThat(device.memory().liveBytes()).isZero();
             assertThat(backend.attachedArrays(0)).isZero();
+        }
+    }
+
+    @Test
+    void operationsThatFailLeaveNothingBehind() {
+        try (Device device = Device.open("djl", Map.of("threads", "1")); Scope _ = Scope.open()) {
+            DjlBackend backend = (DjlBackend) device.backend();
+            Tensor x = Tensor.zeros(device, DType.F32, 3, 2);
+            Tensor index = Tensor.of(device, new int[] {0, 7});
+            Tensor source = Tensor.ones(device, DType.F32, 2, 2);
+            int arrays = backend.attachedArrays(0);
+            assertThatThrownBy(() -> x.indexAdd(0, index, source)).isInstanceOf(ShapeException.class);
+            assertThat(backend.attachedArrays(0)).as("arrays attached to DJL's manager").isEqualTo(arrays);
+            assertThat(x.indexAdd(0, Tensor.of(device, new int[] {0, 2}), source).toFloats()).containsExactly(1, 1, 0, 0, 1, 1);
         }
     }
 

@@ -76,14 +76,7 @@ public final class MambaFamily implements CheckpointFamily {
 
     @Override
     public Optional<String> refusal(LanguageModelConfig config) {
-        Optional<String> reason = refusal(config, MambaConfig.class);
-        return reason.isPresent() ? reason : selectNorms(config);
-    }
-
-    /** Why norms of dt, B and C cannot be expressed. */
-    static Optional<String> selectNorms(LanguageModelConfig config) {
-        boolean has = ((MambaConfig) config.layers().getFirst().mixer()).select_norm_eps() > 0;
-        return has ? Optional.of("norms of dt, B and C") : Optional.empty();
+        return refusal(config, MambaConfig.class);
     }
 
     /** Why layers other than equal ones of one kind of mixer, with RMSNorm and nothing else, cannot be expressed. */

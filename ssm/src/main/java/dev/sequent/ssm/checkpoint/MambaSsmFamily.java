@@ -123,9 +123,8 @@ public final class MambaSsmFamily implements CheckpointFamily {
 
     private static Optional<String> firstRefusal(LanguageModelConfig config) {
         MambaConfig mixer = (MambaConfig) config.layers().getFirst().mixer();
-        Optional<String> reason = MambaFamily.selectNorms(config);
         boolean expands = mixer.inner(config.hidden_size()) == (long) mixer.expand() * config.hidden_size();
-        return reason.isPresent() || expands ? reason : Optional.of("an inner width that is not a multiple of the model's");
+        return expands ? Optional.empty() : Optional.of("an inner width that is not a multiple of the model's");
     }
 
     private static Optional<String> secondRefusal(LanguageModelConfig config) {

@@ -4,6 +4,7 @@ import dev.sequent.autograd.CustomOp;
 import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DTypeException;
+import dev.sequent.type.ShapeException;
 import java.util.Optional;
 
 /**
@@ -34,7 +35,10 @@ public final class LongConvolution {
 
     /** The decomposition: runs on every backend and is what kernels are compared with. */
     static Tensor decompose(Tensor u, Tensor k) {
-        int time = Math.toIntExact(u.dim(1));
+        if (u.dim(1) * u.dim(1) > Integer.MAX_VALUE) {
+            throw new ShapeException("long_convolution", "at most 46,340 tokens where no kernel computes it", u.dim(1) + "");
+        }
+        int time = (int) u.dim(1);
         long channels = u.dim(2);
         int[] lag = new int[time * time];
         for (int t = 0; t < time; t++) {

@@ -1,6 +1,7 @@
 package dev.sequent.ssm.fft;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.sequent.autograd.Autograd;
 import dev.sequent.autograd.Gradients;
@@ -10,9 +11,11 @@ import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
+import dev.sequent.type.ShapeException;
 import java.util.List;
 import java.util.Map;
 import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -31,6 +34,15 @@ class LongConvolutionTest {
             for (int i = 0; i < 3; i++) {
                 assertThat(actual[i]).containsExactly(expected[i], Offset.offset(2e-5 * Math.max(1, Math.sqrt(time))));
             }
+        }
+    }
+
+    @Test
+    void aSequenceTooLongForTheDecompositionIsATypedError() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            Tensor u = Tensor.zeros(device, DType.F64, 1, 46_341, 1);
+            Tensor k = Tensor.zeros(device, DType.F64, 1, 46_341);
+            assertThatThrownBy(() -> LongConvolution.apply(u, k)).isInstanceOf(ShapeException.class).hasMessageContaining("46,340");
         }
     }
 

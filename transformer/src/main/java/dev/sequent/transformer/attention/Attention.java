@@ -60,12 +60,13 @@ public final class Attention {
     /** The definition in tensor operations, for every backend and dtype. */
     static Tensor decomposed(Tensor q, Tensor k, Tensor v, AttentionMask mask, double scale, double dropout, Optional<Rng> rng) {
         AttentionSizes n = AttentionSizes.of(q, k, v);
+        Tensor sees = visible(q, n, mask);
         int shared = n.headsPerGroup();
         Tensor queries = q.reshape(n.batch(), n.queries(), n.groups(), shared, n.width()).permute(0, 2, 3, 1, 4); // (B, G, H/G, T, P)
         Tensor keys = k.permute(0, 2, 1, 3).unsqueeze(2); // (B, G, 1, S, P)
         Tensor values = v.permute(0, 2, 1, 3).unsqueeze(2); // (B, G, 1, S, P)
         Tensor scores = queries.mul(scale).matmul(keys, false, true); // (B, G, H/G, T, S)
-        Tensor visible = visible(q, n, mask).broadcastTo(scores.shape());
+        Tensor visible = sees.broadcastTo(scores.shape());
         Tensor hidden = Tensor.full(q.device(), q.dtype(), -1e30).broadcastTo(scores.shape());
         Tensor weights = visible.where(scores, hidden).softmax(-1);
         // a query that sees nothing has equal weights here, and none after this
@@ -77,7 +78,12 @@ public final class Attention {
     /** Truth values (B, 1, 1, T, S), or (1, 1, 1, T, S) when all rows are alike. */
     private static Tensor visible(Tensor q, AttentionSizes n, AttentionMask mask) {
         int rows = mask.offsets() == null && !mask.hasDocuments() ? 1 : n.batch();
-        boolean[] sees = new boolean[Math.multiplyExact(Math.multiplyExact(rows, n.queries()), n.keys())];
+        long pairs = (long) rows * n.queries() * n.keys();
+        if (pairs > Integer.MAX_VALUE) {
+            throw new ShapeException("attention", "at most 2^31 - 1 pairs of queries and keys where no kernel computes it",
+                    rows + " * " + n.queries() + " * " + n.keys());
+        }
+        boolean[] sees = new boolean[(int) pairs];
         int at = 0;
         for (int b = 0; b < rows; b++) {
             for (int i = 0; i < n.queries(); i++) {

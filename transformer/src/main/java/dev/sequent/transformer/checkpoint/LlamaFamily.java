@@ -14,7 +14,7 @@ public final class LlamaFamily extends LlamaFormat {
     }
 
     @Override
-    int window(ConfigReader r) {
+    int window(ConfigReader r, boolean given) {
         return 0;
     }
 

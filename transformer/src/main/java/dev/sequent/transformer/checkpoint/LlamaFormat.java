@@ -42,8 +42,8 @@ abstract class LlamaFormat implements CheckpointFamily {
         return CARRIED;
     }
 
-    /** Window of attention, or 0. */
-    abstract int window(ConfigReader r);
+    /** Window of attention, or 0; {@code given} tells whether the key is there, if only as null. */
+    abstract int window(ConfigReader r, boolean given);
 
     /** Whether projections of attention have biases. */
     abstract boolean attentionBias(ConfigReader r);
@@ -78,7 +78,8 @@ abstract class LlamaFormat implements CheckpointFamily {
         int positions = r.integer("max_position_embeddings", 2048, 1, MOST);
         RopeKeys rope = RopeKeys.read(r, name, positions);
         AttentionConfig attention = new AttentionConfig(heads, r.integer("num_key_value_heads", defaultKeyValueHeads(heads), 1, MOST),
-                (long) headWidth * heads == width ? 0 : headWidth, rope.theta(), 1, attentionBias(r), false, 1e-6, window(r),
+                (long) headWidth * heads == width ? 0 : headWidth, rope.theta(), 1, attentionBias(r), false, 1e-6,
+                window(r, values.containsKey("sliding_window")),
                 r.number("attention_dropout", 0), std, rope.scaling());
         MlpConfig mlp = new MlpConfig("gated", r.integer("intermediate_size", 1, MOST), mlpBias(r));
         LanguageModelConfig config = new LanguageModelConfig(r.integer("vocab_size", 1, MOST), width,

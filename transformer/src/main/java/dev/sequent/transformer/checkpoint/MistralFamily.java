@@ -8,14 +8,17 @@ import java.util.Optional;
 
 /** Mistral (Jiang et al. 2023) as transformers stores it: Llama without biases, with a window of attention. */
 public final class MistralFamily extends LlamaFormat {
+    /** Where the configuration has no word of it; null means none. */
+    private static final int DEFAULT_WINDOW = 4096;
+
     /** For the service loader. */
     public MistralFamily() {
         super("mistral", "MistralForCausalLM");
     }
 
     @Override
-    int window(ConfigReader r) {
-        return r.integer("sliding_window", 0, 0, Integer.MAX_VALUE);
+    int window(ConfigReader r, boolean given) {
+        return r.integer("sliding_window", given ? 0 : DEFAULT_WINDOW, 0, Integer.MAX_VALUE);
     }
 
     @Override

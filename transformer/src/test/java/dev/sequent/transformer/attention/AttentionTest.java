@@ -105,4 +105,13 @@ class AttentionTest {
             assertThatThrownBy(() -> new AttentionMask(true, 0, null, null, null)).isInstanceOf(ShapeException.class);
         }
     }
+
+    @Test
+    void moreTokensThanTheDecompositionTakesAreATypedError() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            Tensor x = Tensor.zeros(device, DType.F64, 1, 46_341, 1, 1);
+            assertThatThrownBy(() -> Attention.apply(x, x, x, AttentionMask.CAUSAL, 1)).isInstanceOf(ShapeException.class)
+                    .hasMessageContaining("2^31 - 1 pairs");
+        }
+    }
 }

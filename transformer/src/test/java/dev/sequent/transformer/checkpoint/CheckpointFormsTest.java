@@ -169,4 +169,19 @@ class CheckpointFormsTest {
             }
         }
     }
+
+    @Test
+    void theWindowOfMistralIsTransformersUnlessTheConfigurationSaysOtherwise() {
+        Map<String, Object> values = new LinkedHashMap<>(Map.of("hidden_size", 8, "num_attention_heads", 2, "num_key_value_heads", 2,
+                "intermediate_size", 8, "vocab_size", 5, "num_hidden_layers", 1));
+        assertThat(window(values)).as("absent").isEqualTo(4096);
+        values.put("sliding_window", null);
+        assertThat(window(values)).as("null").isZero();
+        values.put("sliding_window", 5);
+        assertThat(window(values)).isEqualTo(5);
+    }
+
+    private static int window(Map<String, Object> values) {
+        return ((AttentionConfig) new MistralFamily().parse(values).layers().getFirst().mixer()).sliding_window();
+    }
 }

@@ -22,6 +22,7 @@ import org.openjdk.jmh.annotations.Param;
  */
 public class DecodeBenchmark extends DeviceBenchmark {
     private static final int CHECKED = 33;
+    private static final int CHECKED_WINDOW = 20;
     private static final int CHUNK = 4096;
     private static final double TOLERANCE = 1e-4;
 
@@ -40,17 +41,21 @@ public class DecodeBenchmark extends DeviceBenchmark {
     /** Instantiated by JMH. */
     public DecodeBenchmark() {}
 
-    /** Steps equal the forward pass. */
+    /** Steps equal the reference's forward pass. */
     @Override
     void check(Device reference) {
         layer = StepModels.mixer(mixer, device(), DType.F32);
-        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open(); MixerState fresh =
-                layer.newState(new StateSpec(1, CHECKED, DType.F32, device()))) {
+        try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open();
+                SequenceMixer<?> given = StepModels.mixer(mixer, device(), DType.F32, CHECKED_WINDOW);
+                SequenceMixer<?> expected = StepModels.mixer(mixer, reference, DType.F64, CHECKED_WINDOW);
+                MixerState fresh = given.newState(new StateSpec(1, CHECKED, DType.F32, device()))) {
+            MixerBenchmark.copy(given, expected);
             Tensor input = new Rng(3).uniform(device(), DType.F32, -1.0, 1.0, 1, CHECKED, StepModels.WIDTH);
+            Tensor same = Tensor.of(reference, input.toDoubles(), input.shape().toArray());
             Autograd.noGrad(() -> {
-                Tensor all = layer.forward(input, SequenceInfo.of(input));
+                Tensor all = expected.forward(same, SequenceInfo.of(same));
                 for (int t = 0; t < CHECKED; t++) {
-                    Check.close(mixer, List.of(step(layer, input.slice(1, t, t + 1), fresh)), List.of(all.slice(1, t, t + 1)), TOLERANCE);
+                    Check.close(mixer, List.of(step(given, input.slice(1, t, t + 1), fresh)), List.of(all.slice(1, t, t + 1)), TOLERANCE);
                 }
                 return null;
             });

@@ -95,7 +95,12 @@ public abstract class DeviceBenchmark {
         device.close();
     }
 
-    /** Runs without recording a tape, releases all results and returns one number of them, so that nothing can be left out. */
+    /**
+     * Runs without recording a tape and releases all results. What they hold need not be read: compilers leave out neither native calls
+     * nor writes to native memory.
+     *
+     * @return the number of results
+     */
     final double run(Supplier<List<Tensor>> body) {
         return Autograd.noGrad(() -> {
             try (dev.sequent.tensor.Scope _ = dev.sequent.tensor.Scope.open()) {

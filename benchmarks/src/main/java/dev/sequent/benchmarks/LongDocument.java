@@ -13,6 +13,7 @@ import dev.sequent.nn.Init;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -48,12 +49,16 @@ public final class LongDocument {
     }
 
     private static int number(String[] args, int index, int otherwise) {
+        if (args.length > index && !args[index].matches("[1-9][0-9]{0,8}")) {
+            throw new ConfigException("long document", "a number of at least 1 as argument " + (index + 1), "'" + args[index] + "'");
+        }
         return args.length > index ? Integer.parseInt(args[index]) : otherwise;
     }
 
     private static void read(LanguageModel model, ModelState state, int tokens, int chunk) {
         SplittableRandom random = new SplittableRandom(1);
         long start = System.nanoTime();
+        int reported = 0;
         for (int from = 0; from < tokens;) {
             int count = Math.min(chunk, tokens - from);
             int[] ids = random.ints(count, 0, VOCABULARY).toArray();
@@ -67,9 +72,9 @@ public final class LongDocument {
             from += count;
             if (from / REPORT > before / REPORT || from == tokens) {
                 double seconds = (System.nanoTime() - start) * 1e-9;
-                System.out.printf("%8d tokens  %8.0f tokens/s  peak %.2f MB  state %.2f MB%n", from,
-                        (from - (from - 1) / REPORT * REPORT) / seconds,
+                System.out.printf("%8d tokens  %8.0f tokens/s  peak %.2f MB  state %.2f MB%n", from, (from - reported) / seconds,
                         model.device().memory().peakBytes() * 1e-6, state.bytes() * 1e-6);
+                reported = from;
                 start = System.nanoTime();
             }
         }

@@ -88,18 +88,27 @@ public final class StepModels {
 
     /** A mixer by name, one of {@link #MIXERS}. */
     public static SequenceMixer<?> mixer(String name, Device device, DType dtype) {
+        return mixer(name, device, dtype, WINDOW);
+    }
+
+    /** The same, of which a windowed one sees {@code window} tokens. */
+    static SequenceMixer<?> mixer(String name, Device device, DType dtype, int window) {
         if (!MIXERS.contains(name)) {
             throw new IllegalArgumentException("expected one of " + MIXERS + ", given " + name);
         }
         String type = name.endsWith("attention") ? "attention" : name;
-        return Mixers.parse(type, options(name)).create(WIDTH, 1, new Init(device, dtype, new Rng(1)));
+        return Mixers.parse(type, options(name, window)).create(WIDTH, 1, new Init(device, dtype, new Rng(1)));
     }
 
     private static Map<String, Object> options(String name) {
+        return options(name, WINDOW);
+    }
+
+    private static Map<String, Object> options(String name, int window) {
         return switch (name) {
             case "attention" -> Map.of("num_attention_heads", 4);
             case "grouped_attention" -> Map.of("num_attention_heads", 4, "num_key_value_heads", 1);
-            case "windowed_attention" -> Map.of("num_attention_heads", 4, "sliding_window", WINDOW);
+            case "windowed_attention" -> Map.of("num_attention_heads", 4, "sliding_window", window);
             case "mamba2" -> Map.of("num_heads", 8, "head_dim", 64, "state_size", 64);
             default -> Map.of();
         };

@@ -46,7 +46,8 @@ public final class Compare implements Callable<Integer> {
     @CommandLine.Option(names = "--threads", description = "threads of both sides (default: all processors)")
     private int threads = Runtime.getRuntime().availableProcessors();
 
-    @CommandLine.Option(names = "--products", description = "matrix products of our side: f32 or bf16 (default: ${DEFAULT-VALUE})")
+    @CommandLine.Option(names = "--products", description = "matrix products of our side: f32, or bf16, "
+            + "which is compared with peers in BF16 only (default: ${DEFAULT-VALUE})")
     private String products = "f32";
 
     @CommandLine.Option(names = "--rounds", description = "blocks of each side (default: ${DEFAULT-VALUE})")
@@ -140,7 +141,7 @@ public final class Compare implements Callable<Integer> {
                 default -> all.add(new Contest(name, Map.of("threads", threads)));
             }
         }
-        return all.stream().filter(Subjects::known).toList();
+        return all.stream().filter(c -> Subjects.known(c) && c.isFair(products)).toList();
     }
 
     private int[] lengths(int... usual) {
@@ -156,7 +157,7 @@ public final class Compare implements Callable<Integer> {
         for (int i = 0; i < contests.size(); i++) {
             Contest c = contests.get(i);
             String line;
-            try (Subject subject = Subjects.of(c, device)) {
+            try (Subject subject = Subjects.of(c, device, products)) {
                 Optional<String> unsupported = peer.load(c.name(), c.parameters(), subject.forPeer());
                 if (unsupported.isPresent()) {
                     line = "not in the peer: " + unsupported.get();

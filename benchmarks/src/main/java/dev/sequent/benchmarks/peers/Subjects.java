@@ -46,12 +46,13 @@ final class Subjects {
     /**
      * Makes our side.
      *
+     * @param products how the device computes products of F32 matrices
      * @throws IllegalStateException when its results are not those of the reference backend
      */
-    static Subject of(Contest c, Device device) {
+    static Subject of(Contest c, Device device, String products) {
         return switch (c.area()) {
             case "kernel" -> kernel(c, device);
-            case "step" -> step(c, device);
+            case "step" -> step(c, device, products);
             case "decode" -> decode(c, device);
             default -> throw new IllegalArgumentException("expected a kernel, a step or decoding, given " + c);
         };
@@ -85,7 +86,7 @@ final class Subjects {
     }
 
     /** Steps, which return the loss. The peer begins with our weights, in a file. */
-    private static Subject step(Contest c, Device device) {
+    private static Subject step(Contest c, Device device, String products) {
         int batch = c.number("batch");
         int time = c.number("time");
         LanguageModel model = StepModels.create(c.subject(), device);
@@ -106,7 +107,7 @@ final class Subjects {
             model.close();
             delete(weights);
         };
-        return new Subject("TrainingStepBenchmark.step", Map.of("model", c.subject(), "time", time + ""),
+        return new Subject("TrainingStepBenchmark.step", Map.of("model", c.subject(), "time", time + "", "products", products),
                 Map.of("tokens", (double) batch * time, "flops", forward.flops(), "bytes", forward.bytes(), "backward.flops",
                         backward.flops(), "backward.bytes", backward.bytes()),
                 () -> {

@@ -66,6 +66,11 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
         };
     }
 
+    /** Whether it is a result of ours. */
+    boolean isOwn() {
+        return source.equals(OWN);
+    }
+
     /** The same as another's. */
     Measurement withSource(String owner) {
         return new Measurement(owner, benchmark, parameters, seconds, error, gauges);
@@ -102,12 +107,18 @@ record Measurement(String source, String benchmark, Map<String, String> paramete
 
     /** Floating-point operations of the call by the cost model; 0 when unknown. */
     double flops() {
-        return gauge("flops").orElse(0.0) + (hasBackward() ? gauge("backward.flops").orElse(0.0) : 0);
+        return total("flops");
     }
 
     /** Bytes that the call moves at least by the cost model; 0 when unknown. */
     double bytes() {
-        return gauge("bytes").orElse(0.0) + (hasBackward() ? gauge("backward.bytes").orElse(0.0) : 0);
+        return total("bytes");
+    }
+
+    /** A figure of the passes that the call does; 0 where one of them is unknown. */
+    private double total(String name) {
+        Optional<Double> backward = hasBackward() ? gauge("backward." + name) : Optional.of(0.0);
+        return backward.isEmpty() ? 0 : gauge(name).map(forward -> forward + backward.get()).orElse(0.0);
     }
 
     /** Time per token. */

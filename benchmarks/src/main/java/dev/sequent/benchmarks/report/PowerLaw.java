@@ -2,6 +2,7 @@ package dev.sequent.benchmarks.report;
 
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.apache.commons.math3.exception.MathIllegalArgumentException;
 import org.apache.commons.math3.stat.regression.SimpleRegression;
 
@@ -31,11 +32,19 @@ record PowerLaw(double exponent, double halfWidth, double factor) {
     }
 
     /**
-     * Where the two sides become equal, by straight lines in the logarithms between neighbouring points of the same x; NaN where the order
-     * of
-     * the two never changes.
+     * A change of order.
+     *
+     * @param x from where on the order is that of the largest common x
+     * @param firstIsLess what this order is
      */
-    static double crossover(List<Point> a, List<Point> b) {
+    record Crossover(double x, boolean firstIsLess) {}
+
+    /**
+     * The last place where two sides are equal, by straight lines in the logarithms between neighbouring points of the same x; empty where
+     * their order never changes.
+     */
+    static Optional<Crossover> crossover(List<Point> a, List<Point> b) {
+        double crossover = Double.NaN;
         double lastX = Double.NaN;
         double last = Double.NaN;
         for (Point p : a) {
@@ -46,13 +55,13 @@ record PowerLaw(double exponent, double halfWidth, double factor) {
                 }
                 if (!Double.isNaN(last) && last * difference < 0) {
                     double share = last / (last - difference);
-                    return Math.exp(Math.log(lastX) + share * (Math.log(p.x()) - Math.log(lastX)));
+                    crossover = Math.exp(Math.log(lastX) + share * (Math.log(p.x()) - Math.log(lastX)));
                 }
                 lastX = p.x();
                 last = difference;
             }
         }
-        return Double.NaN;
+        return Double.isNaN(crossover) ? Optional.empty() : Optional.of(new Crossover(crossover, last < 0));
     }
 
     @Override

@@ -7,6 +7,7 @@ import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
 import dev.sequent.io.JsonView;
 import dev.sequent.type.DataException;
+import dev.sequent.type.SequentException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -19,6 +20,7 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 
 /**
@@ -41,6 +43,8 @@ public final class Report implements Callable<Integer> {
             description = "further results in the same format, as the scripts under benchmarks/peers write them")
     private List<Path> peers = List.of();
 
+    /** Rows by file, those of the run itself first. */
+    private final List<List<Measurement>> files = new ArrayList<>();
     private List<Measurement> all;
     private Roofline peak;
     private Page page;
@@ -52,9 +56,21 @@ public final class Report implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        all = new ArrayList<>(Measurement.read(directory.resolve(RunBenchmarks.RESULTS)));
-        peers.forEach(p -> all.addAll(Measurement.read(p)));
+        try {
+            write();
+            System.out.println("report in " + directory.resolve("report.html"));
+            return 0;
+        } catch (SequentException e) {
+            System.err.println(e.getMessage());
+            return 2;
+        }
+    }
+
+    private void write() {
+        files.add(Measurement.read(directory.resolve(RunBenchmarks.RESULTS)));
+        peers.forEach(p -> files.add(Measurement.read(p)));
         distinguishBackends();
+        all = merged();
         JsonView record = JsonView.of(Json.read(directory.resolve(RunBenchmarks.RECORD), MAX_RECORD, Json.Dialect.PYTHON,
                 DataException::new),
                 RunBenchmarks.RECORD, DataException::new);
@@ -80,23 +96,31 @@ public final class Report implements Callable<Integer> {
         prediction();
         AtomicFiles.write(directory.resolve("report.html"), page.finish());
         AtomicFiles.write(directory.resolve("results.csv"), csv());
-        System.out.println("report in " + directory.resolve("report.html"));
-        return 0;
     }
 
     /** Our results on backends other than the first get a name of their own. */
     private void distinguishBackends() {
-        String first = all.stream().filter(m -> m.source().equals(Measurement.OWN)).map(m -> m.parameter("backend"))
+        String first = files.stream().flatMap(List::stream).filter(Measurement::isOwn).map(m -> m.parameter("backend"))
                 .filter(b -> !b.isEmpty()).findFirst().orElse("");
-        all.replaceAll(m -> m.source().equals(Measurement.OWN) && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first)
-                ? m.withSource(m.parameter("backend") + " backend") : m);
+        files.replaceAll(file -> file.stream().map(m -> m.isOwn() && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first)
+                ? m.withSource(m.parameter("backend") + " backend") : m).toList());
+    }
+
+    /** All rows; where several files hold a result of ours, which a peer's may as well, that of the first. */
+    private List<Measurement> merged() {
+        List<Measurement> rows = new ArrayList<>(files.getFirst());
+        for (List<Measurement> file : files.subList(1, files.size())) {
+            List<Measurement> before = List.copyOf(rows);
+            file.stream().filter(m -> !m.isOwn() || before.stream().noneMatch(b -> b.isOwn() && b.sameAs(m))).forEach(rows::add);
+        }
+        return rows;
     }
 
     private void conditions(JsonView record) {
-        page.section("Conditions",
-                "Times are means of JMH's average-time mode, one process per measurement. The peaks are what the backend reached"
-                        + " in large matrix products"
-                + " and in adding large arrays, just before the run.");
+        boolean compared = record.find("preset").map(JsonView::asString).orElse("").equals("compare");
+        page.section("Conditions", (compared ? "Times are medians over blocks of calls that alternate with the peer's."
+                : "Times are means of JMH's average-time mode, one process per measurement.")
+                + " The peaks are what the backend reached in large matrix products and in adding large arrays, just before the run.");
         List<List<String>> rows = new ArrayList<>();
         record.members().forEach((name, value) -> rows.add(List.of(name.replace('_', ' '), text(value))));
         page.table(List.of("", ""), rows);
@@ -155,11 +179,10 @@ public final class Report implements Callable<Integer> {
     private void crossovers(Map<String, List<PowerLaw.Point>> perToken) {
         List<List<String>> rows = new ArrayList<>();
         perToken.forEach((a, first) -> perToken.forEach((b, second) -> {
-            double x = a.compareTo(b) < 0 ? PowerLaw.crossover(first, second) : Double.NaN;
-            if (!Double.isNaN(x)) {
-                boolean secondWins = second.getLast().y() < first.getLast().y();
-                rows.add(List.of((secondWins ? b : a) + " is cheaper than " + (secondWins ? a : b),
-                        String.format(Locale.ROOT, "from %,.0f tokens on", x)));
+            if (a.compareTo(b) < 0) {
+                PowerLaw.crossover(first, second).ifPresent(c -> rows.add(List.of(
+                        (c.firstIsLess() ? a : b) + " is cheaper than " + (c.firstIsLess() ? b : a),
+                        String.format(Locale.ROOT, "from %,.0f tokens on", c.x()))));
             }
         }));
         if (!rows.isEmpty()) {
@@ -168,7 +191,7 @@ public final class Report implements Callable<Integer> {
     }
 
     private void memory() {
-        Predicate<Measurement> own = m -> m.source().equals(Measurement.OWN);
+        Predicate<Measurement> own = Measurement::isOwn;
         String length = "T (tokens in the sequence; 1k = 1024)";
         figure("Memory of a layer forward and backward", "The most native memory that the backend held.", "memory", length, "memory (MiB)",
                 points(own.and(named("MixerBenchmark.gradient")), m -> m.number("time"), m -> m.gauge("peak.memory")
@@ -243,14 +266,13 @@ public final class Report implements Callable<Integer> {
     /** Everyone else's time over ours, where both measured the same. */
     private void comparisons() {
         List<List<String>> rows = new ArrayList<>();
-        for (Measurement other : all) {
-            Optional<Measurement> ours = all.stream().filter(m -> m.source().equals(Measurement.OWN) && m.sameAs(other)).findFirst();
-            if (!other.source().equals(Measurement.OWN) && ours.isPresent()) {
-                String length = other.parameter("time").isEmpty() ? other.parameter("context") : other.parameter("time");
-                rows.add(List.of(ours.get().subject(), other.source(), other.benchmark().replace("Benchmark.", ", "), length,
-                        String.format(Locale.ROOT, "%,.4g", 1e3 * ours.get().seconds()),
-                        String.format(Locale.ROOT, "%,.4g", 1e3 * other.seconds()),
-                        String.format(Locale.ROOT, "%.2f", other.seconds() / ours.get().seconds())));
+        for (List<Measurement> file : files) {
+            for (Measurement other : file) {
+                // the result that was taken beside the other one, where there is one
+                Optional<Measurement> ours = Stream.concat(file.stream(), all.stream()).filter(m -> m.isOwn() && m.sameAs(other)).findFirst();
+                if (!other.isOwn() && ours.isPresent()) {
+                    rows.add(compared(ours.get(), other));
+                }
             }
         }
         if (!rows.isEmpty()) {
@@ -259,6 +281,13 @@ public final class Report implements Callable<Integer> {
                             + " Rows of PyTorch come from blocks that alternate with ours.");
             page.table(List.of("", "compared with", "what", "T", "ours (ms)", "theirs (ms)", "theirs / ours"), rows);
         }
+    }
+
+    private static List<String> compared(Measurement ours, Measurement other) {
+        String length = other.parameter("time").isEmpty() ? other.parameter("context") : other.parameter("time");
+        return List.of(ours.subject(), other.source(), other.benchmark().replace("Benchmark.", ", "), length,
+                String.format(Locale.ROOT, "%,.4g", 1e3 * ours.seconds()), String.format(Locale.ROOT, "%,.4g", 1e3 * other.seconds()),
+                String.format(Locale.ROOT, "%.2f", other.seconds() / ours.seconds()));
     }
 
     private static String percent(double fraction) {
@@ -277,7 +306,7 @@ public final class Report implements Callable<Integer> {
         for (String benchmark : List.of("MixerBenchmark.forward", "MixerBenchmark.gradient", "PrefillBenchmark.prompt",
                 "DecodeBenchmark.token", "ModelDecodeBenchmark.token", "LargeDecodeBenchmark.token", "TrainingStepBenchmark.step")) {
             List<PowerLaw.Point> points = all.stream().filter(named(benchmark))
-                    .filter(m -> m.flops() > 0 && m.source().equals(Measurement.OWN))
+                    .filter(m -> m.flops() > 0 && m.isOwn())
                     .map(m -> new PowerLaw.Point(1e3 * peak.seconds(new Work(m.flops(), 0, m.bytes())), 1e3 * m.seconds())).toList();
             if (!points.isEmpty()) {
                 series.put(benchmark.replace("Benchmark.", ", "), points);
@@ -296,11 +325,16 @@ public final class Report implements Callable<Integer> {
         StringBuilder csv = new StringBuilder(
                 "source,benchmark,subject,parameters,seconds,error,seconds_per_token,flops,bytes,peak_memory_bytes,state_bytes\n");
         for (Measurement m : all) {
-            csv.append(String.format(Locale.ROOT, "%s,%s,%s,\"%s\",%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", m.source(), m.benchmark(),
-                    m.subject(), m.parameters(), m.seconds(), m.error(),
-                    m.secondsPerToken(), m.flops(), m.bytes(), whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
+            csv.append(String.format(Locale.ROOT, "%s,%s,%s,%s,%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", quoted(m.source()), quoted(m.benchmark()),
+                    quoted(m.subject()), quoted(m.parameters().toString()), m.seconds(), m.error(), m.secondsPerToken(), m.flops(), m.bytes(),
+                    whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
         }
         return csv.toString();
+    }
+
+    /** A field as RFC 4180 has it. */
+    private static String quoted(String text) {
+        return text.matches("[^\",\\r\\n]*") ? text : '"' + text.replace("\"", "\"\"") + '"';
     }
 
     private static String whole(Optional<Double> value) {

@@ -30,6 +30,7 @@ class ReportTest {
                 {"benchmark": "dev.sequent.benchmarks.%s", "params": {%s},
                  "primaryMetric": {"score": %.9g, "scoreError": "NaN", "scoreUnit": "us/op"},
                  "secondaryMetrics": {"tokens": {"score": %.1f}, "flops": {"score": %.6g}, "bytes": {"score": 1e6},
+                  "backward.flops": {"score": 0}, "backward.bytes": {"score": 0},
                   "peak.memory": {"score": %.1f},
                  "state.bytes": {"score": 1024.0}}}""", benchmark, parameters, microseconds, tokens, flops, 1e6 * tokens);
     }
@@ -94,6 +95,40 @@ class ReportTest {
     }
 
     @Test
+    void aPeerIsComparedWithWhatWasTakenBesideIt() throws IOException {
+        String parameters = "\"kernel\": \"add\", \"time\": \"64\"";
+        Path peer = directory.resolve("peer.json");
+        Files.writeString(peer, "[" + row("KernelBenchmark.forward", parameters, 200, 64, 1) + ","
+                + row("KernelBenchmark.forward", parameters, 300, 64, 1).replace("{\"benchmark\"", "{\"source\": \"a \\\"b\\\", c\", \"benchmark\"")
+                + "]");
+        assertThat(report(List.of(row("KernelBenchmark.forward", parameters, 100, 64, 1)), "--peers", peer.toString())).isZero();
+        assertThat(Files.readString(directory.resolve("report.html"))).contains("<td>0.2000</td><td>0.3000</td><td>1.50</td>");
+        assertThat(Files.readAllLines(directory.resolve("results.csv"))).as("ours once, fields quoted").hasSize(3)
+                .anyMatch(l -> l.startsWith("\"a \"\"b\"\", c\",KernelBenchmark.forward,\"add (a \"\"b\"\", c)\",")).anyMatch(l -> l.contains(",0.000100000000,"));
+    }
+
+    @Test
+    void theWorkOfABackwardPassIsNotThatOfTheForwardPass() throws IOException {
+        Path file = directory.resolve("r.json");
+        Files.writeString(file, "[" + row("KernelBenchmark.gradient", "", 1, 1, 8) + ","
+                + row("KernelBenchmark.gradient", "", 1, 1, 8).replaceAll("\"backward[^}]*}, *", "") + "]");
+        assertThat(Measurement.read(file).stream().map(Measurement::flops)).containsExactly(8.0, 0.0);
+    }
+
+    @Test
+    void whereThereAreNoResultsTheFileIsNamed() {
+        java.io.PrintStream console = System.err;
+        java.io.ByteArrayOutputStream said = new java.io.ByteArrayOutputStream();
+        System.setErr(new java.io.PrintStream(said, true));
+        try {
+            assertThat(new CommandLine(new Report()).execute(directory.toString())).isEqualTo(2);
+        } finally {
+            System.setErr(console);
+        }
+        assertThat(said.toString()).contains("results.json").doesNotContain("\tat ");
+    }
+
+    @Test
     void aFileThatIsNotAResultIsATypedError() throws IOException {
         Path file = directory.resolve("r.json");
         Files.writeString(file, "[{\"benchmark\": \"a.b.c\", \"primaryMetric\": {\"score\": 1, \"scoreUnit\": \"ops/s\"}}]");
@@ -119,7 +154,19 @@ class ReportTest {
     void theCrossoverLiesBetweenTheLengthsWhereTheOrderChanges() {
         List<PowerLaw.Point> linear = List.of(new PowerLaw.Point(1, 8), new PowerLaw.Point(4, 8), new PowerLaw.Point(16, 8));
         List<PowerLaw.Point> growing = List.of(new PowerLaw.Point(1, 2), new PowerLaw.Point(4, 4), new PowerLaw.Point(16, 16));
-        assertThat(PowerLaw.crossover(linear, growing)).isCloseTo(8, within(1e-9));
-        assertThat(PowerLaw.crossover(linear, linear)).isNaN();
+        assertThat(PowerLaw.crossover(linear, growing).orElseThrow().x()).isCloseTo(8, within(1e-9));
+        assertThat(PowerLaw.crossover(linear, growing).orElseThrow().firstIsLess()).isTrue();
+        assertThat(PowerLaw.crossover(growing, linear).orElseThrow().firstIsLess()).isFalse();
+        assertThat(PowerLaw.crossover(linear, linear)).isEmpty();
+    }
+
+    @Test
+    void whatHoldsFromALengthOnHoldsAtTheLargestCommonOne() {
+        List<PowerLaw.Point> flat = List.of(new PowerLaw.Point(1, 8), new PowerLaw.Point(4, 8), new PowerLaw.Point(16, 8),
+                new PowerLaw.Point(64, 40));
+        List<PowerLaw.Point> noisy = List.of(new PowerLaw.Point(1, 10), new PowerLaw.Point(4, 4), new PowerLaw.Point(16, 16));
+        PowerLaw.Crossover last = PowerLaw.crossover(flat, noisy).orElseThrow();
+        assertThat(last.x()).as("where the order changes for the last time").isCloseTo(8, within(1e-9));
+        assertThat(last.firstIsLess()).as("where both were measured").isTrue();
     }
 }

@@ -22,7 +22,8 @@ final class Agreement {
         }
         for (int i = 0; i < CALLS; i++) {
             double value = ours.call().getAsDouble();
-            if (Math.abs(value - theirs[i]) > tolerance * Math.abs(theirs[i])) {
+            // a NaN of ours is no agreement
+            if (!Double.isNaN(theirs[i]) && !(Math.abs(value - theirs[i]) <= tolerance * Math.abs(theirs[i]))) {
                 throw new IllegalStateException("call " + (i + 1) + ": expected " + theirs[i] + " as in the peer, given " + value);
             }
         }

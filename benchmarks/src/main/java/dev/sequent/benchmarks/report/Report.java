@@ -102,8 +102,9 @@ public final class Report implements Callable<Integer> {
     private void distinguishBackends() {
         String first = files.stream().flatMap(List::stream).filter(Measurement::isOwn).map(m -> m.parameter("backend"))
                 .filter(b -> !b.isEmpty()).findFirst().orElse("");
-        files.replaceAll(file -> file.stream().map(m -> m.isOwn() && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first)
-                ? m.withSource(m.parameter("backend") + " backend") : m).toList());
+        Predicate<Measurement> elsewhere = m -> m.isOwn() && !m.parameter("backend").isEmpty() && !m.parameter("backend").equals(first);
+        files.replaceAll(file -> file.stream()
+                .map(m -> elsewhere.test(m) ? m.withSource(m.parameter("backend") + " backend") : m).toList());
     }
 
     /** All rows; where several files hold a result of ours, which a peer's may as well, that of the first. */
@@ -269,7 +270,8 @@ public final class Report implements Callable<Integer> {
         for (List<Measurement> file : files) {
             for (Measurement other : file) {
                 // the result that was taken beside the other one, where there is one
-                Optional<Measurement> ours = Stream.concat(file.stream(), all.stream()).filter(m -> m.isOwn() && m.sameAs(other)).findFirst();
+                Optional<Measurement> ours = Stream.concat(file.stream(), all.stream())
+                        .filter(m -> m.isOwn() && m.sameAs(other)).findFirst();
                 if (!other.isOwn() && ours.isPresent()) {
                     rows.add(compared(ours.get(), other));
                 }
@@ -326,8 +328,8 @@ public final class Report implements Callable<Integer> {
                 "source,benchmark,subject,parameters,seconds,error,seconds_per_token,flops,bytes,peak_memory_bytes,state_bytes\n");
         for (Measurement m : all) {
             csv.append(String.format(Locale.ROOT, "%s,%s,%s,%s,%.9g,%.3g,%.9g,%.6g,%.6g,%s,%s%n", quoted(m.source()), quoted(m.benchmark()),
-                    quoted(m.subject()), quoted(m.parameters().toString()), m.seconds(), m.error(), m.secondsPerToken(), m.flops(), m.bytes(),
-                    whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
+                    quoted(m.subject()), quoted(m.parameters().toString()), m.seconds(), m.error(), m.secondsPerToken(), m.flops(),
+                    m.bytes(), whole(m.gauge("peak.memory")), whole(m.gauge("state.bytes"))));
         }
         return csv.toString();
     }

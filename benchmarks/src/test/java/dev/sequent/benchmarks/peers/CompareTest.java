@@ -118,7 +118,18 @@ class CompareTest {
             Agreement.check(returning(4.0003, 1.9999, 7), peer, 1e-4);
             assertThatThrownBy(() -> Agreement.check(returning(4, 2.0003, 7), peer, 1e-4)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("call 2: expected 2.0 as in the peer, given 2.0003");
+            assertThatThrownBy(() -> Agreement.check(returning(4, Double.NaN, 7), peer, 1e-4)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("given NaN");
         }
+    }
+
+    @Test
+    void bothSidesRoundAlike() {
+        Contest exact = new Contest("step/mamba", Map.of());
+        Contest mixed = new Contest("step/mamba@bf16", Map.of());
+        Contest narrow = new Contest("kernel/attention_bf16", Map.of());
+        assertThat(List.of(exact, mixed, narrow)).filteredOn(c -> c.isFair("f32")).containsExactly(exact, narrow);
+        assertThat(List.of(exact, mixed, narrow)).filteredOn(c -> c.isFair("bf16")).containsExactly(mixed, narrow);
     }
 
     private static Subject returning(double... values) {

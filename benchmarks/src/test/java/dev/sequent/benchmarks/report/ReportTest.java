@@ -99,12 +99,13 @@ class ReportTest {
         String parameters = "\"kernel\": \"add\", \"time\": \"64\"";
         Path peer = directory.resolve("peer.json");
         Files.writeString(peer, "[" + row("KernelBenchmark.forward", parameters, 200, 64, 1) + ","
-                + row("KernelBenchmark.forward", parameters, 300, 64, 1).replace("{\"benchmark\"", "{\"source\": \"a \\\"b\\\", c\", \"benchmark\"")
-                + "]");
+                + row("KernelBenchmark.forward", parameters, 300, 64, 1)
+                        .replace("{\"benchmark\"", "{\"source\": \"a \\\"b\\\", c\", \"benchmark\"") + "]");
         assertThat(report(List.of(row("KernelBenchmark.forward", parameters, 100, 64, 1)), "--peers", peer.toString())).isZero();
         assertThat(Files.readString(directory.resolve("report.html"))).contains("<td>0.2000</td><td>0.3000</td><td>1.50</td>");
         assertThat(Files.readAllLines(directory.resolve("results.csv"))).as("ours once, fields quoted").hasSize(3)
-                .anyMatch(l -> l.startsWith("\"a \"\"b\"\", c\",KernelBenchmark.forward,\"add (a \"\"b\"\", c)\",")).anyMatch(l -> l.contains(",0.000100000000,"));
+                .anyMatch(l -> l.startsWith("\"a \"\"b\"\", c\",KernelBenchmark.forward,\"add (a \"\"b\"\", c)\","))
+                .anyMatch(l -> l.contains(",0.000100000000,"));
     }
 
     @Test

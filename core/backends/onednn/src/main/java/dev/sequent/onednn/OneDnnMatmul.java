@@ -1,5 +1,7 @@
 package dev.sequent.onednn;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
 import dev.sequent.onednn.MatmulPrimitive.Form;
 import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.Parallel;
@@ -16,8 +18,9 @@ import java.util.SequencedMap;
  *
  * <p>A product is cut into as many blocks of C as there are threads, and oneDNN computes each in the thread that takes it. Its own pool
  * of threads stays empty: two pools that wait for work on the same processors slow each other down two- to threefold, and only the
- * backend's threads flush denormal numbers. k is never cut, so a result does not depend on the number of threads by more than oneDNN's
- * choice of kernel for a block.
+ * backend's threads flush denormal numbers. Only long sums of few elements, as derivatives by weights are, are cut along k, in two halves
+ * that depend on the shape alone: each block then brings half as much of A and B into the kernel's layout. So a result does not depend on
+ * the number of threads by more than oneDNN's choice of kernel for a block.
  *
  * <p>Thread-safe. Compiled products are kept, the least recently used of more than {@value #PRIMITIVES} are destroyed.
  */
@@ -36,6 +39,11 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
     private static final int FEW_COLUMNS = 3;
     private static final double LEAST_WORK = 1 << 18;
     private static final int SCRATCH_ALIGNMENT = 4096;
+    /** F32 products of A^T with sums at least so long, and at most so many rows and columns, are cut in halves along k. */
+    private static final int LONG_SUM = 2048;
+    private static final int SHORT_SIDE = 256;
+    /** Elements that a thread adds up in one go. */
+    private static final int ADDED = 1 << 13;
 
     private final Dnnl dnnl;
     private final Parallel pool;
@@ -58,6 +66,7 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
         private final MemorySegment stream;
         private MemorySegment scratch = MemorySegment.NULL;
         private MemorySegment rows = MemorySegment.NULL;
+        private MemorySegment half = MemorySegment.NULL;
 
         private Worker(MemorySegment stream) {
             this.stream = stream;
@@ -68,6 +77,13 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
                 scratch = Arena.ofAuto().allocate(bytes, SCRATCH_ALIGNMENT);
             }
             return scratch;
+        }
+
+        private MemorySegment half(long bytes) {
+            if (half.byteSize() < bytes) {
+                half = Arena.ofAuto().allocate(bytes, SCRATCH_ALIGNMENT);
+            }
+            return half;
         }
 
         /** A copy of rows of A with zeros behind each. */
@@ -167,6 +183,16 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
         MemorySegment blockOfC(int row, int column) {
             return c.asSlice((row * ldc + column) * Float.BYTES);
         }
+
+        boolean isLongSum() {
+            return type == Dnnl.F32 && !rounded && ta && !tb && k >= LONG_SUM && Math.max(m, n) <= SHORT_SIDE;
+        }
+
+        /** The same over {@code count} of the k products only; A is stored as (k, m) and B as (k, n). */
+        Product part(int from, int count, boolean addTo, MemorySegment to, long ldTo) {
+            return new Product(op, type, bytes, rounded, ta, tb, m, n, count, a.asSlice(from * lda * bytes), lda,
+                    b.asSlice(from * ldb * bytes), ldb, addTo, to, ldTo);
+        }
     }
 
     private void gemm(Product p) {
@@ -178,8 +204,35 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
             clear(p);
             return;
         }
-        Blocks blocks = Blocks.of(p.m, p.n, p.k, pool.insideTask() ? 1 : pool.threads());
+        int threads = pool.insideTask() ? 1 : pool.threads();
+        if (p.isLongSum()) {
+            halves(p, threads);
+            return;
+        }
+        Blocks blocks = Blocks.of(p.m, p.n, p.k, threads);
         pool.forEach(blocks.count(), task -> block(p, blocks, task));
+    }
+
+    private void halves(Product p, int threads) {
+        int middle = Math.ceilDiv(p.k, 2);
+        MemorySegment sums = worker.get().half((long) p.m * p.n * Float.BYTES);
+        Product first = p.part(0, middle, p.add, p.c, p.ldc);
+        Product second = p.part(middle, p.k - middle, false, sums, p.n);
+        Blocks blocks = Blocks.of(p.m, p.n, middle, Math.ceilDiv(threads, 2));
+        pool.forEach(2 * blocks.count(), task -> block(task < blocks.count() ? first : second, blocks, task % blocks.count()));
+        int rows = Math.ceilDiv(ADDED, p.n);
+        pool.forEach(Math.ceilDiv(p.m, rows), task -> add(sums, p, task * rows, Math.min(p.m, (task + 1) * rows)));
+    }
+
+    /** Adds rows of a dense (m, n) matrix to C. */
+    private static void add(MemorySegment sums, Product p, int from, int to) {
+        for (int row = from; row < to; row++) {
+            MemorySegment source = sums.asSlice((long) row * p.n * Float.BYTES, (long) p.n * Float.BYTES);
+            MemorySegment target = p.c.asSlice(row * p.ldc * Float.BYTES, (long) p.n * Float.BYTES);
+            for (int i = 0; i < p.n; i++) {
+                target.setAtIndex(JAVA_FLOAT_UNALIGNED, i, target.getAtIndex(JAVA_FLOAT_UNALIGNED, i) + source.getAtIndex(JAVA_FLOAT_UNALIGNED, i));
+            }
+        }
     }
 
     private static void clear(Product p) {

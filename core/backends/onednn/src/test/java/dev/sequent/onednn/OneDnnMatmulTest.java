@@ -195,6 +195,11 @@ final class OneDnnMatmulTest {
                 checkAllForms(matmul, 300, 1, 257);
                 checkAllForms(matmul, 200, 201, 150);
                 checkAllForms(matmul, 16, 70, 5000);
+                for (float beta : new float[] {0f, 1f}) {
+                    for (int pad : new int[] {0, 3}) {
+                        new Case(Kind.F32, true, false, 130, 163, 2049, pad, beta).check(matmul); // a long sum in several blocks
+                    }
+                }
             }
         }
     }

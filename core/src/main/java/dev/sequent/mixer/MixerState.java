@@ -11,6 +11,15 @@ public interface MixerState extends AutoCloseable {
     /** Positions that this state has been advanced by, padding included. */
     long position();
 
+    /**
+     * Fails when it cannot take the tokens of {@code info}, and changes nothing: a model asks all of its states before it advances the
+     * first. Recurrent states take any.
+     *
+     * @throws dev.sequent.type.CapacityException when there is no room for them
+     * @throws dev.sequent.type.ShapeException when they are several documents a row, or padding lies between them
+     */
+    default void requireRoom(SequenceInfo info) {}
+
     /** An independent copy. */
     MixerState fork();
 

@@ -228,10 +228,12 @@ public final class LanguageModel extends Layer {
      *
      * @param ids (B, T), T >= 1, left-padded where rows differ in length
      * @return (B, V)
+     * @throws dev.sequent.type.CapacityException when a layer has no room for them; all states are then unchanged
      */
     public Tensor prefill(Tensor ids, SequenceInfo info, ModelState state) {
         ids.expect("ids", state.batch(), info.time());
         ids.expect("ids", info.batch(), info.time());
+        state.requireRoom(info);
         return Scope.returning(() -> {
             Tensor x = embed(ids, info, state.tokens());
             for (int i = 0; i < blocks.size(); i++) {
@@ -263,6 +265,7 @@ public final class LanguageModel extends Layer {
         ids.expect("ids", state.batch(), 1);
         return Scope.returning(() -> {
             SequenceInfo info = SequenceInfo.of(state.batch(), 1);
+            state.requireRoom(info);
             Tensor x = embed(ids, info, state.tokens());
             for (int i = 0; i < blocks.size(); i++) {
                 x = blocks.get(i).step(x, state.layers().get(i));

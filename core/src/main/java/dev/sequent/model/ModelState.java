@@ -1,6 +1,7 @@
 package dev.sequent.model;
 
 import dev.sequent.mixer.MixerState;
+import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -29,6 +30,13 @@ public final class ModelState implements AutoCloseable {
     /** Tokens seen per row, without padding. */
     public int[] tokens() {
         return tokens.clone();
+    }
+
+    /** Fails when a layer cannot take the tokens of {@code info}; see {@link MixerState#requireRoom}. */
+    void requireRoom(SequenceInfo info) {
+        for (MixerState layer : layers) {
+            layer.requireRoom(info);
+        }
     }
 
     void advance(int[] lengths) {

@@ -10,6 +10,7 @@ import dev.sequent.generate.Generator;
 import dev.sequent.generate.Sampling;
 import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
+import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.StateSpec;
 import dev.sequent.model.LanguageModel;
@@ -42,6 +43,7 @@ import dev.sequent.type.CheckpointException;
 import dev.sequent.type.DType;
 import dev.sequent.type.OutOfDeviceMemoryException;
 import dev.sequent.type.SequentException;
+import dev.sequent.type.ShapeException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -311,6 +313,27 @@ class WholeModelsTest {
                 assertThat(device.memory().liveHandles()).isZero();
             }
             assertThat(device.memory().peakBytes()).as("peak memory").isLessThan(peak + (8 << 20));
+        }
+    }
+
+    @Test
+    void tokensThatALaterLayerCannotTakeChangeNoState() {
+        try (Device device = cpu(); Scope _ = Scope.open(); LanguageModel model = new LanguageModel(config("MA"), new Init(device, 8))) {
+            try (ModelState state = model.newState(new StateSpec(1, 4, DType.F32, device))) {
+                model.prefill(model.ids(new int[] {1, 2, 3}, 1, 3), SequenceInfo.of(1, 3), state);
+                Tensor two = model.ids(new int[] {4, 5}, 1, 2);
+                SequenceInfo packed = SequenceInfo.of(1, 2).withDocuments(new int[] {0, 1});
+                float[] expected;
+                try (ModelState fork = state.fork()) {
+                    expected = model.step(model.ids(new int[] {6}, 1, 1), fork).toFloats();
+                }
+                assertThatThrownBy(() -> model.prefill(two, SequenceInfo.of(1, 2), state)).isInstanceOf(CapacityException.class);
+                assertThatThrownBy(() -> model.prefill(two, packed, state)).isInstanceOf(ShapeException.class);
+                assertThat(state.layers().stream().map(MixerState::position)).containsExactly(3L, 3L);
+                assertThat(model.step(model.ids(new int[] {6}, 1, 1), state).toFloats()).isEqualTo(expected);
+                assertThatThrownBy(() -> model.step(model.ids(new int[] {7}, 1, 1), state)).isInstanceOf(CapacityException.class);
+                assertThat(state.layers().stream().map(MixerState::position)).containsExactly(4L, 4L);
+            }
         }
     }
 

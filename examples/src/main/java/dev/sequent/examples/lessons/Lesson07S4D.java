@@ -57,7 +57,10 @@ public final class Lesson07S4D {
         say("eight complex states    %s", peak);
     }
 
-    /** forward() takes the whole sequence at once, step() advances the state by one token. They are the same function. */
+    /**
+     * forward() takes the whole sequence at once, step() advances the state by one token. They are the same function. (On the CPU a kernel
+     * runs the recurrence over the whole sequence, because that is faster there; without it, it is a convolution.)
+     */
     private static void twoFormsOneLayer(Device device) {
         try (S4d layer = S4dConfig.defaults().withStateSize(16).create(4, 1, new Init(device, 1))) {
             Tensor x = new Rng(2).normal(device, DType.F32, 0, 1, 1, T, 4);                        // (1, T, D)
@@ -68,7 +71,7 @@ public final class Lesson07S4D {
                     y[t] = layer.step(x.slice(1, t, t + 1), state);                             // (1, 1, D)
                 }
                 double difference = parallel.sub(Tensor.concat(1, y)).abs().max().item();
-                say("convolution and recurrence differ by at most %.0e", difference);
+                say("the whole sequence and single tokens differ by at most %.0e", difference);
                 say("the state has %d bytes after %d tokens, and will have as many after a million", state.bytes(), state.position());
             }
         }

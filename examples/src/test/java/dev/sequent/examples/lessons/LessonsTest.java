@@ -101,7 +101,7 @@ class LessonsTest {
     @Test
     void stateSpaceLayerNeedsFittingStepSizes() {
         String output = output(7);
-        assertThat(numberAfter(output, "recurrence differ by at most")).isLessThan(1e-5);
+        assertThat(numberAfter(output, "single tokens differ by at most")).isLessThan(1e-5);
         assertThat(numberAfter(output, "all step sizes 5:            error")).isGreaterThan(0.8);
         assertThat(numberAfter(output, "step sizes 0.001 to 0.1:     error")).isLessThan(0.5);
     }

@@ -122,16 +122,12 @@ public final class KvCache implements MixerState {
         Chunk chunk = Chunk.of(info);
         boolean aligned = aligned(chunk);
         int[] nextStart = start.clone();
-        int[] nextEnd = end.clone();
+        int[] nextEnd = ends(chunk, aligned);
         int[] offsets = new int[start.length];
         for (int b = 0; b < start.length; b++) {
             int skipped = aligned ? 0 : chunk.first[b];
             offsets[b] = end[b] - skipped;
-            nextEnd[b] = end[b] + (aligned ? chunk.time : chunk.length(b));
             nextStart[b] = start[b] == end[b] ? offsets[b] + chunk.first[b] : start[b];
-            if (nextEnd[b] > spec.capacity()) {
-                throw new CapacityException("cache", "at most " + spec.capacity() + " tokens", nextEnd[b] + " in row " + b);
-            }
         }
         try (Scope _ = Scope.open()) {
             write(keys, k, chunk, aligned);
@@ -141,6 +137,27 @@ public final class KvCache implements MixerState {
         end = nextEnd;
         position += chunk.time;
         return mask(chunk, offsets);
+    }
+
+    /** Where the rows end after a chunk, if there is room for it. */
+    private int[] ends(Chunk chunk, boolean aligned) {
+        int[] next = new int[end.length];
+        for (int b = 0; b < end.length; b++) {
+            next[b] = end[b] + (aligned ? chunk.time : chunk.length(b));
+            if (next[b] > spec.capacity()) {
+                throw new CapacityException("cache", "at most " + spec.capacity() + " tokens", next[b] + " in row " + b);
+            }
+        }
+        return next;
+    }
+
+    @Override
+    public void requireRoom(SequenceInfo info) {
+        requireOpen();
+        if (info.flags() != null || length() + info.time() > spec.capacity()) { // else every row has room
+            Chunk chunk = Chunk.of(info);
+            ends(chunk, aligned(chunk));
+        }
     }
 
     /** Whether all rows end at one slot and go on there, with padding only in front of rows that are empty. */

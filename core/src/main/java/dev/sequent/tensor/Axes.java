@@ -120,4 +120,17 @@ final class Axes {
         d[d.length - 1] = columns;
         return Shape.of(d);
     }
+
+    /** That a box of the given size that starts at {@code start} lies inside of {@code whole}. */
+    static void requireBox(String op, Shape whole, long[] start, Shape box) {
+        if (box.rank() != whole.rank() || start.length != whole.rank()) {
+            throw new ShapeException(op, "a source of rank " + whole.rank() + " with a start index per axis",
+                    box + " at " + Arrays.toString(start));
+        }
+        for (int i = 0; i < start.length; i++) {
+            if (start[i] < 0 || start[i] > whole.dim(i) - box.dim(i)) {
+                throw new ShapeException(op, "a box inside " + whole, box + " at " + Arrays.toString(start));
+            }
+        }
+    }
 }

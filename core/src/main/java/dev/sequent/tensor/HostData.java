@@ -44,7 +44,7 @@ final class HostData {
     }
 
     private static Tensor upload(Device device, DType dtype, ByteBuffer data, int n, long... sizes) {
-        Tensor.requireSupport(device, dtype, "tensor");
+        DTypeChecks.requireSupport(device, dtype, "tensor");
         Shape shape = sizes.length == 0 ? Shape.of(n) : Axes.infer(Shape.of(n), sizes);
         if (shape.size() != n) {
             throw new ShapeException("tensor", "a shape of " + n + " elements", shape.toString());

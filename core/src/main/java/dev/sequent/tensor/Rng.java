@@ -74,7 +74,7 @@ public final class Rng {
     }
 
     private static void requireFloat(Device device, DType dtype) {
-        Tensor.requireSupport(device, dtype, "random");
+        DTypeChecks.requireSupport(device, dtype, "random");
         if (!dtype.isFloat()) {
             throw new DTypeException("random", "a float dtype", dtype.toString());
         }

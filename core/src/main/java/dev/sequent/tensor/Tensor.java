@@ -28,7 +28,7 @@ import java.util.function.Supplier;
  * cast to the tensor's own dtype) answers with the tensor itself. Reading a tensor from several threads is safe; closing it while
  * another thread uses it is not.
  */
-public final class Tensor implements AutoCloseable {
+public final class Tensor extends TensorFunctions implements AutoCloseable {
     private final Device device;
     private final Shape shape;
     private final DType dtype;
@@ -66,7 +66,7 @@ public final class Tensor implements AutoCloseable {
 
     /** A tensor filled with {@code value}. */
     public static Tensor full(Device device, DType dtype, double value, long... shape) {
-        requireSupport(device, dtype, "full");
+        DTypeChecks.requireSupport(device, dtype, "full");
         return wrap(device, device.backend().full(Shape.of(shape), dtype, value, device.index()));
     }
 
@@ -87,7 +87,7 @@ public final class Tensor implements AutoCloseable {
 
     /** The numbers 0, 1, ..., n - 1. */
     public static Tensor arange(Device device, DType dtype, long n) {
-        requireSupport(device, dtype, "arange");
+        DTypeChecks.requireSupport(device, dtype, "arange");
         if (dtype == DType.BOOL) {
             throw new DTypeException("arange", "a numeric dtype", dtype.toString());
         }
@@ -264,18 +264,10 @@ public final class Tensor implements AutoCloseable {
      * changes with it, or this one with the tensor that it was derived from, is up to the backend. {@code source} shares nothing with it.
      */
     public void write(Tensor source, long... start) {
-        if (source.rank() != rank() || start.length != rank()) {
-            throw new ShapeException("write", "a source of rank " + rank() + " with a start index per axis",
-                    source + " at " + Arrays.toString(start));
-        }
-        requireSameDtype("write", source);
+        Axes.requireBox("write", shape, start, source.shape);
+        DTypeChecks.requireSame("write", this, source);
         if (!source.device.equals(device)) {
             throw new DeviceMismatchException("write", "tensors of one device", device + " and " + source.device);
-        }
-        for (int i = 0; i < start.length; i++) {
-            if (start[i] < 0 || start[i] > dim(i) - source.dim(i)) {
-                throw new ShapeException("write", "a box inside " + shape, source.shape + " at " + Arrays.toString(start));
-            }
         }
         device.backend().write(handle(), start, source.handle());
     }
@@ -283,95 +275,22 @@ public final class Tensor implements AutoCloseable {
     // elementwise functions
 
     /** Applies an elementwise function. */
+    @Override
     public Tensor unary(UnaryOp f) {
         boolean fits = f == UnaryOp.NOT ? dtype == DType.BOOL
                 : dtype.isFloat() || dtype.isInteger() && (f == UnaryOp.NEG || f == UnaryOp.ABS || f == UnaryOp.SIGN
                 || f == UnaryOp.SQUARE);
-        require(fits, f.name().toLowerCase(java.util.Locale.ROOT), f == UnaryOp.NOT ? "dtype BOOL" : "a float dtype");
+        DTypeChecks.require(fits, f.name().toLowerCase(java.util.Locale.ROOT), f == UnaryOp.NOT ? "dtype BOOL" : "a float dtype", this);
         return Dispatch.apply(new Op.Unary(f), this);
     }
 
-    /** -x. */
-    public Tensor neg() {
-        return unary(UnaryOp.NEG);
-    }
-
-    /** |x|. */
-    public Tensor abs() {
-        return unary(UnaryOp.ABS);
-    }
-
-    /** x^2. */
-    public Tensor square() {
-        return unary(UnaryOp.SQUARE);
-    }
-
-    /** Square root. */
-    public Tensor sqrt() {
-        return unary(UnaryOp.SQRT);
-    }
-
-    /** 1 / sqrt(x). */
-    public Tensor rsqrt() {
-        return unary(UnaryOp.RSQRT);
-    }
-
-    /** 1 / x. */
-    public Tensor reciprocal() {
-        return unary(UnaryOp.RECIPROCAL);
-    }
-
-    /** e^x. */
-    public Tensor exp() {
-        return unary(UnaryOp.EXP);
-    }
-
-    /** Natural logarithm. */
-    public Tensor log() {
-        return unary(UnaryOp.LOG);
-    }
-
-    /** Sine. */
-    public Tensor sin() {
-        return unary(UnaryOp.SIN);
-    }
-
-    /** Cosine. */
-    public Tensor cos() {
-        return unary(UnaryOp.COS);
-    }
-
-    /** Hyperbolic tangent. */
-    public Tensor tanh() {
-        return unary(UnaryOp.TANH);
-    }
-
-    /** 1 / (1 + e^-x). */
-    public Tensor sigmoid() {
-        return unary(UnaryOp.SIGMOID);
-    }
-
-    /** x sigmoid(x). */
-    public Tensor silu() {
-        return unary(UnaryOp.SILU);
-    }
-
-    /** log(1 + e^x). */
-    public Tensor softplus() {
-        return unary(UnaryOp.SOFTPLUS);
-    }
-
-    /** Logical negation of a BOOL tensor. */
-    public Tensor not() {
-        return unary(UnaryOp.NOT);
-    }
-
     /** Combines with another tensor elementwise, under broadcasting. */
+    @Override
     public Tensor binary(BinaryOp f, Tensor other) {
         String op = f.name().toLowerCase(java.util.Locale.ROOT);
         boolean logical = f == BinaryOp.AND || f == BinaryOp.OR;
-        require(logical == (dtype == DType.BOOL), op, logical ? "dtype BOOL" : "a numeric dtype");
-        requireSameDtype(op, other);
+        DTypeChecks.require(logical == (dtype == DType.BOOL), op, logical ? "dtype BOOL" : "a numeric dtype", this);
+        DTypeChecks.requireSame(op, this, other);
         if (shape.equals(other.shape)) {
             return Dispatch.apply(new Op.Binary(f), this, other);
         }
@@ -380,107 +299,49 @@ public final class Tensor implements AutoCloseable {
     }
 
     /** Combines with a number elementwise: f(x, s), or f(s, x) when reversed. Integers combine with whole numbers only. */
+    @Override
     public Tensor binary(BinaryOp f, double s, boolean reversed) {
         String op = f.name().toLowerCase(java.util.Locale.ROOT);
-        require(dtype != DType.BOOL, op, "a numeric dtype");
-        require(f != BinaryOp.AND && f != BinaryOp.OR, op, "two operands of dtype BOOL");
-        requireExpressible(op, s);
+        DTypeChecks.require(dtype != DType.BOOL, op, "a numeric dtype", this);
+        DTypeChecks.require(f != BinaryOp.AND && f != BinaryOp.OR, op, "two operands of dtype BOOL", this);
+        DTypeChecks.requireExpressible(op, this, s);
         return Dispatch.apply(new Op.Scalar(f, s, reversed), this);
-    }
-
-    /** x + y. */
-    public Tensor add(Tensor y) {
-        return binary(BinaryOp.ADD, y);
-    }
-
-    /** x + s. */
-    public Tensor add(double s) {
-        return binary(BinaryOp.ADD, s, false);
-    }
-
-    /** x - y. */
-    public Tensor sub(Tensor y) {
-        return binary(BinaryOp.SUB, y);
-    }
-
-    /** x - s. */
-    public Tensor sub(double s) {
-        return binary(BinaryOp.SUB, s, false);
-    }
-
-    /** x y, elementwise. */
-    public Tensor mul(Tensor y) {
-        return binary(BinaryOp.MUL, y);
-    }
-
-    /** x s. */
-    public Tensor mul(double s) {
-        return binary(BinaryOp.MUL, s, false);
-    }
-
-    /** x / y. */
-    public Tensor div(Tensor y) {
-        return binary(BinaryOp.DIV, y);
-    }
-
-    /** x / s. */
-    public Tensor div(double s) {
-        return binary(BinaryOp.DIV, s, false);
-    }
-
-    /** x^s. */
-    public Tensor pow(double s) {
-        return binary(BinaryOp.POW, s, false);
-    }
-
-    /** Elementwise maximum; NaN wins. */
-    public Tensor maximum(Tensor y) {
-        return binary(BinaryOp.MAX, y);
-    }
-
-    /** Elementwise minimum; NaN wins. */
-    public Tensor minimum(Tensor y) {
-        return binary(BinaryOp.MIN, y);
-    }
-
-    /** Values below {@code low} become {@code low}, above {@code high} become {@code high}. */
-    public Tensor clamp(double low, double high) {
-        return composed(() -> binary(BinaryOp.MAX, low, false).binary(BinaryOp.MIN, high, false));
     }
 
     /** Compares elementwise, under broadcasting; the result is BOOL. */
     public Tensor compare(CompareOp f, Tensor y) {
         String op = f.name().toLowerCase(java.util.Locale.ROOT);
-        requireSameDtype(op, y);
+        DTypeChecks.requireSame(op, this, y);
         Shape common = Shape.broadcast(op, shape, y.shape);
         return composed(() -> Dispatch.apply(new Op.Compare(f), broadcastTo(common), y.broadcastTo(common)));
     }
 
     /** Compares with a number elementwise; the result is BOOL. Integers compare with whole numbers only. */
     public Tensor compare(CompareOp f, double s) {
-        requireExpressible(f.name().toLowerCase(java.util.Locale.ROOT), s);
+        DTypeChecks.requireExpressible(f.name().toLowerCase(java.util.Locale.ROOT), this, s);
         return composed(() -> compare(f, full(device, dtype, s)));
     }
 
     /** Elements of {@code a} where this BOOL tensor holds, else of {@code b}, under broadcasting. */
     public Tensor where(Tensor a, Tensor b) {
-        require(dtype == DType.BOOL, "where", "a condition of dtype BOOL");
-        a.requireSameDtype("where", b);
+        DTypeChecks.require(dtype == DType.BOOL, "where", "a condition of dtype BOOL", this);
+        DTypeChecks.requireSame("where", a, b);
         Shape common = Shape.broadcast("where", shape, Shape.broadcast("where", a.shape, b.shape));
         return composed(() -> Dispatch.apply(new Op.Where(), broadcastTo(common), a.broadcastTo(common), b.broadcastTo(common)));
     }
 
     /** Conversion to another dtype; this tensor itself when it has it already. */
     public Tensor cast(DType to) {
-        requireSupport(device, to, "cast");
+        DTypeChecks.requireSupport(device, to, "cast");
         return to == dtype ? this : Dispatch.apply(new Op.Cast(to), this);
     }
 
     // reductions
 
     /** Reduces along axes (all when none are given), which keep size 1 or vanish. */
+    @Override
     public Tensor reduce(ReduceOp f, boolean keepDims, int... axes) {
-        require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype");
+        DTypeChecks.require(dtype != DType.BOOL, f.name().toLowerCase(java.util.Locale.ROOT), "a numeric dtype", this);
         int[] sorted = Axes.normalise(f.name().toLowerCase(java.util.Locale.ROOT), shape, axes);
         if (sorted.length == 0) {
             return this;
@@ -489,25 +350,15 @@ public final class Tensor implements AutoCloseable {
         return keepDims ? Dispatch.apply(op, this) : composed(() -> Dispatch.apply(op, this).reshape(Axes.drop(shape, sorted)));
     }
 
-    /** Sum along axes (all when none are given), which vanish. */
-    public Tensor sum(int... axes) {
-        return reduce(ReduceOp.SUM, false, axes);
-    }
-
     /** Mean along axes (all when none are given), which vanish. */
     public Tensor mean(int... axes) {
-        require(dtype.isFloat(), "mean", "a float dtype");
+        DTypeChecks.require(dtype.isFloat(), "mean", "a float dtype", this);
         long n = 1;
         for (int a : Axes.normalise("mean", shape, axes)) {
             n *= dim(a);
         }
         double count = n;
         return composed(() -> sum(axes).div(count));
-    }
-
-    /** Maximum along axes (all when none are given), which vanish. */
-    public Tensor max(int... axes) {
-        return reduce(ReduceOp.MAX, false, axes);
     }
 
     /** I64 index of the first largest element along an axis, which vanishes. */
@@ -519,31 +370,11 @@ public final class Tensor implements AutoCloseable {
         return composed(() -> Dispatch.apply(new Op.ArgReduce(ReduceOp.MAX, a), this).reshape(shape.without(a)));
     }
 
-    /** Cumulative sum along an axis. */
-    public Tensor cumsum(int axis) {
-        return cumulative(ReduceOp.SUM, axis, false);
-    }
-
     /** Cumulative reduction along an axis, from its end when {@code reverse}. */
+    @Override
     public Tensor cumulative(ReduceOp f, int axis, boolean reverse) {
-        require(dtype != DType.BOOL, "cumulative", "a numeric dtype");
+        DTypeChecks.require(dtype != DType.BOOL, "cumulative", "a numeric dtype", this);
         return Dispatch.apply(new Op.Cumulative(f, shape.axis(axis), reverse), this);
-    }
-
-    /** softmax along an axis. */
-    public Tensor softmax(int axis) {
-        return composed(() -> {
-            Tensor e = sub(reduce(ReduceOp.MAX, true, axis).detach()).exp();
-            return e.div(e.reduce(ReduceOp.SUM, true, axis));
-        });
-    }
-
-    /** log softmax along an axis. */
-    public Tensor logSoftmax(int axis) {
-        return composed(() -> {
-            Tensor shifted = sub(reduce(ReduceOp.MAX, true, axis).detach());
-            return shifted.sub(shifted.exp().reduce(ReduceOp.SUM, true, axis).log());
-        });
     }
 
     // movement
@@ -678,7 +509,7 @@ public final class Tensor implements AutoCloseable {
     public Tensor scatterAdd(int axis, Tensor index, Tensor source) {
         Axes.requireGather("scatterAdd", this, axis, index);
         source.expect("scatterAdd source", index.shape.toArray());
-        requireSameDtype("scatterAdd", source);
+        DTypeChecks.requireSame("scatterAdd", this, source);
         return Dispatch.apply(new Op.ScatterAdd(shape.axis(axis)), this, index, source);
     }
 
@@ -692,7 +523,7 @@ public final class Tensor implements AutoCloseable {
     public Tensor indexAdd(int axis, Tensor index, Tensor source) {
         Axes.requireVectorIndex("indexAdd", index);
         source.expect("indexAdd source", shape.with(axis, index.size()).toArray());
-        requireSameDtype("indexAdd", source);
+        DTypeChecks.requireSame("indexAdd", this, source);
         return Dispatch.apply(new Op.IndexAdd(shape.axis(axis)), this, index, source);
     }
 
@@ -713,8 +544,8 @@ public final class Tensor implements AutoCloseable {
 
     /** Matrix product over the two innermost axes, each optionally transposed; outer axes broadcast. */
     public Tensor matmul(Tensor other, boolean transposeThis, boolean transposeOther) {
-        require(dtype != DType.BOOL, "matmul", "a numeric dtype");
-        requireSameDtype("matmul", other);
+        DTypeChecks.require(dtype != DType.BOOL, "matmul", "a numeric dtype", this);
+        DTypeChecks.requireSame("matmul", this, other);
         Axes.requireMatmul(this, other, transposeThis, transposeOther);
         Shape outer = Shape.broadcast("matmul", Axes.outer(shape), Axes.outer(other.shape));
         Op op = new Op.MatMul(transposeThis, transposeOther);
@@ -758,31 +589,7 @@ public final class Tensor implements AutoCloseable {
     }
 
     /** Runs several primitives; where no scope takes what they leave on the way, one is opened for it. */
-    private static Tensor composed(Supplier<Tensor> primitives) {
+    static Tensor composed(Supplier<Tensor> primitives) {
         return ThreadContext.current().scope == null ? Scope.returning(primitives) : primitives.get();
-    }
-
-    private void requireExpressible(String op, double s) {
-        if (dtype.isInteger() && s != Math.rint(s)) {
-            throw new DTypeException(op, "a whole number for " + dtype, s + "");
-        }
-    }
-
-    private void require(boolean fits, String op, String expected) {
-        if (!fits) {
-            throw new DTypeException(op, expected, dtype.toString());
-        }
-    }
-
-    private void requireSameDtype(String op, Tensor other) {
-        if (dtype != other.dtype) {
-            throw new DTypeException(op, "operands of one dtype", dtype + " and " + other.dtype);
-        }
-    }
-
-    static void requireSupport(Device device, DType dtype, String op) {
-        if (!device.supports(dtype)) {
-            throw new DTypeException(op, "a dtype that " + device + " supports " + device.capabilities().dtypes(), dtype.toString());
-        }
     }
 }

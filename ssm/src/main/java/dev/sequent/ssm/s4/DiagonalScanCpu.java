@@ -1,15 +1,13 @@
 package dev.sequent.ssm.s4;
 
-import dev.sequent.fused.Simd;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.LongFunction;
 
 /**
- * The diagonal scan on native memory, F32, forward and backward: linear in the number of tokens, and the same recurrence for a sequence and
- * for one token.
+ * The diagonal scan on native memory, F32, forward and backward: linear in the number of tokens. {@link DiagonalStepCpu} has the same
+ * recurrence for one token.
  *
  * <p>A task is a sequence and a block of channels; it walks over the tokens in tiles, and within a tile over quads of pairs, see
  * {@link DiagonalTiles}. Where that makes fewer tasks than there are threads, quads become tasks of their own, whose shares are added up
@@ -28,25 +26,17 @@ final class DiagonalScanCpu {
     private static final long SHARES = 1 << 22;
     /** Tokens whose shares one task adds up. */
     private static final int SUM_ROWS = 256;
-    /** Pairs that a task of a single token treats. */
-    private static final int STEP_PAIRS = 2048;
 
     private final Parallel pool;
     private final DiagonalTiles tiles;
     private final int width;
     private final ThreadLocal<DiagonalScratch> scratch;
 
-    DiagonalScanCpu(Parallel pool, DiagonalTiles tiles, LongFunction<MemorySegment> allocator) {
+    DiagonalScanCpu(Parallel pool, DiagonalTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
         this.width = tiles.width();
-        this.scratch = ThreadLocal.withInitial(() -> new DiagonalScratch(allocator, CHUNK, tiles.width()));
-    }
-
-    /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
-    static DiagonalScanCpu on(Parallel pool, boolean vectorised) {
-        DiagonalTiles tiles = Simd.choose(vectorised, () -> new VectorDiagonalTiles(), () -> new ScalarDiagonalTiles());
-        return new DiagonalScanCpu(pool, tiles, DiagonalScratch::allocate);
+        this.scratch = ThreadLocal.withInitial(() -> new DiagonalScratch(CHUNK, tiles.width()));
     }
 
     /** Sizes in blocks. */
@@ -118,10 +108,9 @@ final class DiagonalScanCpu {
         }
     }
 
-    private static MemorySegment part(MemorySegment memory, long start, long floats) {
+    static MemorySegment part(MemorySegment memory, long start, long floats) {
         return memory.asSlice(start * Float.BYTES, floats * Float.BYTES);
     }
-
 
     /** F32 elements that {@link #forward} keeps for {@link #backward}: coefficients and, when {@code save}, states. */
     long savedFloats(DiagonalShape shape, boolean save) {
@@ -525,87 +514,6 @@ final class DiagonalScanCpu {
             }
             out.logStep().setAtIndex(F32, channel, step);
             out.skip().setAtIndex(F32, channel, sums.getAtIndex(F32, DiagonalTiles.SUMS * p.count + j));
-        }
-    }
-
-    /** Channels of a task of {@link #step}. */
-    private static int stepChannels(DiagonalShape shape) {
-        return Math.max(1, Math.min(shape.channels(), STEP_PAIRS / shape.pairs()));
-    }
-
-    /** Length of an array of coefficients of a task of {@link #step}, with room for a vector behind. */
-    private int stepCount(DiagonalShape shape) {
-        return (Math.ceilDiv(stepChannels(shape) * shape.pairs(), width) + 1) * width;
-    }
-
-    /** F32 elements of the working memory of {@link #step}. */
-    long stepFloats(DiagonalShape shape) {
-        return (long) Math.ceilDiv(shape.channels(), stepChannels(shape)) * DiagonalTiles.FIELDS * stepCount(shape);
-    }
-
-    /**
-     * One token: the states are read and written where they lie.
-     *
-     * @param memory {@link #stepFloats} elements, overwritten
-     */
-    void step(DiagonalInputs in, MemorySegment y, MemorySegment stateRe, MemorySegment stateIm, MemorySegment memory) {
-        int channels = stepChannels(in.shape());
-        int count = stepCount(in.shape());
-        pool.forEach(Math.ceilDiv(in.shape().channels(), channels), task -> {
-            MemorySegment fields = part(memory, (long) task * DiagonalTiles.FIELDS * count, (long) DiagonalTiles.FIELDS * count);
-            int first = task * channels;
-            int last = Math.min(in.shape().channels(), first + channels);
-            stepCoefficients(in, fields, count, first, last);
-            for (int b = 0; b < in.shape().batch(); b++) {
-                for (int e = first; e < last; e++) {
-                    stepChannel(in, fields, count, b, e, first, y, stateRe, stateIm);
-                }
-            }
-        });
-    }
-
-    private void stepCoefficients(DiagonalInputs in, MemorySegment fields, int count, int first, int last) {
-        int pairs = in.shape().pairs();
-        fields.fill((byte) 0);
-        long start = (long) first * pairs * Float.BYTES;
-        long bytes = (long) (last - first) * pairs * Float.BYTES;
-        MemorySegment.copy(in.logDecay(), start, fields, (long) DiagonalTiles.S_RE * count * Float.BYTES, bytes);
-        MemorySegment.copy(in.frequency(), start, fields, (long) DiagonalTiles.S_IM * count * Float.BYTES, bytes);
-        for (int e = first; e < last; e++) {
-            float step = in.logStep().getAtIndex(F32, e);
-            for (int n = 0; n < pairs; n++) {
-                int i = (e - first) * pairs + n;
-                long source = 2 * ((long) e * pairs + n);
-                fields.setAtIndex(F32, DiagonalTiles.STEP * count + i, step);
-                fields.setAtIndex(F32, DiagonalTiles.C_RE * count + i, in.c().getAtIndex(F32, source));
-                fields.setAtIndex(F32, DiagonalTiles.C_IM * count + i, in.c().getAtIndex(F32, source + 1));
-            }
-        }
-        tiles.discretise(fields, count, in.bilinear());
-    }
-
-    private void stepChannel(DiagonalInputs in, MemorySegment fields, int count, int b, int e, int first, MemorySegment y,
-            MemorySegment stateRe, MemorySegment stateIm) {
-        int pairs = in.shape().pairs();
-        long channel = (long) b * in.shape().channels() + e;
-        boolean hasState = in.stateRe() != null && !in.has(b, 0, SequenceInfo.RESET);
-        MemorySegment re = hasState ? part(in.stateRe(), channel * pairs, pairs) : null;
-        MemorySegment im = hasState ? part(in.stateIm(), channel * pairs, pairs) : null;
-        MemorySegment afterRe = part(stateRe, channel * pairs, pairs);
-        MemorySegment afterIm = part(stateIm, channel * pairs, pairs);
-        if (!in.has(b, 0, SequenceInfo.SKIP)) {
-            float u = in.u().getAtIndex(F32, channel);
-            float value = tiles.step(fields, count, (e - first) * pairs, pairs, u, re, im, afterRe, afterIm);
-            y.setAtIndex(F32, channel, in.skip().getAtIndex(F32, e) * u + value);
-            return;
-        }
-        y.setAtIndex(F32, channel, 0f);
-        if (hasState) {
-            afterRe.copyFrom(re);
-            afterIm.copyFrom(im);
-        } else {
-            afterRe.fill((byte) 0);
-            afterIm.fill((byte) 0);
         }
     }
 }

@@ -1,23 +1,27 @@
 package dev.sequent.ssm.s4;
 
 import dev.sequent.fused.HostTensors;
+import dev.sequent.fused.Simd;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
-/** {@link DiagonalScanKernel} on tensors in host memory, by {@link DiagonalScanCpu}. */
+/** {@link DiagonalScanKernel} on tensors in host memory, by {@link DiagonalScanCpu} and {@link DiagonalStepCpu}. */
 final class DiagonalScanHost implements DiagonalScanKernel {
     /** Tiles of 64 rows and the coefficients of a block are indexed by int. */
     private static final long LARGEST = 1 << 22;
 
     private final HostTensors host;
     private final DiagonalScanCpu kernel;
+    private final DiagonalStepCpu step;
 
     DiagonalScanHost(HostTensors host) {
         this.host = host;
-        this.kernel = DiagonalScanCpu.on(host.parallel(), host.vectorised());
+        DiagonalTiles tiles = Simd.choose(host.vectorised(), () -> new VectorDiagonalTiles(), () -> new ScalarDiagonalTiles());
+        this.kernel = new DiagonalScanCpu(host.parallel(), tiles);
+        this.step = new DiagonalStepCpu(host.parallel(), tiles);
     }
 
     @Override
@@ -50,7 +54,7 @@ final class DiagonalScanHost implements DiagonalScanKernel {
         Tensor re = host.allocate(x.u(), DType.F32, stateShape);
         Tensor im = host.allocate(x.u(), DType.F32, stateShape);
         if (shape.tokens() == 1 && !save) {
-            kernel.step(inputs(x, flags), host.read(y), host.read(re), host.read(im), host.scratch(x.u(), kernel.stepFloats(shape)));
+            step.run(inputs(x, flags), host.read(y), host.read(re), host.read(im), host.scratch(x.u(), step.floats(shape)));
             return new Tensor[] {y, re, im, null};
         }
         Tensor saved = host.allocate(x.u(), DType.F32, Shape.of(kernel.savedFloats(shape, save)));

@@ -2,7 +2,6 @@ package dev.sequent.ssm.s4;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.function.LongFunction;
 
 /** Working memory of one thread for a tile of R tokens of one block of W channels. Every part starts at a multiple of 64 bytes. */
 final class DiagonalScratch {
@@ -17,17 +16,17 @@ final class DiagonalScratch {
     /** States of a quad before every token, (R, 4, 2, W). */
     final MemorySegment history;
 
-    DiagonalScratch(LongFunction<MemorySegment> allocator, int rows, int width) {
+    /** Memory that is released when the thread that owns the scratch, and with it the scratch, is gone. */
+    DiagonalScratch(int rows, int width) {
         long tile = (long) rows * width * Float.BYTES;
-        u = allocator.apply(tile);
-        dy = allocator.apply(tile);
-        out = allocator.apply(tile);
-        skip = allocator.apply((long) width * Float.BYTES);
-        history = allocator.apply(2L * DiagonalTiles.QUAD * tile);
+        u = allocate(tile);
+        dy = allocate(tile);
+        out = allocate(tile);
+        skip = allocate((long) width * Float.BYTES);
+        history = allocate(2L * DiagonalTiles.QUAD * tile);
     }
 
-    /** The allocator of scratch memory outside tests: released when the thread that owns the scratch, and with it the scratch, is gone. */
-    static MemorySegment allocate(long bytes) {
+    private static MemorySegment allocate(long bytes) {
         return Arena.ofAuto().allocate(bytes, ALIGNMENT);
     }
 }

@@ -83,13 +83,20 @@ final class PanelAttention implements RawAttention {
         int heads = sizes.batch() * sizes.heads();
         int groups = sizes.batch() * sizes.groups();
         int chunks = PanelBackward.chunks(sizes);
-        parallel.forEach(heads, task -> PanelBackward.delta(call, gradients, task / sizes.heads(), task % sizes.heads()));
+        int pieces = PanelBackward.pieces(sizes);
+        parallel.forEach(heads * pieces, task -> {
+            int head = task / pieces;
+            PanelBackward.delta(call, gradients, head / sizes.heads(), head % sizes.heads(), task % pieces);
+        });
         parallel.forEach(groups * chunks, task -> {
             int group = task % groups;
             PanelBackward.task(call, gradients, group / sizes.groups(), group % sizes.groups(), task / groups, scratch(sizes.width()));
         });
         if (chunks > 1) {
-            parallel.forEach(heads, task -> PanelBackward.collect(call, gradients, task / sizes.heads(), task % sizes.heads()));
+            parallel.forEach(heads * pieces, task -> {
+                int head = task / pieces;
+                PanelBackward.collect(call, gradients, head / sizes.heads(), head % sizes.heads(), task % pieces);
+            });
         }
     }
 

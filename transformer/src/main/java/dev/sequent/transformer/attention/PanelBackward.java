@@ -27,6 +27,8 @@ final class PanelBackward {
     /** Tasks to aim for, and the fewest keys that are worth a task of their own. */
     private static final int TASKS = 32;
     private static final int LEAST_KEYS = 512;
+    /** Queries of a piece. */
+    private static final int PIECE = 256;
 
     private PanelBackward() {}
 
@@ -61,12 +63,21 @@ final class PanelBackward {
         return new HeadsView(memory, head * sizes.heads(), token, head);
     }
 
-    /** Computes delta for all queries of one head; a step before {@link #task}. */
-    static void delta(AttentionCall call, AttentionGradients gradients, int row, int head) {
+    /** Number of pieces into which the queries of a head are cut for {@link #delta} and {@link #collect}. */
+    static int pieces(AttentionSizes sizes) {
+        return Math.max(1, Math.ceilDiv(sizes.queries(), PIECE));
+    }
+
+    private static int pieceEnd(AttentionSizes sizes, int piece) {
+        return Math.min(sizes.queries(), (piece + 1) * PIECE);
+    }
+
+    /** Computes delta for a piece of the queries of one head; a step before {@link #task}. */
+    static void delta(AttentionCall call, AttentionGradients gradients, int row, int head, int piece) {
         AttentionSizes sizes = call.sizes();
         HeadsView out = call.out();
         HeadsView dout = gradients.dout();
-        for (int i = 0; i < sizes.queries(); i++) {
+        for (int i = piece * PIECE; i < pieceEnd(sizes, piece); i++) {
             float delta = Rows.dot(out.memory().asSlice(out.index(row, i, head) * Float.BYTES, sizes.width() * 4L),
                     dout.memory().asSlice(dout.index(row, i, head) * Float.BYTES, sizes.width() * 4L), sizes.width());
             gradients.workspace().set(FLOAT, call.lseIndex(row, head, i) * Float.BYTES, delta);
@@ -93,12 +104,12 @@ final class PanelBackward {
         }
     }
 
-    /** Adds the shares of the later chunks to dq of one head; a step after {@link #task}. */
-    static void collect(AttentionCall call, AttentionGradients gradients, int row, int head) {
+    /** Adds the shares of the later chunks to dq of a piece of the queries of one head; a step after {@link #task}. */
+    static void collect(AttentionCall call, AttentionGradients gradients, int row, int head, int piece) {
         AttentionSizes sizes = call.sizes();
         for (int chunk = 1; chunk < chunks(sizes); chunk++) {
             HeadsView share = queryGradient(call, gradients, chunk);
-            Rows.addAll(share, gradients.dq(), row, head, sizes.queries(), sizes.width());
+            Rows.add(share, gradients.dq(), row, head, piece * PIECE, pieceEnd(sizes, piece), sizes.width());
         }
     }
 

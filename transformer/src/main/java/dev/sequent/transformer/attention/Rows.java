@@ -124,9 +124,9 @@ final class Rows {
         }
     }
 
-    /** Adds all rows of a head of {@code from} to those of {@code to}. */
-    static void addAll(HeadsView from, HeadsView to, int row, int head, int count, int width) {
-        for (int t = 0; t < count; t++) {
+    /** Adds the rows {@code first <= t < end} of a head of {@code from} to those of {@code to}. */
+    static void add(HeadsView from, HeadsView to, int row, int head, int first, int end, int width) {
+        for (int t = first; t < end; t++) {
             MemorySegment source = from.memory().asSlice(from.index(row, t, head) * Float.BYTES, width * 4L);
             addRow(source, to.memory().asSlice(to.index(row, t, head) * Float.BYTES, width * 4L), width);
         }

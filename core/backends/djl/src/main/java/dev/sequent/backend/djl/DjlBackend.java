@@ -1,7 +1,6 @@
 package dev.sequent.backend.djl;
 
 import ai.djl.engine.EngineException;
-import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.SparseFormat;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.engine.PtNDManager;
@@ -223,7 +222,7 @@ final class DjlBackend implements Backend {
             DType compute = Elementwise.compute(x.dtype());
             c.reserve(x.shape(), x.dtype());
             PtNDArray y = Elementwise.unary(c, op, c.in(a, x.dtype(), compute), compute);
-            return c.elementwise(narrow(c, y, compute, x.dtype()), x.shape(), x.dtype());
+            return c.elementwise(Elementwise.narrow(c, y, compute, x.dtype()), x.shape(), x.dtype());
         });
     }
 
@@ -265,12 +264,7 @@ final class DjlBackend implements Backend {
     private static TensorHandle arithmetic(Call c, BinaryOp op, TensorHandle x, DType compute, PtNDArray a, PtNDArray b) {
         c.reserve(x.shape(), x.dtype());
         PtNDArray y = Elementwise.binary(c, op, a, b);
-        return c.elementwise(narrow(c, y, compute, x.dtype()), x.shape(), x.dtype());
-    }
-
-    /** {@code y}, computed in {@code from}, as {@code to}: a new array, as {@code y} is one. */
-    private static PtNDArray narrow(Call c, PtNDArray y, DType from, DType to) {
-        return from == to ? y : c.to(c.keep(y), to);
+        return c.elementwise(Elementwise.narrow(c, y, compute, x.dtype()), x.shape(), x.dtype());
     }
 
     private static TensorHandle integers(Call c, BinaryOp op, TensorHandle x, PtNDArray a, Shape shapeA, PtNDArray b, Shape shapeB) {
@@ -333,7 +327,7 @@ final class DjlBackend implements Backend {
             }
             DType compute = Reductions.compute(op, x.dtype());
             PtNDArray y = Reductions.reduce(c, op, c.in(cell.array(), x.dtype(), compute), x.shape(), axes);
-            return c.result(narrow(c, y, compute, x.dtype()), shape, x.dtype(), null);
+            return c.result(Elementwise.narrow(c, y, compute, x.dtype()), shape, x.dtype(), null);
         });
     }
 
@@ -365,7 +359,7 @@ final class DjlBackend implements Backend {
             c.reserve(x.shape(), x.dtype());
             DType compute = Reductions.compute(op, x.dtype());
             PtNDArray y = Reductions.scan(c, op, c.in(cell.array(), x.dtype(), compute), compute, axis, x.shape().dim(axis), reverse);
-            return c.result(narrow(c, y, compute, x.dtype()), x.shape(), x.dtype(), null);
+            return c.result(Elementwise.narrow(c, y, compute, x.dtype()), x.shape(), x.dtype(), null);
         });
     }
 
@@ -373,205 +367,69 @@ final class DjlBackend implements Backend {
 
     @Override
     public TensorHandle reshape(TensorHandle x, Shape shape) {
-        return run(new Call(this, "reshape"), c -> {
-            Cell cell = c.cell(x);
-            if (shape.equals(x.shape())) {
-                return c.share(x, cell);
-            }
-            long[] strides = cell.strides() == null ? null : Strides.reshape(x.shape(), cell.strides(), shape);
-            if (strides != null) {
-                return c.view(cell, JniUtils.reshape(cell.array(), shape.toArray()), shape, x.dtype(), strides);
-            }
-            // PyTorch may copy here or make a view, and would not say which: with a copy of ours it makes a view of that
-            c.reserve(shape, x.dtype());
-            PtNDArray dense = c.keep(c.copy(cell.array(), x.shape(), x.dtype()));
-            return c.dense(JniUtils.reshape(dense, shape.toArray()), shape, x.dtype());
-        });
+        return run(new Call(this, "reshape"), c -> Movement.reshape(c, x, shape));
     }
 
     @Override
     public TensorHandle permute(TensorHandle x, int[] order) {
-        return run(new Call(this, "permute"), c -> {
-            Cell cell = c.cell(x);
-            Shape shape = Shape.of(Arrays.stream(order).mapToLong(x.shape()::dim).toArray());
-            long[] from = cell.strides();
-            long[] strides = from == null ? null : Arrays.stream(order).mapToLong(axis -> from[axis]).toArray();
-            PtNDArray y = JniUtils.permute(cell.array(), Arrays.stream(order).asLongStream().toArray());
-            return c.view(cell, y, shape, x.dtype(), strides);
-        });
+        return run(new Call(this, "permute"), c -> Movement.permute(c, x, order));
     }
 
     @Override
     public TensorHandle broadcastTo(TensorHandle x, Shape shape) {
-        return run(new Call(this, "broadcastTo"), c -> {
-            Cell cell = c.cell(x);
-            if (shape.equals(x.shape())) {
-                return c.share(x, cell);
-            }
-            long[] from = cell.strides();
-            int added = shape.rank() - x.shape().rank();
-            long[] strides = from == null ? null : IntStream.range(0, shape.rank())
-                    .mapToLong(i -> i < added || x.shape().dim(i - added) != shape.dim(i) ? 0 : from[i - added]).toArray();
-            return c.view(cell, JniUtils.broadcast(cell.array(), Types.shape(shape)), shape, x.dtype(), strides);
-        });
+        return run(new Call(this, "broadcastTo"), c -> Movement.broadcastTo(c, x, shape));
     }
 
     @Override
     public TensorHandle slice(TensorHandle x, long[] start, long[] stop) {
-        return run(new Call(this, "slice"), c -> {
-            Cell cell = c.cell(x);
-            Shape shape = Shape.of(IntStream.range(0, start.length).mapToLong(axis -> stop[axis] - start[axis]).toArray());
-            if (shape.equals(x.shape())) {
-                return c.share(x, cell);
-            }
-            int[] cut = IntStream.range(0, start.length).filter(axis -> shape.dim(axis) != x.shape().dim(axis)).toArray();
-            PtNDArray y = cell.array();
-            for (int axis : cut) {
-                PtNDArray next = JniUtils.slice(y, axis, start[axis], stop[axis], 1);
-                y = axis == cut[cut.length - 1] ? next : c.keep(next);
-            }
-            return c.view(cell, y, shape, x.dtype(), cell.strides());
-        });
+        return run(new Call(this, "slice"), c -> Movement.slice(c, x, start, stop));
     }
 
     @Override
     public TensorHandle pad(TensorHandle x, long[] before, long[] after, double value) {
-        return run(new Call(this, "pad"), c -> {
-            PtNDArray a = c.array(x);
-            int rank = x.shape().rank();
-            long[] dims = x.shape().toArray();
-            // pairs in PyTorch's order: the last axis comes first
-            long[] pairs = new long[2 * rank];
-            for (int axis = 0; axis < rank; axis++) {
-                dims[axis] += before[axis] + after[axis];
-                pairs[2 * (rank - 1 - axis)] = before[axis];
-                pairs[2 * (rank - 1 - axis) + 1] = after[axis];
-            }
-            Shape shape = Shape.of(dims);
-            c.reserve(shape, x.dtype());
-            if (x.shape().size() == 0 || rank == 0) {
-                return c.dense(rank == 0 ? c.copy(a, shape, x.dtype()) : c.full(shape, value, x.dtype()), shape, x.dtype());
-            }
-            return c.result(JniUtils.pad(a, pairs, Types.stored(value, x.dtype())), shape, x.dtype(), null);
-        });
+        return run(new Call(this, "pad"), c -> Movement.pad(c, x, before, after, value));
     }
 
     @Override
     public TensorHandle flip(TensorHandle x, int[] axes) {
-        return run(new Call(this, "flip"), c -> {
-            Cell cell = c.cell(x);
-            if (axes.length == 0) {
-                return c.share(x, cell);
-            }
-            c.reserve(x.shape(), x.dtype());
-            return c.elementwise(JniUtils.flip(cell.array(), Arrays.stream(axes).asLongStream().toArray()), x.shape(), x.dtype());
-        });
+        return run(new Call(this, "flip"), c -> Movement.flip(c, x, axes));
     }
 
     @Override
     public TensorHandle concat(TensorHandle[] xs, int axis) {
-        return run(new Call(this, "concat"), c -> {
-            PtNDArray[] parts = Arrays.stream(xs).map(c::array).toArray(PtNDArray[]::new);
-            Shape shape = xs[0].shape().with(axis, Arrays.stream(xs).mapToLong(x -> x.shape().dim(axis)).sum());
-            c.reserve(shape, xs[0].dtype());
-            return c.elementwise(JniUtils.cat(parts, axis), shape, xs[0].dtype());
-        });
+        return run(new Call(this, "concat"), c -> Movement.concat(c, xs, axis));
     }
 
     @Override
     public TensorHandle contiguous(TensorHandle x) {
-        return run(new Call(this, "contiguous"), c -> {
-            Cell cell = c.cell(x);
-            if (cell.isDense()) {
-                return c.share(x, cell);
-            }
-            c.reserve(x.shape(), x.dtype());
-            return c.dense(c.copy(cell.array(), x.shape(), x.dtype()), x.shape(), x.dtype());
-        });
+        return run(new Call(this, "contiguous"), c -> Movement.contiguous(c, x));
     }
 
     // indexing
 
     @Override
     public TensorHandle gather(TensorHandle x, int axis, TensorHandle index) {
-        return run(new Call(this, "gather"), c -> {
-            PtNDArray a = c.array(x);
-            PtNDArray at = index(c, index, x.shape().dim(axis));
-            c.reserve(index.shape(), x.dtype());
-            return c.dense(JniUtils.gather(a, at, axis), index.shape(), x.dtype());
-        });
+        return run(new Call(this, "gather"), c -> Indexing.gather(c, x, axis, index));
     }
 
     @Override
     public TensorHandle indexSelect(TensorHandle x, int axis, TensorHandle index) {
-        return run(new Call(this, "indexSelect"), c -> {
-            PtNDArray a = c.array(x);
-            PtNDArray at = index(c, index, x.shape().dim(axis));
-            Shape shape = x.shape().with(axis, index.shape().size());
-            c.reserve(shape, x.dtype());
-            if (axis == 0 && x.shape().rank() == 2) {
-                return c.dense(JniUtils.embedding(at, a, false), shape, x.dtype());
-            }
-            NDIndex rows = new NDIndex().addAllDim(axis).addIndices("{}", at);
-            return c.result(JniUtils.indexAdv(a, rows, c.device().manager()), shape, x.dtype(), null);
-        });
-    }
-
-    /** An index operand as I64. A GPU would not survive an index out of range, so that there they are checked first. */
-    private static PtNDArray index(Call c, TensorHandle index, long n) {
-        if (c.device().isHost()) {
-            return c.in(c.array(index), index.dtype(), DType.I64);
-        }
-        PtNDArray wide = c.in(c.dense(index), index.dtype(), DType.I64);
-        HostLoops.check(c, c.memory(c.toHost(wide), index.shape(), DType.I64), index.shape().size(), n);
-        return wide;
+        return run(new Call(this, "indexSelect"), c -> Indexing.indexSelect(c, x, axis, index));
     }
 
     @Override
     public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run(new Call(this, "scatterAdd"), c -> added(c, x, axis, index, source, true));
+        return run(new Call(this, "scatterAdd"), c -> Indexing.added(c, x, axis, index, source, true));
     }
 
     @Override
     public TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run(new Call(this, "indexAdd"), c -> added(c, x, axis, index, source, false));
-    }
-
-    private static TensorHandle added(Call c, TensorHandle x, int axis, TensorHandle index, TensorHandle source, boolean each) {
-        DType compute = Elementwise.compute(x.dtype());
-        PtNDArray a = c.toHost(c.in(c.dense(x), x.dtype(), compute));
-        PtNDArray at = c.toHost(c.in(c.dense(index), index.dtype(), DType.I64));
-        PtNDArray b = c.toHost(c.in(c.dense(source), source.dtype(), compute));
-        c.reserve(x.shape(), x.dtype());
-        PtNDArray y = c.hostArray(x.shape(), compute);
-        if (x.shape().size() > 0) {
-            MemorySegment sums = c.memory(y, x.shape(), compute);
-            sums.copyFrom(c.memory(a, x.shape(), compute));
-            long[] sizes = {1, source.shape().dim(axis), 1};
-            for (int i = 0; i < source.shape().rank(); i++) {
-                sizes[0] *= i < axis ? source.shape().dim(i) : 1;
-                sizes[2] *= i > axis ? source.shape().dim(i) : 1;
-            }
-            HostLoops.add(c, compute, sums, x.shape().dim(axis), c.memory(at, index.shape(), DType.I64), each,
-                    c.memory(b, source.shape(), compute), sizes);
-        }
-        return c.dense(narrow(c, c.toDevice(y), compute, x.dtype()), x.shape(), x.dtype());
+        return run(new Call(this, "indexAdd"), c -> Indexing.added(c, x, axis, index, source, false));
     }
 
     @Override
     public TensorHandle topK(TensorHandle x, int k) {
-        return run(new Call(this, "topK"), c -> {
-            DType compute = Elementwise.compute(x.dtype());
-            PtNDArray a = c.toHost(c.in(c.dense(x), x.dtype(), compute));
-            Shape shape = x.shape().with(-1, k);
-            c.reserve(shape, DType.I64);
-            PtNDArray y = c.hostArray(shape, DType.I64);
-            if (shape.size() > 0) {
-                int n = Math.toIntExact(x.shape().dim(-1));
-                HostLoops.topK(c.memory(a, x.shape(), compute), compute, x.shape().size() / n, n, k, c.memory(y, shape, DType.I64));
-            }
-            return c.dense(c.toDevice(y), shape, DType.I64);
-        });
+        return run(new Call(this, "topK"), c -> Indexing.topK(c, x, k));
     }
 
     // contraction
@@ -589,7 +447,7 @@ final class DjlBackend implements Backend {
             // PyTorch multiplies integers on the CPU only
             PtNDArray y = compute != DType.I64 || c.device().isHost() ? JniUtils.matmul(left, right)
                     : c.toDevice(JniUtils.matmul(c.toHost(left), c.toHost(right)));
-            return c.dense(narrow(c, y, compute, a.dtype()), shape, a.dtype());
+            return c.dense(Elementwise.narrow(c, y, compute, a.dtype()), shape, a.dtype());
         });
     }
 

@@ -142,4 +142,9 @@ final class Elementwise {
             case GE -> JniUtils.gte(a, b);
         };
     }
+
+    /** {@code y}, computed in {@code from}, as {@code to}: a new array, as {@code y} is one. */
+    static PtNDArray narrow(Call c, PtNDArray y, DType from, DType to) {
+        return from == to ? y : c.to(c.keep(y), to);
+    }
 }

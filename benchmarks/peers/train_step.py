@@ -211,7 +211,8 @@ def training_step(args):
         tensors = stored(args.weights)
         inputs, targets = (tensors.pop(name).long() for name in ("inputs", "targets"))
         take(model, tensors)
-    groups = [dict(params=[p for n, p in model.named_parameters() if decays(n, p) == decay], weight_decay=0.1 * decay) for decay in (True, False)]
+    named = list(model.named_parameters())
+    groups = [dict(params=[p for n, p in named if decays(n, p) == decay], weight_decay=0.1 * decay) for decay in (True, False)]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
     def loss_of(inputs, targets):

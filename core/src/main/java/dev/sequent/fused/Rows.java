@@ -62,7 +62,8 @@ public final class Rows {
         }
     }
 
-    private static void sumColumns(RowMath math, MemorySegment parts, long at, int count, long size, MemorySegment target, long from, int n) {
+    private static void sumColumns(RowMath math, MemorySegment parts, long at, int count, long size, MemorySegment target, long from,
+            int n) {
         MemorySegment.copy(parts, (at + from) << 2, target, from << 2, (long) n << 2);
         for (int part = 1; part < count; part++) {
             math.add(target, from, parts, at + part * size + from, target, from, n);

@@ -120,8 +120,8 @@ final class CausalConvCpu implements CausalConvKernel {
         long channels = p.x().dim(2);
         MemorySegment weightParts = host.scratch(p.x(), cut.parts() * weights);
         MemorySegment biasParts = host.scratch(p.x(), cut.parts() * channels);
-        host.parallel().forEach(cut.tasks(), task -> task(p.taps()).backward(cut.job(call, task), part(weightParts, cut.part(task), weights),
-                part(biasParts, cut.part(task), channels)));
+        host.parallel().forEach(cut.tasks(), task -> task(p.taps()).backward(cut.job(call, task),
+                part(weightParts, cut.part(task), weights), part(biasParts, cut.part(task), channels)));
         Rows.sumParts(host.parallel(), math, weightParts, 0, cut.parts(), weights, host.read(dWeight));
         if (dBias != null) {
             Rows.sumParts(host.parallel(), math, biasParts, 0, cut.parts(), channels, host.read(dBias));

@@ -95,8 +95,8 @@ class CpuThreadCountsTest {
         differentiate("swiglu", results, in -> Swiglu.apply(in.get(0), in.get(1)), x, x.square());
         differentiate("loss", results, in -> CrossEntropy.loss(in.get(0), targets), x);
         differentiate("embedding", results, in -> Lookup.apply(in.get(0), index), rng.uniform(device, DType.F32, -1, 1, VOCABULARY, 40));
-        differentiate("convolution", results, in -> CausalConv.apply(in.get(0).reshape(2, ROWS / 2, WIDTH), in.get(1), in.get(2), true, null,
-                flags).y(), x, rng.uniform(device, DType.F32, -1, 1, WIDTH, 1, 4), bias);
+        differentiate("convolution", results, in -> CausalConv.apply(in.get(0).reshape(2, ROWS / 2, WIDTH), in.get(1), in.get(2), true,
+                null, flags).y(), x, rng.uniform(device, DType.F32, -1, 1, WIDTH, 1, 4), bias);
     }
 
     private static void differentiate(String name, Map<String, double[]> results, Function<List<Tensor>, Tensor> f, Tensor... operands) {

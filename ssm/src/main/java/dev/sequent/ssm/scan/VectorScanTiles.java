@@ -289,30 +289,44 @@ final class VectorScanTiles implements ScanTiles {
     @Override
     public void step(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c, MemorySegment before,
             MemorySegment after) {
-        int whole = states - states % L;
-        VectorMask<Float> rest = S.indexInRange(whole, states);
+        MemorySegment source = before == null ? after.asSlice(0, (long) channels * states * Float.BYTES).fill((byte) 0) : before;
+        stepWhole(s, channels, states, a, b, c, source, after);
+        if (states % L > 0) {
+            stepRest(s, channels, states, a, b, c, source, after);
+        }
+    }
+
+    private static void stepWhole(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c,
+            MemorySegment before, MemorySegment after) {
         for (int e = 0; e < channels; e++) {
             float step = s.step.segment().getAtIndex(F32, e);
             float x = s.input.segment().getAtIndex(F32, e);
-            FloatVector d = FloatVector.broadcast(S, step * LOG2E);
-            FloatVector w = FloatVector.broadcast(S, step * x);
             FloatVector y = FloatVector.zero(S);
-            long row = (long) e * states;
-            for (int n = 0; n < whole; n += L) {
-                FloatVector h = before == null ? FloatVector.zero(S) : load(before, row + n);
-                h = advance(d.mul(load(a, row + n)), h, w.mul(load(b, n)));
-                h.intoMemorySegment(after, (row + n) * 4L, LE);
+            for (int n = 0; n + L <= states; n += L) {
+                long i = (long) e * states + n;
+                FloatVector h = advance(load(a, i).mul(step * LOG2E), load(before, i), load(b, n).mul(step * x));
+                h.intoMemorySegment(after, i * 4L, LE);
                 y = h.fma(load(c, n), y);
             }
-            if (whole < states) {
-                FloatVector h = before == null ? FloatVector.zero(S)
-                        : FloatVector.fromMemorySegment(S, before, (row + whole) * 4L, LE, rest);
-                FloatVector u = d.mul(FloatVector.fromMemorySegment(S, a, (row + whole) * 4L, LE, rest));
-                h = advance(u, h, w.mul(FloatVector.fromMemorySegment(S, b, whole * 4L, LE, rest)));
-                h.intoMemorySegment(after, (row + whole) * 4L, LE, rest);
-                y = h.fma(FloatVector.fromMemorySegment(S, c, whole * 4L, LE, rest), y);
-            }
             s.out.segment().setAtIndex(F32, e, Math.fma(s.skip.getAtIndex(F32, e), x, LaneSum.of(y)));
+        }
+    }
+
+    /** The states at the end that do not fill a vector. */
+    private static void stepRest(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c,
+            MemorySegment before, MemorySegment after) {
+        int n = states - states % L;
+        VectorMask<Float> rest = S.indexInRange(n, states);
+        FloatVector bs = FloatVector.fromMemorySegment(S, b, n * 4L, LE, rest);
+        FloatVector cs = FloatVector.fromMemorySegment(S, c, n * 4L, LE, rest);
+        for (int e = 0; e < channels; e++) {
+            float step = s.step.segment().getAtIndex(F32, e);
+            float x = s.input.segment().getAtIndex(F32, e);
+            long i = (long) e * states + n;
+            FloatVector u = FloatVector.fromMemorySegment(S, a, i * 4L, LE, rest).mul(step * LOG2E);
+            FloatVector h = advance(u, FloatVector.fromMemorySegment(S, before, i * 4L, LE, rest), bs.mul(step * x));
+            h.intoMemorySegment(after, i * 4L, LE, rest);
+            s.out.segment().setAtIndex(F32, e, s.out.segment().getAtIndex(F32, e) + LaneSum.of(h.mul(cs)));
         }
     }
 

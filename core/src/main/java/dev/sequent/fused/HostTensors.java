@@ -105,6 +105,11 @@ public final class HostTensors {
         return allocate(like, like.dtype(), like.shape());
     }
 
+    /** x W^T over the last axis in one call, where the backend has such a product for a few rows; see {@link HostMemory#project}. */
+    public Optional<Tensor> project(Tensor x, Tensor weight) {
+        return memory.project(x.handle(), weight.handle()).map(y -> Tensor.wrap(x.device(), y));
+    }
+
     /** Memory for {@code elements} elements of 4 bytes, of any content, on the device of {@code like}. */
     public MemorySegment scratch(Tensor like, long elements) {
         return read(allocate(like, DType.F32, Shape.of(elements)));

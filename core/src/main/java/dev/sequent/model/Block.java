@@ -79,8 +79,9 @@ final class Block extends Layer {
         return feedForward(x, prefill(mixer, norm.forward(x), info, state), Optional.empty()).sum();
     }
 
-    Tensor step(Tensor x, MixerState state) {
-        return feedForward(x, step(mixer, norm.forward(x), state), Optional.empty()).sum();
+    Stream step(Stream in, MixerState state) {
+        Normalize.Added x = in.normalised(norm);
+        return feedForward(x.sum(), step(mixer, x.normalised(), state), Optional.empty());
     }
 
     /** x + mixed, and the feed-forward part on top of it. */

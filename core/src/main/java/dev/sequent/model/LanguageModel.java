@@ -266,14 +266,14 @@ public final class LanguageModel extends Layer {
         return Scope.returning(() -> {
             SequenceInfo info = SequenceInfo.of(state.batch(), 1);
             state.requireRoom(info);
-            Tensor x = embed(ids, info, state.tokens());
+            Block.Stream x = new Block.Stream(embed(ids, info, state.tokens()), null);
             for (int i = 0; i < blocks.size(); i++) {
                 x = blocks.get(i).step(x, state.layers().get(i));
             }
             if (!device.capturing()) {
                 state.advance(info.lengths());
             }
-            return logits(finalNorm.forward(x)).reshape(state.batch(), config.vocab_size());
+            return logits(x.normalised(finalNorm).normalised()).reshape(state.batch(), config.vocab_size());
         });
     }
 

@@ -6,7 +6,6 @@ import dev.sequent.cost.Workload;
 import dev.sequent.fused.linear.Projections;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.tensor.Tracing;
-import dev.sequent.type.Shape;
 import java.util.Arrays;
 
 /**
@@ -41,7 +40,7 @@ public final class Linear extends Layer {
     /** Applies several layers to one input; cheaper to differentiate than one by one. */
     public static Tensor[] together(Tensor x, Linear... layers) {
         Tensor[] weights = Arrays.stream(layers).map(l -> l.weight.value()).toArray(Tensor[]::new);
-        Tensor[] y = Projections.apply(x, weights);
+        Tensor[] y = Tracing.current() == null ? Projections.underived(x, weights) : Projections.apply(x, weights);
         for (int i = 0; i < y.length; i++) {
             y[i] = layers[i].bias == null ? y[i] : y[i].add(layers[i].bias.value());
         }
@@ -73,12 +72,7 @@ public final class Linear extends Layer {
         if (Tracing.current() != null) {
             return Projections.apply(x, weight)[0];
         }
-        if (x.rank() == 2) {
-            return x.matmul(weight, false, true);
-        }
-        long[] out = Arrays.copyOf(x.shape().toArray(), x.rank());
-        out[out.length - 1] = weight.dim(0);
-        return x.reshape(-1, x.dim(-1)).matmul(weight, false, true).reshape(Shape.of(out));
+        return Projections.underived(x, weight);
     }
 
     /** The work of applying the layer to every token. */

@@ -37,6 +37,17 @@ public interface HostMemory {
     TensorHandle allocate(Shape shape, DType dtype, int device);
 
     /**
+     * x W^T over the last axis for a few rows of x, as in generation, in one call; the same numbers as the matrix product of all rows.
+     *
+     * @param x (..., k)
+     * @param weight (n, k), of the dtype of x
+     * @return a new handle (..., n); empty where the backend has nothing faster than the matrix product for these operands
+     */
+    default Optional<TensorHandle> project(TensorHandle x, TensorHandle weight) {
+        return Optional.empty();
+    }
+
+    /**
      * Elements of a tensor in native memory.
      *
      * @param segment the memory, starting at element 0 of the view and reaching at least to its last element

@@ -178,6 +178,11 @@ final class CpuBackend implements Backend, HostMemory {
     }
 
     @Override
+    public Optional<TensorHandle> project(TensorHandle x, TensorHandle weight) {
+        return run("matmul", () -> Optional.ofNullable(matmul.project(live("matmul", x), live("matmul", weight))));
+    }
+
+    @Override
     public TensorHandle allocate(Shape shape, DType dtype, int device) {
         checkDevice("allocate", device);
         return run("allocate", () -> machine.allocate("allocate", shape, dtype));

@@ -83,6 +83,31 @@ final class Matmul {
         };
     }
 
+    /** a b^T over the last axis of a where that is a product of a few dense rows with dense rows that no provider takes; else null. */
+    CpuHandle project(CpuHandle a, CpuHandle b) {
+        if (a.shape().rank() == 0 || b.shape().rank() != 2 || a.dtype() != b.dtype() || a.shape().dim(-1) != b.shape().dim(1)
+                || b.shape().size() == 0 || !a.contiguous() || b.strides()[1] != 1) {
+            return null;
+        }
+        long rows = a.shape().size() / b.shape().dim(1);
+        if (rows < 1 || rows > JavaGemm.THIN_ROWS || Math.max(b.shape().dim(0), b.shape().dim(1)) > Integer.MAX_VALUE) {
+            return null;
+        }
+        Sizes sizes = new Sizes((int) rows, (int) b.shape().dim(0), (int) b.shape().dim(1));
+        Shape shape = a.shape().with(-1, sizes.n);
+        return switch (a.dtype()) {
+            case F32 -> provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, Float.BYTES) ? null : few(a, b, sizes, shape);
+            case BF16, F16 -> half == null ? null : rounded(thin(a, b, true, sizes, shape), a.dtype());
+            default -> null;
+        };
+    }
+
+    private CpuHandle few(CpuHandle a, CpuHandle b, Sizes sizes, Shape shape) {
+        CpuHandle y = machine.allocate("matmul", shape, DType.F32);
+        return machine.produce(y, () -> gemm.gemm(false, true, sizes.m, sizes.n, sizes.k, a.memory().asSlice(a.offset()), sizes.k,
+                b.memory().asSlice(b.offset()), b.strides()[0], 0, y.memory().asSlice(y.offset()), sizes.n));
+    }
+
     /** Whether a few rows are multiplied with a stored (n, k) matrix of 16-bit floats, as weights are in generation. */
     private boolean isThin(CpuHandle a, CpuHandle b, boolean ta, boolean tb, Sizes sizes) {
         return half != null && (a.dtype() == DType.BF16 || a.dtype() == DType.F16) && !ta && a.shape().rank() == 2

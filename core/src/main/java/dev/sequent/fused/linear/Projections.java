@@ -18,6 +18,9 @@ import java.util.Optional;
  * operations.
  */
 public final class Projections {
+    /** So many rows at most are those of a step of generation; they are better off product by product. */
+    private static final int FEW_ROWS = 8;
+
     private Projections() {}
 
     /**
@@ -47,6 +50,35 @@ public final class Projections {
                 throw new DTypeException("projections", "operands of dtype " + x.dtype(), w.toString());
             }
         }
+    }
+
+    /** {@link #apply} without a derivative; see {@link #underived(Tensor, Tensor)}. */
+    public static Tensor[] underived(Tensor x, Tensor... weights) {
+        if (x.rank() == 0 || x.size() > FEW_ROWS * x.dim(-1)) {
+            return apply(x, weights);
+        }
+        return Arrays.stream(weights).map(w -> underived(x, w)).toArray(Tensor[]::new);
+    }
+
+    /**
+     * x W^T without a derivative: on devices that have a kernel for it, one call for the few rows of a step of generation.
+     *
+     * @param x (..., in)
+     * @param weight (out, in), of the dtype of x
+     * @return (..., out)
+     */
+    public static Tensor underived(Tensor x, Tensor weight) {
+        Optional<RowProductKernel> kernel = KernelTable.of(x.device()).find(RowProductKernel.class, _ -> Optional.empty());
+        Optional<Tensor> product = kernel.isPresent() && x.device().equals(weight.device()) ? kernel.get().project(x, weight)
+                : Optional.empty();
+        if (product.isPresent()) {
+            return product.get();
+        }
+        if (x.rank() == 2) {
+            return x.matmul(weight, false, true);
+        }
+        Tensor rows = x.reshape(x.shape().without(-1).size(), x.dim(-1));
+        return rows.matmul(weight, false, true).reshape(x.shape().with(-1, weight.dim(0)));
     }
 
     private static Tensor[] products(Tensor rows, Tensor[] weights) {

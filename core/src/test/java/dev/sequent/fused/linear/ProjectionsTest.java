@@ -6,11 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.sequent.autograd.Autograd;
 import dev.sequent.autograd.Variable;
 import dev.sequent.fused.KernelLaw;
+import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
 import dev.sequent.type.DTypeException;
 import dev.sequent.type.ShapeException;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** Several products of one input against one product each, with all derivatives. */
@@ -26,6 +28,44 @@ class ProjectionsTest {
                     .toList());
             });
         }
+    }
+
+    @Test
+    void aFewRowsGiveTheNumbersOfTheMatrixProduct() {
+        KernelLaw.onEachCpu(RowProductKernel.class, device -> {
+            RowProductKernel kernel = KernelTable.of(device).find(RowProductKernel.class, _ -> Optional.empty()).orElseThrow();
+            for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+                for (int width : new int[] {1, 3, 17, 63, 100}) {
+                    Tensor w = KernelLaw.uniform(device, 5, 37, width).cast(dtype);
+                    for (int rows : new int[] {1, 2, 8, 9}) {
+                        Tensor wide = KernelLaw.uniform(device, 6, rows, 1, width + 5).cast(dtype);
+                        Tensor slice = wide.slice(2, 2, 2 + width);
+                        for (Tensor x : List.of(slice, slice.contiguous())) {
+                            Tensor y = Projections.underived(x, w).expect("y", rows, 1, 37);
+                            assertThat(y.dtype()).isEqualTo(dtype);
+                            assertThat(y.toFloats()).as(dtype + " " + rows + " x " + width)
+                                    .isEqualTo(x.reshape(rows, width).matmul(w, false, true).toFloats());
+                        }
+                    }
+                }
+            }
+            Tensor vector = KernelLaw.uniform(device, 7, 17);
+            assertThat(kernel.project(vector, KernelLaw.uniform(device, 8, 4, 17))).as("one row, a vector").isPresent();
+            assertThat(kernel.project(vector, KernelLaw.uniform(device, 8, 17, 4).transpose(0, 1))).as("strided rows").isEmpty();
+            Tensor nine = KernelLaw.uniform(device, 9, 9, 17);
+            assertThat(kernel.project(nine, KernelLaw.uniform(device, 8, 4, 17))).as("nine rows").isEmpty();
+        });
+    }
+
+    @Test
+    void operandsThatDoNotFitAreTypedErrors() {
+        KernelLaw.onEachCpu(RowProductKernel.class, device -> {
+            Tensor x = KernelLaw.uniform(device, 1, 1, 1, 17);
+            Tensor narrow = KernelLaw.uniform(device, 2, 4, 16);
+            assertThatThrownBy(() -> Projections.underived(x, narrow)).isInstanceOf(ShapeException.class);
+            assertThatThrownBy(() -> Projections.underived(x, KernelLaw.uniform(device, 2, 4, 17).cast(DType.BF16)))
+                    .isInstanceOf(DTypeException.class);
+        });
     }
 
     @Test

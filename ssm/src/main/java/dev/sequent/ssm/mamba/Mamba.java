@@ -188,19 +188,25 @@ public final class Mamba extends RecurrentMixer {
         }
         DType dtype = x.dtype();
         int states = config.state_size();
-        Tensor[] halves = inProj.forward(x).split(-1, inner, inner); // (B, 1, E) each
+        Tensor halves = inProj.forward(x).cast(DType.F32); // (B, 1, 2 E)
         Tensor window = state.getFirst().cast(DType.F32);
-        Tensor u = kernel.convolve(halves[0].cast(DType.F32), conv1d.weight.value().cast(DType.F32),
+        Tensor u = kernel.convolve(new TokenStepKernel.Columns(halves, 0, inner), conv1d.weight.value().cast(DType.F32),
                 conv1d.bias == null ? null : conv1d.bias.value().cast(DType.F32), window); // (B, 1, E)
         if (window != state.getFirst()) {
             state.getFirst().write(window.cast(state.getFirst().dtype()), 0, 0, 0);
         }
-        Tensor[] selected = xProj.forward(u.cast(dtype)).split(-1, rank, states, states);
-        Tensor delta = Linear.project(normalise(dtNorm, selected[0]), dtProj.weight().value()); // (B, 1, E)
+        Tensor selected = xProj.forward(u.cast(dtype)); // (B, 1, R + 2 N)
+        Tensor delta = Linear.project(normalise(dtNorm, selected.slice(-1, 0, rank)), dtProj.weight().value()); // (B, 1, E)
         Tensor y = kernel.select(new TokenStepKernel.Selection(u, delta.cast(DType.F32), aLog.value().cast(DType.F32),
-                normalise(bNorm, selected[1]).cast(DType.F32), normalise(cNorm, selected[2]).cast(DType.F32), skip.value().cast(DType.F32),
-                dtProj.bias().value().cast(DType.F32), halves[1].cast(DType.F32), state.get(1)));
+                part(bNorm, selected, rank, states), part(cNorm, selected, rank + states, states), skip.value().cast(DType.F32),
+                dtProj.bias().value().cast(DType.F32), new TokenStepKernel.Columns(halves, inner, inner), state.get(1)));
         return outProj.forward(y.cast(dtype));
+    }
+
+    /** Selected values [from, from + count) in F32, normalised where {@code norm} is not null. */
+    private static TokenStepKernel.Columns part(Norm norm, Tensor selected, int from, int count) {
+        return norm == null ? new TokenStepKernel.Columns(selected.cast(DType.F32), from, count)
+                : TokenStepKernel.Columns.of(norm.forward(selected.slice(-1, from, from + count)).cast(DType.F32));
     }
 
     @Override

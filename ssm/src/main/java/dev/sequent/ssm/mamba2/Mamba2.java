@@ -206,19 +206,21 @@ public final class Mamba2 extends RecurrentMixer {
         if (kernel == null) {
             return null;
         }
-        Tensor[] in = inProj.forward(x).split(-1, inner, convolved(), heads); // z (B, 1, E), xBC (B, 1, E + 2 G N), dt (B, 1, H)
+        int convolved = (int) convolved();
+        int shared = (int) shared();
+        Tensor in = inProj.forward(x).cast(DType.F32); // z (B, 1, E), xBC (B, 1, E + 2 G N), dt (B, 1, H)
         Tensor window = state.getFirst().cast(DType.F32);
-        Tensor all = kernel.convolve(in[1].cast(DType.F32), conv1d.weight.value().cast(DType.F32),
+        Tensor all = kernel.convolve(new TokenStepKernel.Columns(in, inner, convolved), conv1d.weight.value().cast(DType.F32),
                 conv1d.bias == null ? null : conv1d.bias.value().cast(DType.F32), window);
         if (window != state.getFirst()) {
             state.getFirst().write(window.cast(state.getFirst().dtype()), 0, 0, 0);
         }
-        Tensor[] selected = all.split(-1, inner, shared(), shared());
         Mamba2Config.Limit limit = config.time_step_limit();
-        Tensor gated = kernel.advance(new TokenStepKernel.Heads(selected[0], in[2].cast(DType.F32), dtBias.value().cast(DType.F32),
-                limit.low(), limit.high(), aLog.value().cast(DType.F32), selected[1], selected[2], skip.value().cast(DType.F32),
-                in[0].cast(DType.F32),
-                config.n_groups(), state.get(1))); // (B, 1, E)
+        Tensor gated = kernel.advance(new TokenStepKernel.Heads(new TokenStepKernel.Columns(all, 0, inner),
+                new TokenStepKernel.Columns(in, inner + convolved, heads), dtBias.value().cast(DType.F32), limit.low(), limit.high(),
+                aLog.value().cast(DType.F32), new TokenStepKernel.Columns(all, inner, shared),
+                new TokenStepKernel.Columns(all, inner + shared, shared), skip.value().cast(DType.F32),
+                new TokenStepKernel.Columns(in, 0, inner), config.n_groups(), state.get(1))); // (B, 1, E)
         return outProj.forward(normalise(gated).cast(x.dtype()));
     }
 

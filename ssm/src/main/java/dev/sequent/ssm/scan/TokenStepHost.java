@@ -4,6 +4,8 @@ import dev.sequent.fused.HostTensors;
 import dev.sequent.fused.Simd;
 import dev.sequent.spi.HostMemory;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -47,26 +49,36 @@ final class TokenStepHost implements TokenStepKernel {
         }
     }
 
-    /** Rows (B, 1, features) where they lie. */
-    private record Rows(MemorySegment memory, long stride) {
+    /** Rows (B, 1, features) where they lie, from their element {@code first} on. */
+    private record Rows(MemorySegment memory, long stride, int first) {
         float[] read(int batch, int from, int count, float[] target) {
-            MemorySegment.copy(memory, F32, (batch * stride + from) * Float.BYTES, target, 0, count);
+            MemorySegment.copy(memory, F32, (batch * stride + first + from) * Float.BYTES, target, 0, count);
             return target;
         }
 
         void write(int batch, int from, int count, float[] source) {
-            MemorySegment.copy(source, 0, memory, F32, (batch * stride + from) * Float.BYTES, count);
+            MemorySegment.copy(source, 0, memory, F32, (batch * stride + first + from) * Float.BYTES, count);
         }
 
         float at(int batch, int index) {
-            return memory.getAtIndex(F32, batch * stride + index);
+            return memory.getAtIndex(F32, batch * stride + first + index);
         }
     }
 
     private Rows rows(Tensor x) {
+        return rows(Columns.of(x));
+    }
+
+    private Rows rows(Columns c) {
+        Tensor x = c.x();
         HostMemory.View view = host.view(x);
-        return view.strides()[2] == 1 || x.dim(2) == 1 ? new Rows(view.segment(), view.strides()[0])
-                : new Rows(host.read(x.contiguous()), x.dim(2));
+        return view.strides()[2] == 1 || x.dim(2) == 1 ? new Rows(view.segment(), view.strides()[0], c.from())
+                : new Rows(host.read(x.contiguous()), x.dim(2), c.from());
+    }
+
+    /** A new tensor of the size of {@code columns}. */
+    private Tensor like(Columns columns) {
+        return host.allocate(columns.x(), DType.F32, Shape.of(columns.x().dim(0), 1, columns.count()));
     }
 
     /** A part of a vector, zeros for null. */
@@ -80,17 +92,17 @@ final class TokenStepHost implements TokenStepKernel {
     }
 
     @Override
-    public Tensor convolve(Tensor x, Tensor weight, Tensor bias, Tensor window) {
-        int channels = (int) x.dim(2);
+    public Tensor convolve(Columns x, Tensor weight, Tensor bias, Tensor window) {
+        int channels = x.count();
         int taps = (int) weight.dim(2);
-        Tensor y = host.allocate(x);
+        Tensor y = like(x);
         Rows in = rows(x);
         Rows out = rows(y);
         MemorySegment weights = host.read(weight);
         MemorySegment biases = host.readOrNull(bias);
         MemorySegment past = host.read(window);
         int tasks = Math.ceilDiv(channels, CONVOLVED);
-        host.parallel().forEach((int) x.dim(0) * tasks, task -> {
+        host.parallel().forEach((int) x.x().dim(0) * tasks, task -> {
             int batch = task / tasks;
             int first = task % tasks * CONVOLVED;
             for (int from = first; from < Math.min(channels, first + CONVOLVED); from += BLOCK) {
@@ -186,16 +198,16 @@ final class TokenStepHost implements TokenStepKernel {
 
     @Override
     public Tensor advance(Heads in) {
-        Tensor y = host.allocate(in.x());
+        Tensor y = like(in.x());
         int heads = (int) in.aLog().dim(0);
-        int width = (int) in.x().dim(2) / heads;
-        int states = (int) in.b().dim(2) / in.groups();
+        int width = in.x().count() / heads;
+        int states = in.b().count() / in.groups();
         Advanced rows = new Advanced(rows(in.x()), rows(in.dt()), rows(in.b()), rows(in.c()), rows(in.z()), rows(y), host.read(in.dtBias()),
                 host.read(in.aLog()), host.read(in.skip()), host.read(in.state()), (float) in.low(), (float) in.high(), heads, width,
                 states, heads / in.groups());
         int share = Math.max(1, STATES / (width * states));
         int tasks = Math.ceilDiv(heads, share);
-        host.parallel().forEach((int) in.x().dim(0) * tasks, task -> {
+        host.parallel().forEach((int) in.x().x().dim(0) * tasks, task -> {
             int first = task % tasks * share;
             for (int head = first; head < Math.min(heads, first + share); head++) {
                 advance(rows, task / tasks, head);

@@ -19,6 +19,16 @@ public interface TokenStepKernel extends Kernel {
     }
 
     /**
+     * Columns {@code [from, from + count)} of a tensor (B, 1, C): what a projection has made for one purpose.
+     */
+    record Columns(Tensor x, int from, int count) {
+        /** All columns. */
+        public static Columns of(Tensor x) {
+            return new Columns(x, 0, Math.toIntExact(x.dim(2)));
+        }
+    }
+
+    /**
      * SiLU of the causal depthwise convolution.
      *
      * @param x (B, 1, E)
@@ -27,7 +37,7 @@ public interface TokenStepKernel extends Kernel {
      * @param window the last K - 1 inputs, oldest first, (B, K - 1, E); afterwards with x as the last
      * @return (B, 1, E)
      */
-    Tensor convolve(Tensor x, Tensor weight, Tensor bias, Tensor window);
+    Tensor convolve(Columns x, Tensor weight, Tensor bias, Tensor window);
 
     /**
      * Operands of {@link #select}: those of {@link SelectiveScan.Operands}, with softplus and with the matrix A given by its logarithm.
@@ -42,7 +52,7 @@ public interface TokenStepKernel extends Kernel {
      * @param z (B, 1, E)
      * @param state (B, E, N), overwritten
      */
-    record Selection(Tensor u, Tensor delta, Tensor aLog, Tensor b, Tensor c, Tensor skip, Tensor deltaBias, Tensor z, Tensor state) {}
+    record Selection(Tensor u, Tensor delta, Tensor aLog, Columns b, Columns c, Tensor skip, Tensor deltaBias, Columns z, Tensor state) {}
 
     /** The selective scan of one token, gated: (B, 1, E). */
     Tensor select(Selection in);
@@ -64,7 +74,7 @@ public interface TokenStepKernel extends Kernel {
      * @param groups G
      * @param state (B, H, P, N), overwritten
      */
-    record Heads(Tensor x, Tensor dt, Tensor dtBias, double low, double high, Tensor aLog, Tensor b, Tensor c, Tensor skip, Tensor z,
+    record Heads(Columns x, Columns dt, Tensor dtBias, double low, double high, Tensor aLog, Columns b, Columns c, Tensor skip, Columns z,
             int groups, Tensor state) {}
 
     /** The state-space dual of one token, times SiLU(z): (B, 1, H P). */

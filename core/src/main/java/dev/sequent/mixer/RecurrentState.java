@@ -1,5 +1,6 @@
 package dev.sequent.mixer;
 
+import dev.sequent.autograd.Autograd;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
@@ -85,8 +86,7 @@ public final class RecurrentState implements MixerState {
                 Tensor t = next.get(i);
                 t.expect("state " + layout.get(i).name(), layout.get(i).shape().with(0, t.dim(0)).toArray());
                 DType dtype = layout.get(i).dtype();
-                // a compact copy: a view would keep the whole sequence's activations alive
-                owned.add(t == previous.get(i) ? t.alias() : Scope.returning(() -> t.cast(dtype).contiguous()).alias());
+                owned.add(t == previous.get(i) ? t.alias() : Scope.returning(() -> compact(t.cast(dtype), tokens)).alias());
             }
             owned.forEach(Tensor::own);
         }
@@ -95,6 +95,16 @@ public final class RecurrentState implements MixerState {
         exclusive = false;
         batch = tensors.isEmpty() ? batch : (int) tensors.getFirst().dim(0);
         position += tokens;
+    }
+
+    /** A copy where {@code t} may be a part of a sequence's activations, which would stay alive with it; derivatives need them anyway. */
+    private static Tensor compact(Tensor t, long tokens) {
+        if (tokens <= 1 || Autograd.isRecording()) {
+            return t.contiguous();
+        }
+        Tensor copy = Tensor.zeros(t.device(), t.dtype(), t.shape().toArray());
+        copy.write(t, new long[t.rank()]);
+        return copy;
     }
 
     /** The state tensors, to be overwritten: copies of them where others, such as a derivative record, may refer to their memory. */

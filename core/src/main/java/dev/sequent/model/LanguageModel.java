@@ -233,6 +233,7 @@ public final class LanguageModel extends Layer {
     public Tensor prefill(Tensor ids, SequenceInfo info, ModelState state) {
         ids.expect("ids", state.batch(), info.time());
         ids.expect("ids", info.batch(), info.time());
+        state.expectOnePosition("prefill");
         state.requireRoom(info);
         return Scope.returning(() -> {
             Tensor x = embed(ids, info, state.tokens());
@@ -263,6 +264,7 @@ public final class LanguageModel extends Layer {
      */
     public Tensor step(Tensor ids, ModelState state) {
         ids.expect("ids", state.batch(), 1);
+        state.expectOnePosition("step");
         return Scope.returning(() -> {
             SequenceInfo info = SequenceInfo.of(state.batch(), 1);
             state.requireRoom(info);

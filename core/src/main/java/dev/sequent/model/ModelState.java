@@ -2,12 +2,16 @@ package dev.sequent.model;
 
 import dev.sequent.mixer.MixerState;
 import dev.sequent.mixer.SequenceInfo;
+import dev.sequent.type.DataException;
 import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** The states of all layers of a model, and how many real tokens each row has seen. Owned by the caller; used by one thread. */
+/**
+ * The states of all layers of a model, and how many real tokens each row has seen. Owned by the caller; used by one thread. After a call
+ * that failed it may be refused until it is reset.
+ */
 public final class ModelState implements AutoCloseable {
     private final List<MixerState> layers;
     private int[] tokens;
@@ -36,6 +40,16 @@ public final class ModelState implements AutoCloseable {
     void requireRoom(SequenceInfo info) {
         for (MixerState layer : layers) {
             layer.requireRoom(info);
+        }
+    }
+
+    /** A call that failed between two layers leaves the first ones ahead: going on from there would give wrong numbers. */
+    void expectOnePosition(String operation) {
+        for (MixerState s : layers) {
+            if (s.position() != layers.getFirst().position()) {
+                throw new DataException(operation, "a state whose layers have seen the same tokens; after a call that failed, reset it or go"
+                        + " on with a fork from before", "layers at positions " + layers.stream().map(MixerState::position).toList());
+            }
         }
     }
 

@@ -7,6 +7,7 @@ import dev.sequent.op.ReduceOp;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
+import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -61,7 +62,10 @@ public final class MixtureOfExperts extends FeedForward {
 
     @Override
     public Tensor forward(Tensor x) {
-        long width = x.dim(-1);
+        long width = router.weight().value().dim(1);
+        if (x.dim(-1) != width) {
+            throw new ShapeException("experts", "(..., " + width + ")", x.shape().toString());
+        }
         long tokens = x.size() / width;
         Tensor rows = x.reshape(tokens, width);
         DType wide = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
@@ -101,7 +105,8 @@ public final class MixtureOfExperts extends FeedForward {
                 outputs.add(experts.get(e).forward(sorted.slice(0, plan.starts[e], plan.starts[e + 1])));
             }
         }
-        return outputs.size() == 1 ? outputs.getFirst() : Tensor.concat(0, outputs.toArray(Tensor[]::new));
+        return outputs.isEmpty() ? sorted
+                : outputs.size() == 1 ? outputs.getFirst() : Tensor.concat(0, outputs.toArray(Tensor[]::new));
     }
 
     /**

@@ -393,7 +393,8 @@ public abstract class MixerLaws {
     @Example
     void misuseIsATypedError() {
         everywhere(b -> {
-            Tensor wide = new Rng(1).uniform(b.device(), b.dtype(), 1, 2, b.subject().width() + 1);
+            Tensor wide = new Rng(1).uniform(b.device(), b.dtype(), -1.0, 1.0, 1, 2, b.subject().width() + 1);
+            assertThat(wide.rank()).isEqualTo(3);
             assertThatThrownBy(() -> b.mixer().forward(wide, SequenceInfo.of(1, 2))).isInstanceOf(SequentException.class)
                     .hasMessageContaining("expected");
             MixerState state = b.state(2, 4);

@@ -26,6 +26,8 @@ import dev.sequent.train.LanguageModelLoss;
 import dev.sequent.train.data.TokenBatch;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
+import dev.sequent.type.Shape;
+import dev.sequent.type.ShapeException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -41,6 +43,20 @@ class MixtureOfExpertsTest {
     private static MixtureOfExperts layer(Device device, DType dtype, int experts, int chosen, boolean renormalise) {
         return new MixtureOfExperts(new Init(device, dtype, new Rng(3)), WIDTH, HIDDEN, experts, chosen, renormalise, experts % 2 == 1,
                 0.7, 0.7);
+    }
+
+    @Test
+    void noTokensAreNoOutputsAndOtherWidthsAreRefused() {
+        for (String backend : List.of("reference", "cpu")) {
+            try (Device device = Device.open(backend); Scope _ = Scope.open();
+                    MixtureOfExperts layer = layer(device, DType.F32, 4, 2, true)) {
+                assertThat(layer.forward(Tensor.zeros(device, DType.F32, 2, 0, WIDTH)).shape()).isEqualTo(Shape.of(2, 0, WIDTH));
+                for (int width : new int[] {0, 2 * WIDTH}) {
+                    assertThatThrownBy(() -> layer.forward(Tensor.zeros(device, DType.F32, 3, width))).isInstanceOf(ShapeException.class)
+                            .hasMessageContaining("[experts] expected (..., 6), given ");
+                }
+            }
+        }
     }
 
     /** Every expert computes every token; the weights of those that are not among the k largest are zero. */

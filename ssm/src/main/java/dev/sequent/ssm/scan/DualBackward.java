@@ -22,26 +22,34 @@ final class DualBackward {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
     private static final int TILE = DualLayout.TILE;
     /** Tasks that there should be if the sizes allow: each beyond one for a group takes another copy of the gradients of B and C. */
-    private static final int TASKS = 8;
+    private static final int TASKS = 4;
 
     private final Parallel pool;
     private final DualTiles tiles;
     private final DualCarrier carrier;
+    private final DualPacking packing;
     private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
 
     DualBackward(Parallel pool, DualTiles tiles, DualCarrier carrier) {
         this.pool = pool;
-        this.carrier = carrier;
         this.tiles = tiles;
+        this.carrier = carrier;
+        this.packing = new DualPacking(pool, tiles, true);
     }
 
     /** One pass: what it reads and writes. */
-    private record Pass(DualInputs in, DualLayout layout, MemorySegment saved, ScanRows dy, DualGradients out, MemorySegment memory) {}
+    private record Pass(DualInputs in, DualLayout layout, MemorySegment saved, ScanRows dy, DualGradients out, MemorySegment memory,
+            MemorySegment packed) {}
 
     /** Heads of a task. Depends on the sizes only, as the order of sums must. */
     private static int taskHeads(DualShape s) {
         int wanted = Math.ceilDiv(TASKS, s.batch() * s.groups());
         return Math.ceilDiv(s.headsPerGroup(), Math.min(wanted, s.headsPerGroup()));
+    }
+
+    /** Whether chunks are tasks. */
+    private boolean split(DualShape s) {
+        return carrier.pays(s, s.batch() * s.groups() * parts(s));
     }
 
     private static int parts(DualShape s) {
@@ -63,15 +71,27 @@ final class DualBackward {
     }
 
     long workspaceFloats(DualShape s) {
-        return sharedFloats(s) + 2 * scalars(s) + (carrier.pays(s) ? StateSpaceDualCpu.savedFloats(s) : 0);
+        return carriesAt(s) + (split(s) ? StateSpaceDualCpu.savedFloats(s) : 0);
+    }
+
+    private static long packedAt(DualShape s) {
+        return sharedFloats(s) + 2 * scalars(s);
+    }
+
+    private long carriesAt(DualShape s) {
+        return packedAt(s) + (parts(s) == 1 ? 0 : packing.floats(s));
     }
 
     void run(DualInputs in, MemorySegment saved, ScanRows dy, DualStates dFinalState, DualGradients out, MemorySegment memory) {
         DualShape s = in.shape();
         int parts = parts(s);
-        Pass pass = new Pass(in, DualLayout.of(s), saved, dy, out, memory);
-        boolean split = carrier.pays(s);
-        MemorySegment carries = memory.asSlice((sharedFloats(s) + 2 * scalars(s)) * Float.BYTES);
+        MemorySegment packed = parts == 1 ? null : memory.asSlice(packedAt(s) * Float.BYTES);
+        if (packed != null) {
+            packing.run(in, packed);
+        }
+        Pass pass = new Pass(in, DualLayout.of(s), saved, dy, out, memory, packed);
+        boolean split = split(s);
+        MemorySegment carries = memory.asSlice(carriesAt(s) * Float.BYTES);
         if (split) {
             carrier.backward(in, dy, dFinalState, carries);
         }
@@ -135,120 +155,126 @@ final class DualBackward {
             carry.load(firstHead + h, s.state(h));
         }
         for (int chunk = to - 1; chunk >= from; chunk--) {
-            int token = chunk * layout.chunk();
-            int count = Math.min(layout.chunk(), shape.tokens() - token);
-            s.pack(tiles, in, batch, task.group(), token, count);
-            Arrays.fill(s.bGrad, 0);
-            Arrays.fill(s.cGrad, 0);
-            Arrays.fill(s.productGrad, 0);
-            for (int h = 0; h < heads; h++) {
-                s.aGrad = 0;
-                s.skipGrad = 0;
-                s.packSteps(tiles, in, batch, firstHead + h, token, count);
-                replay(pass, s, batch, firstHead + h, token);
-                for (int i = s.tiles - 1; i >= 0; i--) {
-                    tile(pass, s, batch, firstHead + h, h, token, i);
-                }
-                long at = sharedFloats(shape) + ((long) chunk * shape.batch() + batch) * shape.heads() + firstHead + h;
-                pass.memory().setAtIndex(F32, at, (float) s.aGrad);
-                pass.memory().setAtIndex(F32, at + scalars(shape), (float) s.skipGrad);
-            }
-            storeMatrices(pass, s, batch, task.group(), task.part(), token);
+            chunk(pass, s, task, firstHead, heads, chunk);
         }
         for (int h = 0; from == 0 && pass.out().initialState() != null && h < heads; h++) {
             pass.out().initialState().store(shape, layout, batch, firstHead + h, s.state(h));
         }
     }
 
+    private void chunk(Pass pass, DualScratch s, Task task, int firstHead, int heads, int chunk) {
+        DualInputs in = pass.in();
+        DualShape shape = in.shape();
+        int batch = task.batch();
+        int token = chunk * pass.layout().chunk();
+        int count = Math.min(pass.layout().chunk(), shape.tokens() - token);
+        packing.load(pass.packed(), in, batch, task.group(), chunk, s.matrices);
+        Arrays.fill(s.bGrad, 0);
+        Arrays.fill(s.cGrad, 0);
+        Arrays.fill(s.productGrad, 0);
+        for (int h = 0; h < heads; h++) {
+            s.aGrad = 0;
+            s.skipGrad = 0;
+            s.packSteps(tiles, in, batch, firstHead + h, token, count);
+            replay(pass, s, batch, firstHead + h, token);
+            for (int i = s.matrices.tiles - 1; i >= 0; i--) {
+                tile(pass, s, batch, firstHead + h, h, token, i);
+            }
+            long at = sharedFloats(shape) + ((long) chunk * shape.batch() + batch) * shape.heads() + firstHead + h;
+            pass.memory().setAtIndex(F32, at, (float) s.aGrad);
+            pass.memory().setAtIndex(F32, at + scalars(shape), (float) s.skipGrad);
+        }
+        storeMatrices(pass, s, batch, task.group(), task.part(), token);
+    }
+
     /** Runs the recurrence of a chunk again, keeping the states before its tiles. */
     private void replay(Pass pass, DualScratch s, int batch, int head, int token) {
         DualInputs in = pass.in();
+        DualMatrices m = s.matrices;
         MemorySegment state = StateSpaceDualCpu.savedState(pass.saved(), in.shape(), pass.layout(), batch, head,
                 token / pass.layout().chunk());
-        for (int i = 0; i < s.tiles; i++) {
-            boolean reset = in.has(batch, token + s.starts[i], ScanInputs.RESET);
-            float[] here = reset ? s.zero() : s.before(s.starts[i]);
+        for (int i = 0; i < m.tiles; i++) {
+            boolean reset = in.has(batch, token + m.starts[i], ScanInputs.RESET);
+            float[] here = reset ? s.zero() : s.before(m.starts[i]);
             if (i == 0 && !reset) {
                 MemorySegment.copy(state, F32, 0, here, 0, here.length);
             }
-            if (i + 1 < s.tiles && !in.has(batch, token + s.starts[i + 1], ScanInputs.RESET)) {
-                s.prepare(tiles, in, batch, head, token, i);
-                float[] next = s.before(s.starts[i + 1]);
-                System.arraycopy(here, 0, next, 0, next.length);
-                s.advance(tiles, i, s.b, s.xToEnd, next);
+            boolean continued = i + 1 < m.tiles && !in.has(batch, token + m.starts[i + 1], ScanInputs.RESET);
+            for (int p = 0; continued && p < pass.layout().panels(); p++) {
+                s.pack(tiles, in, in.x(), batch, head, p, token, i, s.weights, s.x, s.scaled, 0);
+                s.advance(tiles, i, m.b, s.scaled, 0, here, s.before(m.starts[i + 1]), p);
             }
         }
     }
 
     private void tile(Pass pass, DualScratch s, int batch, int head, int local, int chunkStart, int tile) {
-        DualInputs in = pass.in();
         DualLayout layout = pass.layout();
-        int start = s.starts[tile];
-        int rows = s.rows(tile);
-        int token = chunkStart + start;
-        boolean reset = in.has(batch, token, ScanInputs.RESET);
+        int start = s.matrices.starts[tile];
+        int rows = s.matrices.rows(tile);
+        boolean reset = pass.in().has(batch, chunkStart + start, ScanInputs.RESET);
         float[] carry = s.state(local);
         float[] before = reset ? s.zero() : s.before(start);
-        s.prepare(tiles, in, batch, head, chunkStart, tile);
-        boolean finite = s.packTile(tiles, in, pass.dy(), batch, head, token, rows, s.since, s.dy, s.dySince);
-        tiles.weights(s.products, start * TILE, s.decay, start, rows, s.decays, s.decayed);
+        tiles.weights(s.matrices.products, start * TILE, s.decay, start, rows, s.decays, s.decayed);
+        boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
             int at = p * layout.tilePanel();
-            tiles.transpose(s.dy, at, layout.panel(), s.ones, s.dyColumns);
-            tiles.transpose(s.x, at, layout.panel(), s.steps, s.driveColumns);
-            tiles.project(layout.panel(), s.dy, at, TILE, s.driveColumns, at, s.inner, p > 0);
+            s.pack(tiles, pass.in(), pass.in().x(), batch, head, p, chunkStart, tile, s.weights, s.x, s.scaled, at);
+            finite &= s.pack(tiles, pass.in(), pass.dy(), batch, head, p, chunkStart, tile, s.since, s.dy, s.dySince, at);
+            tiles.transpose(s.dy, at, rows, layout.panel(), s.ones, 0, s.dyColumns, at);
+            tiles.transpose(s.x, at, rows, layout.panel(), s.dt, start, s.driveColumns, at);
         }
+        tiles.project(layout.panel(), layout.panels(), s.dy, 0, layout.tilePanel(), TILE, s.driveColumns, s.inner);
         tiles.addProducts(s.decays, s.inner, rows * TILE, s.productGrad, start * TILE);
-        share(s, layout, before, s.dyColumns, s.since, rows, s.cColumns, s.cGrad, start, s.fromState);
-        share(s, layout, carry, s.driveColumns, s.until, rows, s.bColumns, s.bGrad, start, s.toState);
+        share(s, layout, before, s.dyColumns, s.since, rows, s.matrices.cColumns, s.cGrad, start, s.fromState);
+        share(s, layout, carry, s.driveColumns, s.until, rows, s.matrices.bColumns, s.bGrad, start, s.toState);
+        Arrays.fill(s.inputDots, 0);
+        Arrays.fill(s.sums, 0);
+        float through = 0;
         for (int p = 0; p < layout.panels(); p++) {
-            tiles.read(layout.panel(), s.bColumns, s.columnsAt(tile), rows, layout.states(), carry, p * layout.statePanel(), s.until,
-                    s.decayed, true, finite, rows, s.dy, p * layout.tilePanel(), s.panel(s.dDrive, p), layout.panel());
+            input(pass, s, batch, head, local, chunkStart, tile, p, finite);
+            int at = p * layout.statePanel();
+            through += tiles.dot(carry, before, at, layout.statePanel());
+            if (reset) {
+                Arrays.fill(carry, at, at + layout.statePanel(), 0);
+            } else {
+                s.advance(tiles, tile, s.matrices.c, s.dySince, p * layout.tilePanel(), carry, carry, p);
+            }
         }
-        float through = s.since[rows - 1] * tiles.dot(carry, before, layout.state());
-        storeInput(pass, s, batch, head, token, start, rows, through);
-        if (reset) {
-            Arrays.fill(carry, 0);
-        } else {
-            s.advance(tiles, tile, s.c, s.dySince, carry);
-        }
+        decayGradients(s, rows, s.decay(tile) * through);
+        storeSteps(pass, s, batch, head, chunkStart + start, start, rows);
     }
 
     /** A tile's share of the gradient of B or C that goes through the state, and its inner products with B or C. */
     private void share(DualScratch s, DualLayout layout, float[] state, float[] columns, float[] factors, int rows,
             float[] weights, float[] total, int start, float[] sums) {
-        for (int p = 0; p < layout.panels(); p++) {
-            tiles.project(layout.panel(), state, p * layout.statePanel(), layout.states(), columns, p * layout.tilePanel(), s.share, p > 0);
-        }
-        tiles.collect(s.share, layout.states(), factors, rows, weights, start * layout.states(), total, start, layout.chunkRow(), sums);
+        tiles.project(layout.panel(), layout.panels(), state, 0, layout.statePanel(), layout.states(), columns, s.share);
+        tiles.collect(s.share, layout.states(), factors, start, rows, weights, start * layout.states(), total, start, layout.chunkRow(),
+                sums);
     }
 
-    /** Writes the gradients of the input and the step sizes of a tile, and adds to those of A and D. */
-    private void storeInput(Pass pass, DualScratch s, int batch, int head, int token, int start, int rows, float through) {
+    /** Writes a panel of the gradient of the input of a tile. */
+    private void input(Pass pass, DualScratch s, int batch, int head, int local, int chunkStart, int tile, int panel, boolean finite) {
         DualInputs in = pass.in();
         DualLayout layout = pass.layout();
-        int width = in.shape().width();
-        float a = in.a().getAtIndex(F32, head);
+        int start = s.matrices.starts[tile];
+        int rows = s.matrices.rows(tile);
+        int at = panel * layout.tilePanel();
+        tiles.read(layout.panel(), s.matrices.bColumns, s.matrices.columnsAt(tile), rows, layout.states(), s.state(local),
+                panel * layout.statePanel(), s.until, start, s.decayed, true, finite, rows, s.dy, at, s.y, layout.panel());
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
-        MemorySegment x = in.x().slice(batch, token, rows, head * width, width);
-        MemorySegment dy = pass.dy().slice(batch, token, rows, head * width, width);
-        MemorySegment dx = pass.out().x().slice(batch, token, rows, head * width, width);
-        int xRow = (int) in.x().tokenStride();
+        int columns = layout.columns(panel);
+        MemorySegment dx = pass.out().x().slice(batch, chunkStart + start, rows, head * in.shape().width() + panel * layout.panel(),
+                columns);
         int dxRow = (int) pass.out().x().tokenStride();
-        for (int t = 0; t < rows; t++) {
-            s.inputDots[t] = 0;
-            s.sums[t] = 0;
-        }
-        for (int p = 0; p < layout.panels(); p++) {
-            int at = p * layout.tilePanel();
-            int columns = layout.columns(p);
-            tiles.combine(s.dDrive, at, layout.panel(), s.steps, dy, p * layout.panel(), (int) pass.dy().tokenStride(), skip, rows, columns,
-                    dx, p * layout.panel(), dxRow);
-            tiles.dots(x, p * layout.panel(), xRow, s.dDrive, at, layout.panel(), rows, columns, s.inputDots);
-            tiles.dots(x, p * layout.panel(), xRow, dy, p * layout.panel(), (int) pass.dy().tokenStride(), rows, columns, s.sums);
-        }
-        StateSpaceDualCpu.clearPadding(in, batch, token, rows, dx, dxRow, width);
-        decayGradients(s, rows, through);
+        tiles.inputGradients(s.y, s.x, s.dy, at, layout.panel(), s.dt, start, skip, rows, columns, dx, dxRow, s.inputDots,
+                s.sums);
+        StateSpaceDualCpu.clearPadding(in, batch, chunkStart + start, rows, dx, dxRow, columns);
+    }
+
+    /** Writes the gradients of the step sizes of a tile, and adds to those of A and D. */
+    private static void storeSteps(Pass pass, DualScratch s, int batch, int head, int token, int start, int rows) {
+        DualInputs in = pass.in();
+        float a = in.a().getAtIndex(F32, head);
         MemorySegment dDt = pass.out().dt().slice(batch, token, rows, head, 1);
         for (int t = 0; t < rows; t++) {
             boolean padding = in.has(batch, token + t, ScanInputs.SKIP);
@@ -291,27 +317,40 @@ final class DualBackward {
         boolean single = parts(shape) == 1;
         MemorySegment db = single ? pass.out().b() : pass.memory().asSlice(part * matrix(shape) * Float.BYTES);
         MemorySegment dc = single ? pass.out().c() : pass.memory().asSlice((parts(shape) + part) * matrix(shape) * Float.BYTES);
-        for (int i = 0; i < s.tiles; i++) {
-            for (int t = s.starts[i]; t < s.starts[i + 1]; t++) {
-                long at = ((((long) batch * shape.tokens() + token + t) * shape.groups()) + group) * shape.states();
-                storeRow(pass, s, s.bGrad, s.c, i, t, true, db.asSlice(at * Float.BYTES, (long) shape.states() * Float.BYTES));
-                storeRow(pass, s, s.cGrad, s.b, i, t, false, dc.asSlice(at * Float.BYTES, (long) shape.states() * Float.BYTES));
+        for (int i = 0; i < s.matrices.tiles; i++) {
+            transposeProducts(s, i);
+            storeTile(pass, s, s.bGrad, s.productGrad, s.matrices.starts[i] * TILE, s.matrices.c, i, db, batch, group, token);
+            storeTile(pass, s, s.cGrad, s.productColumns, 0, s.matrices.b, i, dc, batch, group, token);
+        }
+    }
+
+    private static void transposeProducts(DualScratch s, int tile) {
+        int rows = s.matrices.rows(tile);
+        int at = s.matrices.starts[tile] * TILE;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < TILE; j++) {
+                s.productColumns[j * TILE + t] = s.productGrad[at + t * TILE + j];
             }
         }
     }
 
-    private void storeRow(Pass pass, DualScratch s, float[] columns, float[] source, int tile, int t, boolean isB,
-            MemorySegment out) {
+    /** Rows of a tile of the gradient of B or C: {@code columns} transposed, and the products times the rows of the other one. */
+    private void storeTile(Pass pass, DualScratch s, float[] columns, float[] products, int productsAt, float[] other, int tile,
+            MemorySegment target, int batch, int group, int token) {
+        DualShape shape = pass.in().shape();
         int n = pass.layout().states();
         int row = pass.layout().chunkRow();
+        int start = s.matrices.starts[tile];
+        int rows = s.matrices.rows(tile);
         for (int i = 0; i < n; i++) {
-            s.row[i] = columns[i * row + t];
+            for (int t = 0; t < rows; t++) {
+                s.rows[t * n + i] = columns[i * row + start + t];
+            }
         }
-        for (int i = isB ? t : s.starts[tile]; i < (isB ? s.starts[tile + 1] : t + 1); i++) {
-            int from = isB ? i : t;
-            int column = (isB ? t : i) - s.starts[tile];
-            tiles.add(s.productGrad[from * TILE + column], source, i * n, n, s.row, 0);
+        tiles.advance(n, products, productsAt, TILE, rows, other, s.matrices.columnsAt(tile), s.rows, 0, s.rows, 0, TILE, 1);
+        for (int t = 0; t < rows; t++) {
+            long at = ((((long) batch * shape.tokens() + token + start + t) * shape.groups()) + group) * shape.states();
+            MemorySegment.copy(s.rows, t * n, target, F32, at * Float.BYTES, shape.states());
         }
-        MemorySegment.copy(s.row, 0, out, F32, 0, pass.in().shape().states());
     }
 }

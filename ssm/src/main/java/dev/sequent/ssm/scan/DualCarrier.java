@@ -27,8 +27,8 @@ final class DualCarrier {
         this.tiles = tiles;
     }
 
-    /** Whether chunks should be tasks. */
-    boolean pays(DualShape s) {
+    /** Whether chunks should be tasks, where there were {@code tasks} of about as many heads otherwise. */
+    boolean pays(DualShape s, int tasks) {
         DualLayout layout = DualLayout.of(s);
         int threads = pool.threads();
         int rows = s.batch() * s.heads();
@@ -36,7 +36,7 @@ final class DualCarrier {
             return false;
         }
         double split = WORK * Math.ceilDiv(rows * layout.panels(), threads) / layout.panels() + (double) rows / threads;
-        return split < GAIN * Math.ceilDiv(rows, threads);
+        return split < GAIN * Math.ceilDiv(tasks, threads) * rows / tasks;
     }
 
     /** Fills {@code saved} with the states before all chunks. */
@@ -52,14 +52,13 @@ final class DualCarrier {
             for (int chunk = 0; chunk < chunks; chunk++) {
                 keep(in.shape(), layout, saved, batch, head, chunk, panel, state);
                 if (chunk + 1 < chunks) {
-                    int token = load(in, layout, s, in.b(), s.b, batch, head, chunk);
-                    for (int i = 0; i < s.tiles; i++) {
-                        s.decays(i);
-                        s.packPanel(tiles, in, in.x(), batch, head, token + s.starts[i], s.rows(i), s.weights, s.x, s.xToEnd, panel);
-                        if (in.has(batch, token + s.starts[i], ScanInputs.RESET)) {
+                    int token = load(in, layout, s, in.b(), s.matrices.b, batch, head, chunk);
+                    for (int i = 0; i < s.matrices.tiles; i++) {
+                        s.pack(tiles, in, in.x(), batch, head, panel, token, i, s.weights, s.x, s.scaled, 0);
+                        if (in.has(batch, token + s.matrices.starts[i], ScanInputs.RESET)) {
                             Arrays.fill(state, 0);
                         }
-                        s.advancePanel(tiles, i, s.b, s.xToEnd, state, panel);
+                        s.advance(tiles, i, s.matrices.b, s.scaled, 0, state, state, panel);
                     }
                 }
             }
@@ -78,14 +77,13 @@ final class DualCarrier {
             for (int chunk = layout.chunks(in.shape().tokens()) - 1; chunk >= 0; chunk--) {
                 keep(in.shape(), layout, carries, batch, head, chunk, panel, carry);
                 if (chunk > 0) {
-                    int token = load(in, layout, s, in.c(), s.c, batch, head, chunk);
-                    for (int i = s.tiles - 1; i >= 0; i--) {
-                        s.decays(i);
-                        if (in.has(batch, token + s.starts[i], ScanInputs.RESET)) {
+                    int token = load(in, layout, s, in.c(), s.matrices.c, batch, head, chunk);
+                    for (int i = s.matrices.tiles - 1; i >= 0; i--) {
+                        if (in.has(batch, token + s.matrices.starts[i], ScanInputs.RESET)) {
                             Arrays.fill(carry, 0);
                         } else {
-                            s.packPanel(tiles, in, dy, batch, head, token + s.starts[i], s.rows(i), s.since, s.x, s.xToEnd, panel);
-                            s.advancePanel(tiles, i, s.c, s.xToEnd, carry, panel);
+                            s.pack(tiles, in, dy, batch, head, panel, token, i, s.since, s.x, s.scaled, 0);
+                            s.advance(tiles, i, s.matrices.c, s.scaled, 0, carry, carry, panel);
                         }
                     }
                 }
@@ -105,10 +103,10 @@ final class DualCarrier {
     }
 
     /** Reads one matrix and the step sizes of a chunk; returns its first token. */
-    private int load(DualInputs in, DualLayout layout, DualScratch s, ScanRows source, float[] target, int batch, int head, int chunk) {
+    private int load(DualInputs in, DualLayout layout, DualScratch s, ScanRows matrix, float[] target, int batch, int head, int chunk) {
         int token = chunk * layout.chunk();
         int count = Math.min(layout.chunk(), in.shape().tokens() - token);
-        s.packRows(in, source, batch, head / in.shape().headsPerGroup(), token, count, target);
+        s.matrices.packRows(in, matrix, batch, head / in.shape().headsPerGroup(), token, count, target);
         s.packSteps(tiles, in, batch, head, token, count);
         return token;
     }

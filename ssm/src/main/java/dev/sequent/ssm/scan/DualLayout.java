@@ -25,7 +25,7 @@ record DualLayout(int width, int panel, int panels, int states, int chunk) {
         int panel = wide ? WIDE : TILE;
         // saved states then take about as much memory as the input
         int chunk = Math.clamp((long) Math.ceilDiv(s.states(), TILE) * TILE, SHORTEST_CHUNK, LONGEST_CHUNK);
-        return new DualLayout(s.width(), panel, Math.ceilDiv(s.width(), panel), Math.ceilDiv(s.states(), ROWS) * ROWS, chunk);
+        return new DualLayout(s.width(), panel, Math.ceilDiv(s.width(), panel), Math.ceilDiv(s.states(), TILE) * TILE, chunk);
     }
 
     /** Distance of rows in matrices with a column for each token of a chunk: a tile may begin at the last of them. */

@@ -14,61 +14,44 @@ final class DualScratch {
     private static final long ALIGNMENT = 64;
     private static final int TILE = DualLayout.TILE;
 
-    /** Current chunk: B and C, (chunk + TILE, N), and the transposes (N, rows) of the tiles' rows of C, one after the other. */
-    final float[] b;
-    final float[] c;
-    final float[] cColumns;
-    /** The tiles' B C^T, (chunk + TILE, TILE). */
-    final float[] sourceProducts;
-    /** First tokens of the chunk's tiles, and one past its last token. */
-    final int[] starts;
-    int tiles;
-
+    /** Current chunk: B and C. */
+    final DualMatrices matrices;
     /** Current head: step sizes and decays of the chunk's tokens. */
     final float[] dt;
     final float[] decay;
-    /** Current tile: decay since before its first token up to and with each token, and after each token to its end. */
-    final float[] since = new float[TILE];
-    final float[] until = new float[TILE];
-    /** Ones, step sizes of the tile, and those times until. */
+    /** Decay since before the first token of the tile up to and with each token, after each token to its end, and that times step size. */
+    final float[] since;
+    final float[] until;
+    final float[] weights;
     final float[] ones = new float[TILE];
-    final float[] steps = new float[TILE];
-    final float[] weights = new float[TILE];
-    /** What each token gives each later one, (TILE, TILE). */
+    /** What each token of the tile gives each later one, (TILE, TILE). */
     final float[] mix;
-    /** Input of the tile, that times weights, and the output, (TILE, P). */
+    /** Input of the tile, and that times weights, (TILE, P). */
     final float[] x;
-    final float[] xToEnd;
+    final float[] scaled;
+    /** A panel of the output, or of the gradient of step size times input, (TILE, panel). */
     final MemorySegment y;
-    /** Whether all of x is finite. */
-    boolean finite;
 
     // For the backward pass only; null otherwise.
 
-    /** Like cColumns, of B. */
-    final float[] bColumns;
-    /** The tiles' C B^T, (chunk + TILE, TILE). */
-    final float[] products;
+    /** Gradient of the output of the tile, and that times since, (TILE, P). */
+    final float[] dy;
+    final float[] dySince;
     /** Decays between tokens, and those times C B^T, (TILE, TILE). */
     final float[] decays;
     final float[] decayed;
     /** States before the tiles of the chunk, and zeros. */
     private final float[][] before;
-    /**
-     * Gradient of the output, and that times since, (TILE, P); transposes (P, TILE) of it and of step size times input; gradient of the
-     * latter.
-     */
-    final float[] dy;
-    final float[] dySince;
+    /** Transposes (P, TILE) of the gradient of the output and of step size times input. */
     final float[] dyColumns;
     final float[] driveColumns;
-    final MemorySegment dDrive;
     /** Inner products of dy and drive, (TILE, TILE). */
     final float[] inner;
     /** A tile's share of the gradients of B or C, (N, TILE). */
     final float[] share;
-    /** A row of the gradients of B or C, (N). */
-    final float[] row;
+    /** Rows of the gradients of B or C of a tile, (TILE, N), and the transpose of its part of productGrad. */
+    final float[] rows;
+    final float[] productColumns;
     /**
      * Sums over heads for the chunk: gradients of B and C but for the products, (N, chunk + TILE), and of the products, (chunk + TILE,
      * TILE).
@@ -96,31 +79,28 @@ final class DualScratch {
         this.backward = backward;
         int chunkRow = layout.chunkRow();
         int n = layout.states();
-        b = take(chunkRow * n);
-        c = take(chunkRow * n);
-        cColumns = take(n * chunkRow);
-        sourceProducts = take(chunkRow * TILE);
-        starts = new int[layout.chunk() + 1];
+        matrices = new DualMatrices(layout, backward);
         dt = new float[chunkRow];
         decay = new float[chunkRow];
         Arrays.fill(ones, 1);
+        since = new float[chunkRow];
+        until = new float[chunkRow];
+        weights = new float[chunkRow];
         mix = take(TILE * TILE);
         x = take(layout.tile());
-        xToEnd = take(layout.tile());
-        y = takeNative(layout.tile());
-        bColumns = backward ? take(n * chunkRow) : null;
-        products = backward ? take(chunkRow * TILE) : null;
+        scaled = take(layout.tile());
+        y = takeNative(layout.tilePanel());
+        dy = backward ? take(layout.tile()) : null;
+        dySince = backward ? take(layout.tile()) : null;
         decays = backward ? take(TILE * TILE) : null;
         decayed = backward ? take(TILE * TILE) : null;
         before = backward ? take(layout.chunk() / TILE + 1, layout.state()) : null;
-        dy = backward ? take(layout.tile()) : null;
-        dySince = backward ? take(layout.tile()) : null;
         dyColumns = backward ? take(layout.tile()) : null;
         driveColumns = backward ? take(layout.tile()) : null;
-        dDrive = backward ? takeNative(layout.tile()) : null;
         inner = backward ? take(TILE * TILE) : null;
         share = backward ? take(n * TILE) : null;
-        row = backward ? take(n) : null;
+        rows = backward ? take(TILE * n) : null;
+        productColumns = backward ? take(TILE * TILE) : null;
         bGrad = backward ? take(n * chunkRow) : null;
         cGrad = backward ? take(n * chunkRow) : null;
         productGrad = backward ? take(chunkRow * TILE) : null;
@@ -128,7 +108,7 @@ final class DualScratch {
     }
 
     /** NaN, so that reading what nobody has written shows. */
-    private static float[] take(int floats) {
+    static float[] take(int floats) {
         float[] memory = new float[floats];
         Arrays.fill(memory, Float.NaN);
         return memory;
@@ -149,6 +129,10 @@ final class DualScratch {
         return this.layout.equals(layout) && this.heads >= heads && (this.backward || !backward);
     }
 
+    DualLayout layout() {
+        return layout;
+    }
+
     /** The state of a head of the task, or the gradient of it. */
     float[] state(int head) {
         return perHead[head];
@@ -166,156 +150,64 @@ final class DualScratch {
         return zero;
     }
 
-    /** A panel of a tile of tokens. */
-    MemorySegment panel(MemorySegment tile, int panel) {
-        return tile.asSlice((long) panel * layout.tilePanel() * Float.BYTES, (long) layout.tilePanel() * Float.BYTES);
-    }
-
-    /** Tokens of a tile. */
-    int rows(int tile) {
-        return starts[tile + 1] - starts[tile];
-    }
-
     /**
-     * Reads B and C of {@code count} tokens from {@code token} on, cuts them into tiles at documents' beginnings, and forms the tiles'
-     * products.
+     * Fills a panel of (TILE, P) with that of a tile of a head, in a chunk that begins at {@code token}, as it is and times
+     * {@code factors}; zero for padding. Returns whether all of it is finite.
      */
-    void pack(DualTiles kernels, DualInputs in, int batch, int group, int token, int count) {
-        packRows(in, in.b(), batch, group, token, count, b);
-        packRows(in, in.c(), batch, group, token, count, c);
-        int n = layout.states();
-        for (int i = 0; i < tiles; i++) {
-            int at = columnsAt(i);
-            transpose(c, at, rows(i), cColumns);
-            kernels.products(b, at, n, cColumns, at, rows(i), sourceProducts, starts[i] * TILE);
-            if (backward) {
-                transpose(b, at, rows(i), bColumns);
-                kernels.products(c, at, n, bColumns, at, rows(i), products, starts[i] * TILE);
+    boolean pack(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int panel, int token, int tile, float[] factors,
+            float[] plain, float[] scaled, int at) {
+        int columns = layout.columns(panel);
+        int start = matrices.starts[tile];
+        int rows = matrices.rows(tile);
+        MemorySegment from = source.slice(batch, token + start, rows, head * in.shape().width() + panel * layout.panel(), columns);
+        boolean finite = kernels.pack(from, (int) source.tokenStride(), rows, columns, layout.panel(), factors, start, plain, scaled, at);
+        for (int t = 0; in.flags() != null && t < rows; t++) {
+            if (in.has(batch, token + start + t, ScanInputs.SKIP)) {
+                Arrays.fill(plain, at + t * layout.panel(), at + (t + 1) * layout.panel(), 0);
+                Arrays.fill(scaled, at + t * layout.panel(), at + (t + 1) * layout.panel(), 0);
             }
         }
+        return finite;
     }
 
-    private void cut(DualInputs in, int batch, int token, int count) {
-        tiles = 0;
-        for (int t = 0; t < count; t++) {
-            if (t == 0 || t - starts[tiles - 1] == TILE || in.has(batch, token + t, ScanInputs.RESET)) {
-                starts[tiles++] = t;
-            }
-        }
-        starts[tiles] = count;
-    }
-
-    /** Reads B or C alone, and cuts the chunk into tiles. */
-    void packRows(DualInputs in, ScanRows source, int batch, int group, int token, int count, float[] target) {
-        cut(in, batch, token, count);
-        int states = in.shape().states();
-        int padded = layout.states();
-        MemorySegment from = source.slice(batch, token, count, group * states, states);
-        if (padded > states) {
-            Arrays.fill(target, 0);
-        }
-        for (int t = 0; t < count; t++) {
-            if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                Arrays.fill(target, t * padded, (t + 1) * padded, 0);
-            } else {
-                MemorySegment.copy(from, F32, t * source.tokenStride() * Float.BYTES, target, t * padded, states);
-            }
-        }
-    }
-
-    /** Where a tile's rows of B and C begin, and its columns. */
-    int columnsAt(int tile) {
-        return starts[tile] * layout.states();
-    }
-
-    private void transpose(float[] source, int at, int rows, float[] columns) {
-        int n = layout.states();
-        for (int i = 0; i < n; i++) {
-            for (int t = 0; t < rows; t++) {
-                columns[at + i * rows + t] = source[at + t * n + i];
-            }
-        }
-    }
-
-    /** Reads the step sizes of a head for the chunk's tokens and forms its decays. */
+    /** Reads the step sizes of a head for the chunk's tokens and forms its decays, those of its tiles too. */
     void packSteps(DualTiles kernels, DualInputs in, int batch, int head, int token, int count) {
         MemorySegment from = in.dt().slice(batch, token, count, head, 1);
         for (int t = 0; t < count; t++) {
             dt[t] = in.has(batch, token + t, ScanInputs.SKIP) ? 0 : from.getAtIndex(F32, t * in.dt().tokenStride());
         }
         kernels.decays(dt, in.a().getAtIndex(F32, head), count, decay);
+        decays();
     }
 
-    /** Forms the decays of a tile of a head. */
-    void decays(int tile) {
-        int start = starts[tile];
-        int rows = rows(tile);
-        float product = 1;
-        for (int t = 0; t < rows; t++) {
-            product *= decay[start + t];
-            since[t] = product;
-            steps[t] = dt[start + t];
-        }
-        product = 1;
-        for (int t = rows - 1; t >= 0; t--) {
-            until[t] = product;
-            weights[t] = product * steps[t];
-            product *= decay[start + t];
-        }
-    }
-
-    /** Forms what a tile needs of a head to advance its state: decays, and its input. */
-    void prepare(DualTiles kernels, DualInputs in, int batch, int head, int token, int tile) {
-        decays(tile);
-        finite = packTile(kernels, in, in.x(), batch, head, token + starts[tile], rows(tile), weights, x, xToEnd);
-    }
-
-    /**
-     * Copies rows of a head as they are and times {@code factors}; zero for padding and after the last row. Returns whether all are
-     * finite.
-     */
-    boolean packTile(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
-            float[] plain, float[] scaled) {
-        boolean finite = true;
-        for (int p = 0; p < layout.panels(); p++) {
-            finite &= packPanel(kernels, in, source, batch, head, token, rows, factors, plain, scaled, p);
-        }
-        return finite;
-    }
-
-    /** The same for one panel. */
-    boolean packPanel(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int token, int rows, float[] factors,
-            float[] plain, float[] scaled, int panel) {
-        int columns = layout.columns(panel);
-        MemorySegment from = source.slice(batch, token, rows, head * in.shape().width() + panel * layout.panel(), columns);
-        boolean finite = kernels.pack(from, (int) source.tokenStride(), rows, columns, layout.panel(), factors, plain, scaled,
-                panel * layout.tilePanel());
-        for (int t = 0; in.flags() != null && t < rows; t++) {
-            if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                clear(plain, panel, t);
-                clear(scaled, panel, t);
+    private void decays() {
+        for (int i = 0; i < matrices.tiles; i++) {
+            int start = matrices.starts[i];
+            int end = matrices.starts[i + 1];
+            float product = 1;
+            for (int t = start; t < end; t++) {
+                product *= decay[t];
+                since[t] = product;
+            }
+            product = 1;
+            for (int t = end - 1; t >= start; t--) {
+                until[t] = product;
+                weights[t] = product * dt[t];
+                product *= decay[t];
             }
         }
-        return finite;
     }
 
-    private void clear(float[] tile, int panel, int row) {
-        int at = panel * layout.tilePanel() + row * layout.panel();
-        Arrays.fill(tile, at, at + layout.panel(), 0);
+    /** The decay of a tile. */
+    float decay(int tile) {
+        return since[matrices.starts[tile + 1] - 1];
     }
 
-    /** {@code state = decay of the tile state + sum over its tokens of a row of B or C and a row of P numbers}. */
-    void advance(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state) {
-        for (int p = 0; p < layout.panels(); p++) {
-            advancePanel(kernels, tile, rowsOfGroup, rowsOfHead, state, p);
-        }
-    }
-
-    /** The same for one panel. */
-    void advancePanel(DualTiles kernels, int tile, float[] rowsOfGroup, float[] rowsOfHead, float[] state, int panel) {
-        int rows = rows(tile);
+    /** A panel of {@code to = decay of the tile from + sum over its tokens of a row of B or C and a row of x}. */
+    void advance(DualTiles kernels, int tile, float[] rowsOfGroup, float[] x, int xAt, float[] from, float[] to, int panel) {
         int n = layout.states();
-        kernels.advance(layout.panel(), rowsOfGroup, columnsAt(tile), n, rows, rowsOfHead, panel * layout.tilePanel(), state,
-                panel * layout.statePanel(), n, since[rows - 1]);
+        int at = panel * layout.statePanel();
+        kernels.advance(layout.panel(), rowsOfGroup, matrices.columnsAt(tile), n, matrices.rows(tile), x, xAt, from, at, to, at, n,
+                decay(tile));
     }
 }

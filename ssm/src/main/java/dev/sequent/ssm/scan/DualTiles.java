@@ -23,39 +23,41 @@ interface DualTiles {
      * @param a row n begins at {@code aAt + n aRow}
      * @param state (states, panel)
      * @param mix (TILE, TILE), zero where it is not read
-     * @param x (TILE, panel), zero from {@code rows} on
+     * @param x (rows, panel)
      * @param finite whether all of x is finite
      * @param out rows of {@code panel} numbers, {@code outRow} apart
      */
-    void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix, boolean upper,
-            boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow);
+    void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, int factorsAt, float[] mix,
+            boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow);
 
     /**
-     * {@code state[n] = decay state[n] + sum over t below rows of a[t, n] x[t]}.
+     * {@code to[n] = decay from[n] + sum over t below rows of a[t, n] x[t]}.
      *
      * @param a row t begins at {@code aAt + t aRow}
      * @param x (TILE, panel)
-     * @param state (states, panel)
+     * @param from (states, panel)
+     * @param to (states, panel); may be {@code from}
      */
-    void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
-            float decay);
+    void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] from, int fromAt, float[] to, int toAt,
+            int states, float decay);
 
     /**
-     * {@code out = a columns}, or {@code out += a columns}.
+     * {@code out = a columns}.
      *
-     * @param a {@code rows} rows of {@code panel} numbers, a multiple of {@link DualLayout#ROWS}
-     * @param columns (panel, TILE)
+     * @param a {@code rows} rows in {@code panels} panels, which begin {@code aPanel} apart; rows a multiple of TILE
+     * @param columns (panels panel, TILE)
      * @param out (rows, TILE)
      */
-    void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add);
+    void project(int panel, int panels, float[] a, int aAt, int aPanel, int rows, float[] columns, float[] out);
 
     /**
-     * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers, as they are and times {@code factors}; the
-     * rest of (TILE, panel) from {@code at} becomes zero.
+     * Copies {@code rows} rows of {@code columns} numbers to rows of {@code panel} numbers from {@code at} on, as they are and times
+     * {@code factors} from {@code factorsAt} on; zero beyond {@code columns}.
      *
      * @return whether all numbers are finite
      */
-    boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled, int at);
+    boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, int factorsAt, float[] plain,
+            float[] scaled, int at);
 
     /** {@code out[i] = exp(dt[i] a)}. */
     void decays(float[] dt, float a, int count, float[] out);
@@ -70,25 +72,29 @@ interface DualTiles {
 
     /**
      * {@code s[j, t] = steps[j] l[t, j] m[j, t]} for t from j on and zero before, with l as in {@link #weights}, plus {@code skip} where
-     * t is j.
+     * t is j; decays and steps from {@code from} on.
      */
     void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s);
 
-    /** {@code out[t] = factors[t] x[t] + factor y[t]}, rows of {@code width} numbers. */
-    void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows, int width,
-            MemorySegment out, int outAt, int outRow);
+    /**
+     * What follows from the gradient of step size times input for a panel of rows: {@code dx[t] = steps[t] drive[t] + skip dy[t]}, and
+     * {@code driveDots[t]} and {@code skipDots[t]} grow by the inner products of {@code x[t]} with {@code drive[t]} and {@code dy[t]}.
+     *
+     * @param drive (rows, panel)
+     * @param x (rows, panel) from {@code at} on, as is {@code dy}
+     * @param columns columns that are there
+     */
+    void inputGradients(MemorySegment drive, float[] x, float[] dy, int at, int panel, float[] steps, int stepsAt, float skip, int rows,
+            int columns, MemorySegment dx, int dxRow, float[] driveDots, float[] skipDots);
 
-    /** {@code sums[t]} grows by the inner product of {@code x[t]} and {@code y[t]}, rows of {@code width} numbers. */
-    void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums);
-
-    /** The inner product of {@code count} numbers, a multiple of TILE {@link DualLayout#ROWS}. */
-    float dot(float[] x, float[] y, int count);
+    /** The inner product of {@code count} numbers from {@code at} on, a multiple of TILE {@link DualLayout#ROWS}. */
+    float dot(float[] x, float[] y, int at, int count);
 
     /**
-     * {@code out} (columns, TILE) = the transpose of {@code x} (TILE, columns) whose row t is multiplied by {@code factors[t]}; both from
-     * {@code at}.
+     * {@code out} (columns, TILE) = the transpose of {@code x} (rows, columns) whose row t is multiplied by {@code factors[t]}; zero from
+     * column {@code rows} on.
      */
-    void transpose(float[] x, int at, int columns, float[] factors, float[] out);
+    void transpose(float[] x, int xAt, int rows, int columns, float[] factors, int factorsAt, float[] out, int outAt);
 
     /**
      * Adds {@code factors[t] x[n, t]} for the first {@code rows} t to {@code total[n, t]}, and fills {@code sums[t]} with the sum over n of
@@ -98,14 +104,11 @@ interface DualTiles {
      * @param weights rows {@code rows} apart
      * @param total rows {@code row} apart
      */
-    void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    void collect(float[] x, int states, float[] factors, int factorsAt, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums);
 
     /** {@code total[i] += l[i] k[i]} for {@code count} numbers, a multiple of TILE. */
     void addProducts(float[] l, float[] k, int count, float[] total, int totalAt);
-
-    /** {@code out += factor x} for {@code count} numbers. */
-    void add(float factor, float[] x, int xAt, int count, float[] out, int outAt);
 
     /**
      * One token of one head: {@code after[p] = decay before[p] + step x[p] b} and {@code y[p] = after[p] c + skip x[p]}.

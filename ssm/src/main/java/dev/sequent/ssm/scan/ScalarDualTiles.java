@@ -38,15 +38,16 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
-            boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
+    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
+            int factorsAt, float[] mix, boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out,
+            int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
                 float sum = 0;
                 for (int n = 0; n < states; n++) {
                     sum += a[aAt + n * aRow + t] * state[stateAt + n * panel + j];
                 }
-                sum *= factors[t];
+                sum *= factors[factorsAt + t];
                 for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
                     sum += mix[i * TILE + t] * x[xAt + i * panel + j];
                 }
@@ -56,26 +57,26 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
-            float decay) {
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] from, int fromAt, float[] to,
+            int toAt, int states, float decay) {
         for (int n = 0; n < states; n++) {
             for (int j = 0; j < panel; j++) {
-                float sum = decay * state[stateAt + n * panel + j];
+                float sum = decay * from[fromAt + n * panel + j];
                 for (int t = 0; t < rows; t++) {
                     sum += a[aAt + t * aRow + n] * x[xAt + t * panel + j];
                 }
-                state[stateAt + n * panel + j] = sum;
+                to[toAt + n * panel + j] = sum;
             }
         }
     }
 
     @Override
-    public void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add) {
+    public void project(int panel, int panels, float[] a, int aAt, int aPanel, int rows, float[] columns, float[] out) {
         for (int r = 0; r < rows; r++) {
             for (int t = 0; t < TILE; t++) {
-                float sum = add ? out[r * TILE + t] : 0;
-                for (int i = 0; i < panel; i++) {
-                    sum += a[aAt + r * panel + i] * columns[columnsAt + i * TILE + t];
+                float sum = 0;
+                for (int i = 0; i < panel * panels; i++) {
+                    sum += a[aAt + i / panel * aPanel + r * panel + i % panel] * columns[i * TILE + t];
                 }
                 out[r * TILE + t] = sum;
             }
@@ -83,13 +84,13 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled,
-            int at) {
-        for (int t = 0; t < TILE; t++) {
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, int factorsAt, float[] plain,
+            float[] scaled, int at) {
+        for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
-                float value = t < rows && j < columns ? at(x, t * xRow + j) : 0;
+                float value = j < columns ? at(x, t * xRow + j) : 0;
                 plain[at + t * panel + j] = value;
-                scaled[at + t * panel + j] = t < rows ? factors[t] * value : 0;
+                scaled[at + t * panel + j] = factors[factorsAt + t] * value;
             }
         }
         return true;
@@ -120,55 +121,50 @@ final class ScalarDualTiles implements DualTiles {
             for (int t = 0; t < TILE; t++) {
                 product *= t > j ? decay[from + t] : 1;
                 boolean used = j < rows && j <= t;
-                s[j * TILE + t] = used ? product * steps[j] * m[mAt + j * TILE + t] + (j == t ? skip : 0) : 0;
+                s[j * TILE + t] = used ? product * steps[from + j] * m[mAt + j * TILE + t] + (j == t ? skip : 0) : 0;
             }
         }
     }
 
     @Override
-    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
-            int width, MemorySegment out, int outAt, int outRow) {
+    public void inputGradients(MemorySegment drive, float[] x, float[] dy, int at, int panel, float[] steps, int stepsAt, float skip,
+            int rows, int columns, MemorySegment dx, int dxRow, float[] driveDots, float[] skipDots) {
         for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < width; j++) {
-                put(out, outAt + t * outRow + j, factors[t] * at(x, xAt + t * xRow + j) + factor * at(y, yAt + t * yRow + j));
+            for (int j = 0; j < columns; j++) {
+                int i = t * panel + j;
+                float d = at(drive, i);
+                put(dx, t * dxRow + j, steps[stepsAt + t] * d + skip * dy[at + i]);
+                driveDots[t] += x[at + i] * d;
+                skipDots[t] += x[at + i] * dy[at + i];
             }
         }
     }
 
     @Override
-    public void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums) {
-        for (int t = 0; t < rows; t++) {
-            for (int j = 0; j < width; j++) {
-                sums[t] += at(x, xAt + t * xRow + j) * at(y, yAt + t * yRow + j);
-            }
-        }
-    }
-
-    @Override
-    public float dot(float[] x, float[] y, int count) {
+    public float dot(float[] x, float[] y, int at, int count) {
         double sum = 0;
-        for (int i = 0; i < count; i++) {
+        for (int i = at; i < at + count; i++) {
             sum += at(x, i) * at(y, i);
         }
         return (float) sum;
     }
 
     @Override
-    public void transpose(float[] x, int at, int columns, float[] factors, float[] out) {
-        for (int t = 0; t < TILE; t++) {
-            for (int j = 0; j < columns; j++) {
-                out[at + j * TILE + t] = factors[t] * x[at + t * columns + j];
+    public void transpose(float[] x, int xAt, int rows, int columns, float[] factors, int factorsAt, float[] out, int outAt) {
+        for (int j = 0; j < columns; j++) {
+            for (int t = 0; t < TILE; t++) {
+                out[outAt + j * TILE + t] = t < rows ? factors[factorsAt + t] * x[xAt + t * columns + j] : 0;
             }
         }
     }
 
     @Override
-    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total,
+    public void collect(float[] x, int states, float[] factors, int factorsAt, int rows, float[] weights, int weightsAt, float[] total,
             int totalAt, int row, float[] sums) {
         for (int t = 0; t < rows; t++) {
             float sum = 0;
             for (int n = 0; n < states; n++) {
-                float value = factors[t] * at(x, n * TILE + t);
+                float value = factors[factorsAt + t] * at(x, n * TILE + t);
                 put(total, totalAt + n * row + t, at(total, totalAt + n * row + t) + value);
                 sum += value * at(weights, weightsAt + n * rows + t);
             }
@@ -180,13 +176,6 @@ final class ScalarDualTiles implements DualTiles {
     public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i++) {
             put(total, totalAt + i, at(total, totalAt + i) + at(l, i) * at(k, i));
-        }
-    }
-
-    @Override
-    public void add(float factor, float[] x, int xAt, int count, float[] out, int outAt) {
-        for (int i = 0; i < count; i++) {
-            put(out, outAt + i, at(out, outAt + i) + factor * at(x, xAt + i));
         }
     }
 

@@ -15,8 +15,10 @@ import java.util.Arrays;
  * levels of cache. A tile takes 2 N + TILE / 2 multiplications and additions for each number of its input, little more than the plain
  * recurrence, but goes over the state three times for all of its tokens.
  *
- * <p>A task is a sequence and some heads of a group. The backward pass keeps no activations but a state for every chunk of some tiles: it
- * walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint. Sums over heads, sequences and tokens
+ * <p>A task is a sequence and some heads of a group. B and C are packed, transposed and multiplied once for all heads of a group; where
+ * these are several tasks, a pass over all chunks does it first ({@link DualPacking}). The backward pass keeps no activations but a
+ * state for every chunk of some tiles: it walks backward over the chunks, runs a chunk's recurrence again into cache, and then its
+ * adjoint. Sums over heads, sequences and tokens
  * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. Where there are fewer heads than
  * threads, {@link DualCarrier} runs the states first and chunks are tasks.
  *
@@ -24,8 +26,6 @@ import java.util.Arrays;
  */
 final class StateSpaceDualCpu {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
-    /** Tasks for every thread: enough to balance the load; each packs B and C for its heads. */
-    private static final int TASKS_PER_THREAD = 2;
     /** Elements of the state below which a single token is not worth waking other threads. */
     private static final int PARALLEL_STEP = 1 << 16;
 
@@ -33,12 +33,14 @@ final class StateSpaceDualCpu {
     private final DualTiles tiles;
     private final ThreadLocal<DualScratch> forwardScratch = new ThreadLocal<>();
     private final DualCarrier carrier;
+    private final DualPacking packing;
     private final DualBackward backward;
 
     StateSpaceDualCpu(Parallel pool, DualTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
         this.carrier = new DualCarrier(pool, tiles);
+        this.packing = new DualPacking(pool, tiles, false);
         this.backward = new DualBackward(pool, tiles, carrier);
     }
 
@@ -50,7 +52,7 @@ final class StateSpaceDualCpu {
 
     /** Whether {@link #forward} needs memory for saved states even if nobody wants them. */
     boolean needsSaved(DualShape shape) {
-        return carrier.pays(shape);
+        return carrier.pays(shape, shape.batch() * shape.heads());
     }
 
     /** F32 elements of the states that {@link #forward} saves for {@link #backward}. */
@@ -75,30 +77,44 @@ final class StateSpaceDualCpu {
      * @param y receives the output, (B, T, H P)
      * @param finalState receives the state after the last token; (B, H, P, N) without gaps if there is one token and {@code saved} is null
      * @param saved receives {@link #savedFloats} elements for {@link #backward}; may be null if {@link #needsSaved} is not
+     * @param memory {@link #forwardFloats} elements, overwritten; may be null if that is 0
      */
-    void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved) {
+    void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, MemorySegment memory) {
         DualShape shape = in.shape();
         if (isStep(shape, saved != null)) {
             step(in, y, finalState);
             return;
         }
-        int tasks = pool.threads() == 1 ? 1 : pool.threads() * TASKS_PER_THREAD;
-        int wanted = Math.ceilDiv(tasks, shape.batch() * shape.groups());
-        int heads = Math.ceilDiv(shape.headsPerGroup(), Math.min(wanted, shape.headsPerGroup()));
-        int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
-        boolean split = carrier.pays(shape);
+        boolean split = needsSaved(shape);
         if (split) {
             carrier.forward(in, saved);
         }
         int chunks = DualLayout.of(shape).chunks(shape.tokens());
         int pieces = split ? chunks : 1;
+        int heads = taskHeads(shape);
+        int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
+        MemorySegment packed = parts == 1 ? null : memory;
+        if (packed != null) {
+            packing.run(in, packed);
+        }
         pool.forEach(shape.batch() * shape.groups() * parts * pieces, index -> {
             int task = index / pieces;
             int first = task % parts * heads;
             Heads mine = new Heads(task / parts / shape.groups(), task / parts % shape.groups(), first,
                     Math.min(heads, shape.headsPerGroup() - first));
-            forwardTask(in, y, finalState, saved, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
+            forwardTask(in, y, finalState, saved, packed, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
         });
+    }
+
+    /** Heads of a task of the forward pass: few large tasks, each of which reads what is packed once. */
+    private int taskHeads(DualShape s) {
+        int parts = Math.ceilDiv(pool.threads(), s.batch() * s.groups());
+        return Math.ceilDiv(s.headsPerGroup(), Math.min(parts, s.headsPerGroup()));
+    }
+
+    /** F32 elements of the memory that {@link #forward} is given. */
+    long forwardFloats(DualShape shape) {
+        return taskHeads(shape) == shape.headsPerGroup() ? 0 : packing.floats(shape);
     }
 
     /** Some heads of a group of a sequence. */
@@ -132,8 +148,8 @@ final class StateSpaceDualCpu {
     }
 
     /** Runs chunks, from the states that are saved or from the initial state; the one with the last of them writes the final state. */
-    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, Heads heads, int from, int to,
-            boolean fromSaved) {
+    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, MemorySegment packed,
+            Heads heads, int from, int to, boolean fromSaved) {
         DualShape shape = in.shape();
         DualLayout layout = DualLayout.of(shape);
         DualScratch s = scratch(forwardScratch, layout, heads.count(), false);
@@ -149,51 +165,66 @@ final class StateSpaceDualCpu {
             }
         }
         for (int chunk = from; chunk < to; chunk++) {
-            int t = chunk * layout.chunk();
-            int count = Math.min(layout.chunk(), shape.tokens() - t);
-            s.pack(tiles, in, batch, heads.group(), t, count);
-            for (int h = 0; h < heads.count(); h++) {
-                if (saved != null && !fromSaved) {
-                    MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, chunk);
-                    MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
-                }
-                s.packSteps(tiles, in, batch, firstHead + h, t, count);
-                for (int i = 0; i < s.tiles; i++) {
-                    forwardTile(in, y, s, layout, batch, firstHead + h, t, i, s.state(h));
-                }
-            }
+            forwardChunk(in, y, s, fromSaved ? null : saved, packed, heads, chunk);
         }
         for (int h = 0; to == layout.chunks(shape.tokens()) && h < heads.count(); h++) {
             finalState.store(shape, layout, batch, firstHead + h, s.state(h));
         }
     }
 
-    private void forwardTile(DualInputs in, ScanRows y, DualScratch s, DualLayout layout, int batch, int head, int chunkStart, int tile,
-            float[] state) {
+    private void forwardChunk(DualInputs in, ScanRows y, DualScratch s, MemorySegment saved, MemorySegment packed, Heads heads, int chunk) {
+        DualShape shape = in.shape();
+        DualLayout layout = s.layout();
+        int batch = heads.batch();
+        int firstHead = heads.group() * shape.headsPerGroup() + heads.first();
+        int token = chunk * layout.chunk();
+        int count = Math.min(layout.chunk(), shape.tokens() - token);
+        packing.load(packed, in, batch, heads.group(), chunk, s.matrices);
+        for (int h = 0; h < heads.count(); h++) {
+            if (saved != null) {
+                MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, chunk);
+                MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
+            }
+            s.packSteps(tiles, in, batch, firstHead + h, token, count);
+            for (int i = 0; i < s.matrices.tiles; i++) {
+                forwardTile(in, y, s, batch, firstHead + h, h, token, i);
+            }
+        }
+    }
+
+    private void forwardTile(DualInputs in, ScanRows y, DualScratch s, int batch, int head, int local, int chunkStart, int tile) {
+        DualLayout layout = s.layout();
+        float[] state = s.state(local);
         int width = in.shape().width();
-        int start = s.starts[tile];
+        int start = s.matrices.starts[tile];
         int token = chunkStart + start;
-        int rows = s.rows(tile);
+        int rows = s.matrices.rows(tile);
         if (in.has(batch, token, ScanInputs.RESET)) {
             Arrays.fill(state, 0);
         }
-        s.prepare(tiles, in, batch, head, chunkStart, tile);
+        boolean finite = true;
+        for (int p = 0; p < layout.panels(); p++) {
+            finite &= s.pack(tiles, in, in.x(), batch, head, p, chunkStart, tile, s.weights, s.x, s.scaled, p * layout.tilePanel());
+        }
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
-        tiles.sourceWeights(s.sourceProducts, start * DualLayout.TILE, s.decay, start, s.steps, skip, rows, s.mix);
+        tiles.sourceWeights(s.matrices.products, start * DualLayout.TILE, s.decay, start, s.dt, skip, rows, s.mix);
         MemorySegment out = y.slice(batch, token, rows, head * width, width);
         int outRow = (int) y.tokenStride();
         for (int p = 0; p < layout.panels(); p++) {
             int columns = layout.columns(p);
             boolean direct = rows == DualLayout.TILE && columns == layout.panel();
             MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
-            tiles.read(layout.panel(), s.cColumns, s.columnsAt(tile), rows, layout.states(), state, p * layout.statePanel(), s.since, s.mix,
-                    false, s.finite, rows, s.x, p * layout.tilePanel(), direct ? here : s.panel(s.y, p), direct ? outRow : layout.panel());
+            tiles.read(layout.panel(), s.matrices.cColumns, s.matrices.columnsAt(tile), rows, layout.states(), state,
+                    p * layout.statePanel(), s.since, start, s.mix, false, finite, rows, s.x, p * layout.tilePanel(),
+                    direct ? here : s.y, direct ? outRow : layout.panel());
             for (int t = 0; !direct && t < rows; t++) {
-                MemorySegment.copy(s.panel(s.y, p), (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,
+                MemorySegment.copy(s.y, (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,
                         (long) columns * Float.BYTES);
             }
         }
-        s.advance(tiles, tile, s.b, s.xToEnd, state);
+        for (int p = 0; p < layout.panels(); p++) {
+            s.advance(tiles, tile, s.matrices.b, s.scaled, p * layout.tilePanel(), state, state, p);
+        }
         clearPadding(in, batch, token, rows, out, outRow, width);
     }
 

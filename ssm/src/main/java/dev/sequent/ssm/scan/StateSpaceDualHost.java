@@ -84,7 +84,9 @@ final class StateSpaceDualHost implements StateSpaceDualKernel {
         Tensor y = host.allocate(in.x());
         Tensor last = step ? host.allocate(in.x(), DType.F32, Shape.of(s.batch(), s.heads(), s.width(), s.states())) : columnsInnermost(in);
         Tensor saved = save || kernel.needsSaved(s) ? host.allocate(in.x(), DType.F32, Shape.of(StateSpaceDualCpu.savedFloats(s))) : null;
-        kernel.forward(inputs(in, flags, step), rows(y), states(last, false), saved == null ? null : host.read(saved));
+        long floats = step ? 0 : kernel.forwardFloats(s);
+        kernel.forward(inputs(in, flags, step), rows(y), states(last, false), saved == null ? null : host.read(saved),
+                floats == 0 ? null : host.scratch(in.x(), floats));
         return new Tensor[] {y, last, save ? saved : null};
     }
 

@@ -27,6 +27,16 @@ final class VectorDualTiles implements DualTiles {
     /** Row t is 1 in column t. */
     private static final float[] IDENTITY = identity();
 
+    /** Distances of a column's elements in panels. */
+    private static final int[] COLUMN_OF_WIDE = column(W);
+    private static final int[] COLUMN_OF_TILE = column(TILE);
+
+    private static int[] column(int row) {
+        int[] at = new int[L];
+        Arrays.setAll(at, t -> t * row);
+        return at;
+    }
+
     private static float[] identity() {
         float[] i = new float[TILE * TILE];
         for (int t = 0; t < TILE; t++) {
@@ -98,19 +108,19 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
-            boolean upper,
-            boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
+    public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
+            int factorsAt, float[] mix, boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out,
+            int outRow) {
         int padded = (rows + 7) & -8;
         MemorySegment o = part(out, 0, (padded - 1) * outRow + panel);
         // products with the zeros of mix would carry a NaN to tokens that do not depend on it
-        int sources = finite ? padded : 0;
+        int sources = finite ? rows : 0;
         if (panel == W && L == 16) {
-            readWide(a, aAt, aRow, states, state, stateAt, factors, mix, upper, padded, sources, x, xAt, o, outRow);
+            readWide(a, aAt, aRow, states, state, stateAt, factors, factorsAt, mix, upper, padded, sources, x, xAt, o, outRow);
         } else {
             for (int j = 0; j < panel; j += L) {
-                readNarrow(panel, a, aAt, aRow, states, state, stateAt + j, factors, mix, upper, padded, sources, x, xAt + j,
-                        part(o, j, (padded - 1) * outRow + L), outRow);
+                readNarrow(panel, a, aAt, aRow, states, state, stateAt + j, factors, factorsAt, mix, upper, padded, sources, x,
+                        xAt + j, part(o, j, (padded - 1) * outRow + L), outRow);
             }
         }
         if (!finite) {
@@ -118,7 +128,8 @@ final class VectorDualTiles implements DualTiles {
         }
     }
 
-    private static void addTriangle(int panel, float[] mix, boolean upper, int rows, float[] x, int xAt, MemorySegment out, int outRow) {
+    private static void addTriangle(int panel, float[] mix, boolean upper, int rows, float[] x, int xAt, MemorySegment out,
+            int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j += L) {
                 FloatVector c = load(out, t * outRow + j);
@@ -131,9 +142,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     /** Eight rows of two vectors. */
-    private static void readWide(float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, float[] mix,
-            boolean upper,
-            int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
+    private static void readWide(float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
+            int factorsAt, float[] mix, boolean upper, int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
         for (int r = 0; r < rows; r += 8) {
             FloatVector c00 = FloatVector.zero(S);
             FloatVector c01 = FloatVector.zero(S);
@@ -180,22 +190,22 @@ final class VectorDualTiles implements DualTiles {
                 c70 = b0.fma(f7, c70);
                 c71 = b1.fma(f7, c71);
             }
-            c00 = c00.mul(factors[r]);
-            c01 = c01.mul(factors[r]);
-            c10 = c10.mul(factors[r + 1]);
-            c11 = c11.mul(factors[r + 1]);
-            c20 = c20.mul(factors[r + 2]);
-            c21 = c21.mul(factors[r + 2]);
-            c30 = c30.mul(factors[r + 3]);
-            c31 = c31.mul(factors[r + 3]);
-            c40 = c40.mul(factors[r + 4]);
-            c41 = c41.mul(factors[r + 4]);
-            c50 = c50.mul(factors[r + 5]);
-            c51 = c51.mul(factors[r + 5]);
-            c60 = c60.mul(factors[r + 6]);
-            c61 = c61.mul(factors[r + 6]);
-            c70 = c70.mul(factors[r + 7]);
-            c71 = c71.mul(factors[r + 7]);
+            c00 = c00.mul(factors[factorsAt + r]);
+            c01 = c01.mul(factors[factorsAt + r]);
+            c10 = c10.mul(factors[factorsAt + r + 1]);
+            c11 = c11.mul(factors[factorsAt + r + 1]);
+            c20 = c20.mul(factors[factorsAt + r + 2]);
+            c21 = c21.mul(factors[factorsAt + r + 2]);
+            c30 = c30.mul(factors[factorsAt + r + 3]);
+            c31 = c31.mul(factors[factorsAt + r + 3]);
+            c40 = c40.mul(factors[factorsAt + r + 4]);
+            c41 = c41.mul(factors[factorsAt + r + 4]);
+            c50 = c50.mul(factors[factorsAt + r + 5]);
+            c51 = c51.mul(factors[factorsAt + r + 5]);
+            c60 = c60.mul(factors[factorsAt + r + 6]);
+            c61 = c61.mul(factors[factorsAt + r + 6]);
+            c70 = c70.mul(factors[factorsAt + r + 7]);
+            c71 = c71.mul(factors[factorsAt + r + 7]);
             int to = upper ? sources : Math.min(sources, r + 8);
             for (int i = upper ? r : 0; i < to; i++) {
                 FloatVector b0 = FloatVector.fromArray(S, x, xAt + i * W);
@@ -254,8 +264,8 @@ final class VectorDualTiles implements DualTiles {
     }
 
     private static void readNarrow(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
-            float[] mix,
-            boolean upper, int rows, int sources, float[] x, int xAt, MemorySegment out, int outRow) {
+            int factorsAt, float[] mix, boolean upper, int rows, int sources, float[] x, int xAt, MemorySegment out,
+            int outRow) {
         for (int r = 0; r < rows; r += 8) {
             FloatVector c0 = FloatVector.zero(S);
             FloatVector c1 = FloatVector.zero(S);
@@ -277,14 +287,14 @@ final class VectorDualTiles implements DualTiles {
                 c6 = b.fma(FloatVector.broadcast(S, a[q + 6]), c6);
                 c7 = b.fma(FloatVector.broadcast(S, a[q + 7]), c7);
             }
-            c0 = c0.mul(factors[r]);
-            c1 = c1.mul(factors[r + 1]);
-            c2 = c2.mul(factors[r + 2]);
-            c3 = c3.mul(factors[r + 3]);
-            c4 = c4.mul(factors[r + 4]);
-            c5 = c5.mul(factors[r + 5]);
-            c6 = c6.mul(factors[r + 6]);
-            c7 = c7.mul(factors[r + 7]);
+            c0 = c0.mul(factors[factorsAt + r]);
+            c1 = c1.mul(factors[factorsAt + r + 1]);
+            c2 = c2.mul(factors[factorsAt + r + 2]);
+            c3 = c3.mul(factors[factorsAt + r + 3]);
+            c4 = c4.mul(factors[factorsAt + r + 4]);
+            c5 = c5.mul(factors[factorsAt + r + 5]);
+            c6 = c6.mul(factors[factorsAt + r + 6]);
+            c7 = c7.mul(factors[factorsAt + r + 7]);
             int to = upper ? sources : Math.min(sources, r + 8);
             for (int i = upper ? r : 0; i < to; i++) {
                 FloatVector b = FloatVector.fromArray(S, x, xAt + i * panel);
@@ -318,38 +328,38 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
-            float decay) {
+    public void advance(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] from, int fromAt, float[] to,
+            int toAt, int states, float decay) {
         if (panel == W && L == 16) {
-            advanceWide(a, aAt, aRow, rows, x, xAt, state, stateAt, states, decay);
+            advanceWide(a, aAt, aRow, rows, x, xAt, from, fromAt, to, toAt, states, decay);
         } else {
             for (int j = 0; j < panel; j += L) {
-                advanceNarrow(panel, a, aAt, aRow, rows, x, xAt + j, state, stateAt + j, states, decay);
+                advanceNarrow(panel, a, aAt, aRow, rows, x, xAt + j, from, fromAt + j, to, toAt + j, states, decay);
             }
         }
     }
 
     /** Eight rows of two vectors. */
-    private static void advanceWide(float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt, int states,
-            float decay) {
+    private static void advanceWide(float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] from, int fromAt,
+            float[] to, int toAt, int states, float decay) {
         for (int r = 0; r < states; r += 8) {
-            int o = stateAt + r * W;
-            FloatVector c00 = FloatVector.fromArray(S, state, o).mul(decay);
-            FloatVector c01 = FloatVector.fromArray(S, state, o + 1 * L).mul(decay);
-            FloatVector c10 = FloatVector.fromArray(S, state, o + 2 * L).mul(decay);
-            FloatVector c11 = FloatVector.fromArray(S, state, o + 3 * L).mul(decay);
-            FloatVector c20 = FloatVector.fromArray(S, state, o + 4 * L).mul(decay);
-            FloatVector c21 = FloatVector.fromArray(S, state, o + 5 * L).mul(decay);
-            FloatVector c30 = FloatVector.fromArray(S, state, o + 6 * L).mul(decay);
-            FloatVector c31 = FloatVector.fromArray(S, state, o + 7 * L).mul(decay);
-            FloatVector c40 = FloatVector.fromArray(S, state, o + 8 * L).mul(decay);
-            FloatVector c41 = FloatVector.fromArray(S, state, o + 9 * L).mul(decay);
-            FloatVector c50 = FloatVector.fromArray(S, state, o + 10 * L).mul(decay);
-            FloatVector c51 = FloatVector.fromArray(S, state, o + 11 * L).mul(decay);
-            FloatVector c60 = FloatVector.fromArray(S, state, o + 12 * L).mul(decay);
-            FloatVector c61 = FloatVector.fromArray(S, state, o + 13 * L).mul(decay);
-            FloatVector c70 = FloatVector.fromArray(S, state, o + 14 * L).mul(decay);
-            FloatVector c71 = FloatVector.fromArray(S, state, o + 15 * L).mul(decay);
+            int o = fromAt + r * W;
+            FloatVector c00 = FloatVector.fromArray(S, from, o).mul(decay);
+            FloatVector c01 = FloatVector.fromArray(S, from, o + 1 * L).mul(decay);
+            FloatVector c10 = FloatVector.fromArray(S, from, o + 2 * L).mul(decay);
+            FloatVector c11 = FloatVector.fromArray(S, from, o + 3 * L).mul(decay);
+            FloatVector c20 = FloatVector.fromArray(S, from, o + 4 * L).mul(decay);
+            FloatVector c21 = FloatVector.fromArray(S, from, o + 5 * L).mul(decay);
+            FloatVector c30 = FloatVector.fromArray(S, from, o + 6 * L).mul(decay);
+            FloatVector c31 = FloatVector.fromArray(S, from, o + 7 * L).mul(decay);
+            FloatVector c40 = FloatVector.fromArray(S, from, o + 8 * L).mul(decay);
+            FloatVector c41 = FloatVector.fromArray(S, from, o + 9 * L).mul(decay);
+            FloatVector c50 = FloatVector.fromArray(S, from, o + 10 * L).mul(decay);
+            FloatVector c51 = FloatVector.fromArray(S, from, o + 11 * L).mul(decay);
+            FloatVector c60 = FloatVector.fromArray(S, from, o + 12 * L).mul(decay);
+            FloatVector c61 = FloatVector.fromArray(S, from, o + 13 * L).mul(decay);
+            FloatVector c70 = FloatVector.fromArray(S, from, o + 14 * L).mul(decay);
+            FloatVector c71 = FloatVector.fromArray(S, from, o + 15 * L).mul(decay);
             for (int i = 0; i < rows; i++) {
                 FloatVector b0 = FloatVector.fromArray(S, x, xAt + i * W);
                 FloatVector b1 = FloatVector.fromArray(S, x, xAt + i * W + L);
@@ -379,38 +389,38 @@ final class VectorDualTiles implements DualTiles {
                 c70 = b0.fma(f7, c70);
                 c71 = b1.fma(f7, c71);
             }
-            c00.intoArray(state, o);
-            c01.intoArray(state, o + 1 * L);
-            c10.intoArray(state, o + 2 * L);
-            c11.intoArray(state, o + 3 * L);
-            c20.intoArray(state, o + 4 * L);
-            c21.intoArray(state, o + 5 * L);
-            c30.intoArray(state, o + 6 * L);
-            c31.intoArray(state, o + 7 * L);
-            c40.intoArray(state, o + 8 * L);
-            c41.intoArray(state, o + 9 * L);
-            c50.intoArray(state, o + 10 * L);
-            c51.intoArray(state, o + 11 * L);
-            c60.intoArray(state, o + 12 * L);
-            c61.intoArray(state, o + 13 * L);
-            c70.intoArray(state, o + 14 * L);
-            c71.intoArray(state, o + 15 * L);
+            o = toAt + r * W;
+            c00.intoArray(to, o);
+            c01.intoArray(to, o + 1 * L);
+            c10.intoArray(to, o + 2 * L);
+            c11.intoArray(to, o + 3 * L);
+            c20.intoArray(to, o + 4 * L);
+            c21.intoArray(to, o + 5 * L);
+            c30.intoArray(to, o + 6 * L);
+            c31.intoArray(to, o + 7 * L);
+            c40.intoArray(to, o + 8 * L);
+            c41.intoArray(to, o + 9 * L);
+            c50.intoArray(to, o + 10 * L);
+            c51.intoArray(to, o + 11 * L);
+            c60.intoArray(to, o + 12 * L);
+            c61.intoArray(to, o + 13 * L);
+            c70.intoArray(to, o + 14 * L);
+            c71.intoArray(to, o + 15 * L);
         }
     }
 
-    private static void advanceNarrow(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] state, int stateAt,
-            int states,
-            float decay) {
+    private static void advanceNarrow(int panel, float[] a, int aAt, int aRow, int rows, float[] x, int xAt, float[] from,
+            int fromAt, float[] to, int toAt, int states, float decay) {
         for (int r = 0; r < states; r += 8) {
-            int o = stateAt + r * panel;
-            FloatVector c0 = FloatVector.fromArray(S, state, o).mul(decay);
-            FloatVector c1 = FloatVector.fromArray(S, state, o + 1 * panel).mul(decay);
-            FloatVector c2 = FloatVector.fromArray(S, state, o + 2 * panel).mul(decay);
-            FloatVector c3 = FloatVector.fromArray(S, state, o + 3 * panel).mul(decay);
-            FloatVector c4 = FloatVector.fromArray(S, state, o + 4 * panel).mul(decay);
-            FloatVector c5 = FloatVector.fromArray(S, state, o + 5 * panel).mul(decay);
-            FloatVector c6 = FloatVector.fromArray(S, state, o + 6 * panel).mul(decay);
-            FloatVector c7 = FloatVector.fromArray(S, state, o + 7 * panel).mul(decay);
+            int o = fromAt + r * panel;
+            FloatVector c0 = FloatVector.fromArray(S, from, o).mul(decay);
+            FloatVector c1 = FloatVector.fromArray(S, from, o + 1 * panel).mul(decay);
+            FloatVector c2 = FloatVector.fromArray(S, from, o + 2 * panel).mul(decay);
+            FloatVector c3 = FloatVector.fromArray(S, from, o + 3 * panel).mul(decay);
+            FloatVector c4 = FloatVector.fromArray(S, from, o + 4 * panel).mul(decay);
+            FloatVector c5 = FloatVector.fromArray(S, from, o + 5 * panel).mul(decay);
+            FloatVector c6 = FloatVector.fromArray(S, from, o + 6 * panel).mul(decay);
+            FloatVector c7 = FloatVector.fromArray(S, from, o + 7 * panel).mul(decay);
             for (int i = 0; i < rows; i++) {
                 FloatVector b = FloatVector.fromArray(S, x, xAt + i * panel);
                 int q = aAt + r + i * aRow;
@@ -423,127 +433,110 @@ final class VectorDualTiles implements DualTiles {
                 c6 = b.fma(FloatVector.broadcast(S, a[q + 6]), c6);
                 c7 = b.fma(FloatVector.broadcast(S, a[q + 7]), c7);
             }
-            c0.intoArray(state, o);
-            c1.intoArray(state, o + 1 * panel);
-            c2.intoArray(state, o + 2 * panel);
-            c3.intoArray(state, o + 3 * panel);
-            c4.intoArray(state, o + 4 * panel);
-            c5.intoArray(state, o + 5 * panel);
-            c6.intoArray(state, o + 6 * panel);
-            c7.intoArray(state, o + 7 * panel);
+            o = toAt + r * panel;
+            c0.intoArray(to, o);
+            c1.intoArray(to, o + 1 * panel);
+            c2.intoArray(to, o + 2 * panel);
+            c3.intoArray(to, o + 3 * panel);
+            c4.intoArray(to, o + 4 * panel);
+            c5.intoArray(to, o + 5 * panel);
+            c6.intoArray(to, o + 6 * panel);
+            c7.intoArray(to, o + 7 * panel);
         }
     }
 
     @Override
-    public void project(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, boolean add) {
+    public void project(int panel, int panels, float[] a, int aAt, int aPanel, int rows, float[] columns, float[] out) {
         for (int j = 0; j < TILE; j += L) {
-            if (panel == W) {
-                projectWide(a, aAt, rows, columns, columnsAt + j, out, j, add);
-            } else {
-                projectNarrow(panel, a, aAt, rows, columns, columnsAt + j, out, j, add);
+            for (int r = 0; r < rows; r += TILE) {
+                projectSixteen(a, aAt + r * panel, aPanel, panel, panels, columns, j, out, j + r * TILE);
             }
         }
     }
 
-    private static void projectWide(float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, int outAt,
-            boolean add) {
-        for (int r = 0; r < rows; r += 8) {
-            int o = outAt + r * TILE;
-            int q = aAt + r * W;
-            FloatVector c0 = FloatVector.zero(S);
-            FloatVector c1 = FloatVector.zero(S);
-            FloatVector c2 = FloatVector.zero(S);
-            FloatVector c3 = FloatVector.zero(S);
-            FloatVector c4 = FloatVector.zero(S);
-            FloatVector c5 = FloatVector.zero(S);
-            FloatVector c6 = FloatVector.zero(S);
-            FloatVector c7 = FloatVector.zero(S);
-            for (int i = 0; i < W; i++) {
-                FloatVector b = FloatVector.fromArray(S, columns, columnsAt + i * TILE);
-                c0 = b.fma(FloatVector.broadcast(S, a[q + i]), c0);
-                c1 = b.fma(FloatVector.broadcast(S, a[q + i + W]), c1);
-                c2 = b.fma(FloatVector.broadcast(S, a[q + i + 2 * W]), c2);
-                c3 = b.fma(FloatVector.broadcast(S, a[q + i + 3 * W]), c3);
-                c4 = b.fma(FloatVector.broadcast(S, a[q + i + 4 * W]), c4);
-                c5 = b.fma(FloatVector.broadcast(S, a[q + i + 5 * W]), c5);
-                c6 = b.fma(FloatVector.broadcast(S, a[q + i + 6 * W]), c6);
-                c7 = b.fma(FloatVector.broadcast(S, a[q + i + 7 * W]), c7);
-            }
-            if (add) {
-                c0 = c0.add(FloatVector.fromArray(S, out, o));
-                c1 = c1.add(FloatVector.fromArray(S, out, o + 1 * TILE));
-                c2 = c2.add(FloatVector.fromArray(S, out, o + 2 * TILE));
-                c3 = c3.add(FloatVector.fromArray(S, out, o + 3 * TILE));
-                c4 = c4.add(FloatVector.fromArray(S, out, o + 4 * TILE));
-                c5 = c5.add(FloatVector.fromArray(S, out, o + 5 * TILE));
-                c6 = c6.add(FloatVector.fromArray(S, out, o + 6 * TILE));
-                c7 = c7.add(FloatVector.fromArray(S, out, o + 7 * TILE));
-            }
-            c0.intoArray(out, o);
-            c1.intoArray(out, o + 1 * TILE);
-            c2.intoArray(out, o + 2 * TILE);
-            c3.intoArray(out, o + 3 * TILE);
-            c4.intoArray(out, o + 4 * TILE);
-            c5.intoArray(out, o + 5 * TILE);
-            c6.intoArray(out, o + 6 * TILE);
-            c7.intoArray(out, o + 7 * TILE);
-        }
-    }
-
-    private static void projectNarrow(int panel, float[] a, int aAt, int rows, float[] columns, int columnsAt, float[] out, int outAt,
-            boolean add) {
-        for (int r = 0; r < rows; r += 8) {
-            int o = outAt + r * TILE;
-            int q = aAt + r * panel;
-            FloatVector c0 = FloatVector.zero(S);
-            FloatVector c1 = FloatVector.zero(S);
-            FloatVector c2 = FloatVector.zero(S);
-            FloatVector c3 = FloatVector.zero(S);
-            FloatVector c4 = FloatVector.zero(S);
-            FloatVector c5 = FloatVector.zero(S);
-            FloatVector c6 = FloatVector.zero(S);
-            FloatVector c7 = FloatVector.zero(S);
+    private static void projectSixteen(float[] a, int aAt, int aPanel, int panel, int panels, float[] columns, int columnsAt, float[] out,
+            int outAt) {
+        FloatVector c0 = FloatVector.zero(S);
+        FloatVector c1 = FloatVector.zero(S);
+        FloatVector c2 = FloatVector.zero(S);
+        FloatVector c3 = FloatVector.zero(S);
+        FloatVector c4 = FloatVector.zero(S);
+        FloatVector c5 = FloatVector.zero(S);
+        FloatVector c6 = FloatVector.zero(S);
+        FloatVector c7 = FloatVector.zero(S);
+        FloatVector c8 = FloatVector.zero(S);
+        FloatVector c9 = FloatVector.zero(S);
+        FloatVector c10 = FloatVector.zero(S);
+        FloatVector c11 = FloatVector.zero(S);
+        FloatVector c12 = FloatVector.zero(S);
+        FloatVector c13 = FloatVector.zero(S);
+        FloatVector c14 = FloatVector.zero(S);
+        FloatVector c15 = FloatVector.zero(S);
+        for (int p = 0; p < panels; p++) {
+            int b = columnsAt + p * panel * TILE;
+            int a0 = aAt + p * aPanel;
+            int a1 = a0 + panel;
+            int a2 = a1 + panel;
+            int a3 = a2 + panel;
+            int a4 = a3 + panel;
+            int a5 = a4 + panel;
+            int a6 = a5 + panel;
+            int a7 = a6 + panel;
+            int a8 = a7 + panel;
+            int a9 = a8 + panel;
+            int a10 = a9 + panel;
+            int a11 = a10 + panel;
+            int a12 = a11 + panel;
+            int a13 = a12 + panel;
+            int a14 = a13 + panel;
+            int a15 = a14 + panel;
             for (int i = 0; i < panel; i++) {
-                FloatVector b = FloatVector.fromArray(S, columns, columnsAt + i * TILE);
-                c0 = b.fma(FloatVector.broadcast(S, a[q + i]), c0);
-                c1 = b.fma(FloatVector.broadcast(S, a[q + i + panel]), c1);
-                c2 = b.fma(FloatVector.broadcast(S, a[q + i + 2 * panel]), c2);
-                c3 = b.fma(FloatVector.broadcast(S, a[q + i + 3 * panel]), c3);
-                c4 = b.fma(FloatVector.broadcast(S, a[q + i + 4 * panel]), c4);
-                c5 = b.fma(FloatVector.broadcast(S, a[q + i + 5 * panel]), c5);
-                c6 = b.fma(FloatVector.broadcast(S, a[q + i + 6 * panel]), c6);
-                c7 = b.fma(FloatVector.broadcast(S, a[q + i + 7 * panel]), c7);
+                FloatVector v = FloatVector.fromArray(S, columns, b + i * TILE);
+                c0 = v.fma(FloatVector.broadcast(S, a[a0 + i]), c0);
+                c1 = v.fma(FloatVector.broadcast(S, a[a1 + i]), c1);
+                c2 = v.fma(FloatVector.broadcast(S, a[a2 + i]), c2);
+                c3 = v.fma(FloatVector.broadcast(S, a[a3 + i]), c3);
+                c4 = v.fma(FloatVector.broadcast(S, a[a4 + i]), c4);
+                c5 = v.fma(FloatVector.broadcast(S, a[a5 + i]), c5);
+                c6 = v.fma(FloatVector.broadcast(S, a[a6 + i]), c6);
+                c7 = v.fma(FloatVector.broadcast(S, a[a7 + i]), c7);
+                c8 = v.fma(FloatVector.broadcast(S, a[a8 + i]), c8);
+                c9 = v.fma(FloatVector.broadcast(S, a[a9 + i]), c9);
+                c10 = v.fma(FloatVector.broadcast(S, a[a10 + i]), c10);
+                c11 = v.fma(FloatVector.broadcast(S, a[a11 + i]), c11);
+                c12 = v.fma(FloatVector.broadcast(S, a[a12 + i]), c12);
+                c13 = v.fma(FloatVector.broadcast(S, a[a13 + i]), c13);
+                c14 = v.fma(FloatVector.broadcast(S, a[a14 + i]), c14);
+                c15 = v.fma(FloatVector.broadcast(S, a[a15 + i]), c15);
             }
-            if (add) {
-                c0 = c0.add(FloatVector.fromArray(S, out, o));
-                c1 = c1.add(FloatVector.fromArray(S, out, o + 1 * TILE));
-                c2 = c2.add(FloatVector.fromArray(S, out, o + 2 * TILE));
-                c3 = c3.add(FloatVector.fromArray(S, out, o + 3 * TILE));
-                c4 = c4.add(FloatVector.fromArray(S, out, o + 4 * TILE));
-                c5 = c5.add(FloatVector.fromArray(S, out, o + 5 * TILE));
-                c6 = c6.add(FloatVector.fromArray(S, out, o + 6 * TILE));
-                c7 = c7.add(FloatVector.fromArray(S, out, o + 7 * TILE));
-            }
-            c0.intoArray(out, o);
-            c1.intoArray(out, o + 1 * TILE);
-            c2.intoArray(out, o + 2 * TILE);
-            c3.intoArray(out, o + 3 * TILE);
-            c4.intoArray(out, o + 4 * TILE);
-            c5.intoArray(out, o + 5 * TILE);
-            c6.intoArray(out, o + 6 * TILE);
-            c7.intoArray(out, o + 7 * TILE);
         }
+        c0.intoArray(out, outAt);
+        c1.intoArray(out, outAt + 1 * TILE);
+        c2.intoArray(out, outAt + 2 * TILE);
+        c3.intoArray(out, outAt + 3 * TILE);
+        c4.intoArray(out, outAt + 4 * TILE);
+        c5.intoArray(out, outAt + 5 * TILE);
+        c6.intoArray(out, outAt + 6 * TILE);
+        c7.intoArray(out, outAt + 7 * TILE);
+        c8.intoArray(out, outAt + 8 * TILE);
+        c9.intoArray(out, outAt + 9 * TILE);
+        c10.intoArray(out, outAt + 10 * TILE);
+        c11.intoArray(out, outAt + 11 * TILE);
+        c12.intoArray(out, outAt + 12 * TILE);
+        c13.intoArray(out, outAt + 13 * TILE);
+        c14.intoArray(out, outAt + 14 * TILE);
+        c15.intoArray(out, outAt + 15 * TILE);
     }
 
     @Override
-    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, float[] plain, float[] scaled,
-            int at) {
+    public boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, int factorsAt, float[] plain,
+            float[] scaled, int at) {
         MemorySegment xs = part(x, 0, (rows - 1) * xRow + columns);
         int whole = columns - columns % L;
         FloatVector zeros = FloatVector.zero(S);
         float rest = 0;
         for (int t = 0; t < rows; t++) {
-            FloatVector f = FloatVector.broadcast(S, factors[t]);
+            FloatVector f = FloatVector.broadcast(S, factors[factorsAt + t]);
             int to = at + t * panel;
             for (int j = 0; j < whole; j += L) {
                 FloatVector v = load(xs, t * xRow + j);
@@ -551,20 +544,12 @@ final class VectorDualTiles implements DualTiles {
                 v.intoArray(plain, to + j);
                 v.mul(f).intoArray(scaled, to + j);
             }
-            for (int j = whole; j < columns; j++) {
-                float v = xs.get(F32, (t * xRow + j) * 4L);
+            for (int j = whole; j < panel; j++) {
+                float v = j < columns ? xs.get(F32, (t * xRow + j) * 4L) : 0;
                 rest += v * 0;
                 plain[to + j] = v;
-                scaled[to + j] = v * factors[t];
+                scaled[to + j] = v * factors[factorsAt + t];
             }
-            if (columns < panel) {
-                Arrays.fill(plain, to + columns, to + panel, 0);
-                Arrays.fill(scaled, to + columns, to + panel, 0);
-            }
-        }
-        if (rows < TILE) {
-            Arrays.fill(plain, at + rows * panel, at + TILE * panel, 0);
-            Arrays.fill(scaled, at + rows * panel, at + TILE * panel, 0);
         }
         return rest == 0 && zeros.compare(VectorOperators.EQ, 0f).allTrue();
     }
@@ -619,53 +604,47 @@ final class VectorDualTiles implements DualTiles {
                 VectorMask<Float> earlier = VectorMask.fromLong(S, ~beyond(i - j));
                 // zeros times a decay or step that is NaN are none
                 row = row.blend(0f, VectorMask.fromLong(S, ~beyond(i + 1 - j))).add(one);
-                row.mul(steps[i]).mul(FloatVector.fromArray(S, m, mAt + i * TILE + j)).add(one.mul(skip)).blend(0f, earlier).intoArray(s,
-                        i * TILE + j);
+                row.mul(steps[from + i]).mul(FloatVector.fromArray(S, m, mAt + i * TILE + j)).add(one.mul(skip)).blend(0f, earlier)
+                        .intoArray(s, i * TILE + j);
                 row = row.mul(decay[from + i]);
             }
         }
     }
 
     @Override
-    public void combine(MemorySegment x, int xAt, int xRow, float[] factors, MemorySegment y, int yAt, int yRow, float factor, int rows,
-            int width,
-            MemorySegment out, int outAt, int outRow) {
-        MemorySegment zs = part(x, xAt, (rows - 1) * xRow + width);
-        MemorySegment ys = part(y, yAt, (rows - 1) * yRow + width);
-        MemorySegment os = part(out, outAt, (rows - 1) * outRow + width);
-        int whole = width - width % L;
+    public void inputGradients(MemorySegment drive, float[] x, float[] dy, int at, int panel, float[] steps, int stepsAt, float skip,
+            int rows, int columns, MemorySegment dx, int dxRow, float[] driveDots, float[] skipDots) {
+        MemorySegment ds = part(drive, 0, rows * panel);
+        MemorySegment out = part(dx, 0, (rows - 1) * dxRow + columns);
+        int whole = columns - columns % L;
         for (int t = 0; t < rows; t++) {
-            FloatVector f = FloatVector.broadcast(S, factors[t]);
+            FloatVector step = FloatVector.broadcast(S, steps[stepsAt + t]);
+            FloatVector driveSum = FloatVector.zero(S);
+            FloatVector skipSum = FloatVector.zero(S);
+            int row = at + t * panel;
             for (int j = 0; j < whole; j += L) {
-                load(zs, t * xRow + j).fma(f, load(ys, t * yRow + j).mul(factor)).intoMemorySegment(os, (t * outRow + j) * 4L, LE);
+                FloatVector d = load(ds, t * panel + j);
+                FloatVector v = load(x, row + j);
+                FloatVector g = load(dy, row + j);
+                d.fma(step, g.mul(skip)).intoMemorySegment(out, (t * dxRow + j) * 4L, LE);
+                driveSum = d.fma(v, driveSum);
+                skipSum = g.fma(v, skipSum);
             }
-            for (int j = whole; j < width; j++) {
-                float value = Math.fma(zs.get(F32, (t * xRow + j) * 4L), factors[t], ys.get(F32, (t * yRow + j) * 4L) * factor);
-                os.set(F32, (t * outRow + j) * 4L, value);
+            float driveRest = 0;
+            float skipRest = 0;
+            for (int j = whole; j < columns; j++) {
+                float d = ds.get(F32, (t * panel + j) * 4L);
+                out.set(F32, (t * dxRow + j) * 4L, Math.fma(d, steps[stepsAt + t], dy[row + j] * skip));
+                driveRest = Math.fma(d, x[row + j], driveRest);
+                skipRest = Math.fma(dy[row + j], x[row + j], skipRest);
             }
+            driveDots[t] += LaneSum.of(driveSum) + driveRest;
+            skipDots[t] += LaneSum.of(skipSum) + skipRest;
         }
     }
 
     @Override
-    public void dots(MemorySegment x, int xAt, int xRow, MemorySegment y, int yAt, int yRow, int rows, int width, float[] sums) {
-        MemorySegment xs = part(x, xAt, (rows - 1) * xRow + width);
-        MemorySegment ys = part(y, yAt, (rows - 1) * yRow + width);
-        int whole = width - width % L;
-        for (int t = 0; t < rows; t++) {
-            FloatVector sum = FloatVector.zero(S);
-            for (int j = 0; j < whole; j += L) {
-                sum = load(xs, t * xRow + j).fma(load(ys, t * yRow + j), sum);
-            }
-            float rest = 0;
-            for (int j = whole; j < width; j++) {
-                rest = Math.fma(xs.get(F32, (t * xRow + j) * 4L), ys.get(F32, (t * yRow + j) * 4L), rest);
-            }
-            sums[t] += LaneSum.of(sum) + rest;
-        }
-    }
-
-    @Override
-    public float dot(float[] x, float[] y, int count) {
+    public float dot(float[] x, float[] y, int at, int count) {
         FloatVector s0 = FloatVector.zero(S);
         FloatVector s1 = FloatVector.zero(S);
         FloatVector s2 = FloatVector.zero(S);
@@ -674,7 +653,7 @@ final class VectorDualTiles implements DualTiles {
         FloatVector s5 = FloatVector.zero(S);
         FloatVector s6 = FloatVector.zero(S);
         FloatVector s7 = FloatVector.zero(S);
-        for (int i = 0; i < count; i += 8 * L) {
+        for (int i = at; i < at + count; i += 8 * L) {
             s0 = FloatVector.fromArray(S, x, i).fma(FloatVector.fromArray(S, y, i), s0);
             s1 = FloatVector.fromArray(S, x, i + L).fma(FloatVector.fromArray(S, y, i + L), s1);
             s2 = FloatVector.fromArray(S, x, i + 2 * L).fma(FloatVector.fromArray(S, y, i + 2 * L), s2);
@@ -688,21 +667,23 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void transpose(float[] x, int at, int columns, float[] factors, float[] out) {
-        for (int j = 0; j < columns; j++) {
-            for (int t = 0; t < TILE; t++) {
-                out[at + j * TILE + t] = factors[t] * x[at + t * columns + j];
+    public void transpose(float[] x, int xAt, int rows, int columns, float[] factors, int factorsAt, float[] out, int outAt) {
+        int[] column = columns == W ? COLUMN_OF_WIDE : COLUMN_OF_TILE;
+        for (int t = 0; t < TILE; t += L) {
+            FloatVector f = FloatVector.fromArray(S, factors, factorsAt + t);
+            VectorMask<Float> beyond = VectorMask.fromLong(S, beyond(rows - t));
+            for (int j = 0; j < columns; j++) {
+                FloatVector.fromArray(S, x, xAt + t * columns + j, column, 0).mul(f).blend(0f, beyond).intoArray(out, outAt + j * TILE + t);
             }
         }
     }
 
     @Override
-    public void collect(float[] x, int states, float[] factors, int rows, float[] weights, int weightsAt, float[] total, int totalAt,
-            int row,
-            float[] sums) {
+    public void collect(float[] x, int states, float[] factors, int factorsAt, int rows, float[] weights, int weightsAt, float[] total,
+            int totalAt, int row, float[] sums) {
         for (int j = 0; j < TILE; j += L) {
             VectorMask<Float> beyond = VectorMask.fromLong(S, beyond(rows - j));
-            FloatVector f = FloatVector.fromArray(S, factors, j);
+            FloatVector f = FloatVector.fromArray(S, factors, factorsAt + j);
             FloatVector sum = FloatVector.zero(S);
             for (int n = 0; n < states; n++) {
                 FloatVector value = load(x, n * TILE + j).mul(f).blend(0f, beyond);
@@ -717,17 +698,6 @@ final class VectorDualTiles implements DualTiles {
     public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i += L) {
             load(l, i).fma(load(k, i), load(total, totalAt + i)).intoArray(total, totalAt + i);
-        }
-    }
-
-    @Override
-    public void add(float factor, float[] x, int xAt, int count, float[] out, int outAt) {
-        int whole = count - count % L;
-        for (int i = 0; i < whole; i += L) {
-            load(x, xAt + i).fma(FloatVector.broadcast(S, factor), load(out, outAt + i)).intoArray(out, outAt + i);
-        }
-        for (int i = whole; i < count; i++) {
-            out[outAt + i] = Math.fma(factor, x[xAt + i], out[outAt + i]);
         }
     }
 

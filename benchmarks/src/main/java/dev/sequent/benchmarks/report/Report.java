@@ -121,7 +121,8 @@ public final class Report implements Callable<Integer> {
         boolean compared = record.find("preset").map(JsonView::asString).orElse("").equals("compare");
         page.section("Conditions", (compared ? "Times are medians over blocks of calls that alternate with the peer's."
                 : "Times are means of JMH's average-time mode, one process per measurement.")
-                + " The peaks are what the backend reached in large matrix products and in adding large arrays, just before the run.");
+                + " The peaks are what the backend reached in large matrix products and in adding large arrays in F32, just before"
+                + " the run; fractions of peak are those of the first backend's.");
         List<List<String>> rows = new ArrayList<>();
         record.members().forEach((name, value) -> rows.add(List.of(name.replace('_', ' '), text(value))));
         page.table(List.of("", ""), rows);

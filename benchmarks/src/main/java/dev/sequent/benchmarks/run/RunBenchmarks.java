@@ -105,9 +105,9 @@ public final class RunBenchmarks implements Callable<Integer> {
         try {
             create(out);
             ResultFile results = resume ? ResultFile.continued(out) : ResultFile.empty(out);
-            record(preset, results);
+            Json.Obj record = record(preset, results);
             AtomicFiles.write(out.resolve(LOGGING), "handlers = java.util.logging.ConsoleHandler\n.level = WARNING\n");
-            return run(preset, cases.stream().filter(c -> !results.contains(c)).toList(), results) == 0 ? 0 : 1;
+            return run(preset, cases.stream().filter(c -> !results.contains(c)).toList(), results, record) == 0 ? 0 : 1;
         } catch (SequentException e) {
             console.println(e.getMessage());
             return 2;
@@ -115,14 +115,14 @@ public final class RunBenchmarks implements Callable<Integer> {
     }
 
     /** Writes under what conditions the run takes place, or makes sure that they are still those of the run that goes on. */
-    private void record(Preset preset, ResultFile results) {
+    private Json.Obj record(Preset preset, ResultFile results) {
         Json.Obj record = (Json.Obj) RunRecord.of(preset.name().toLowerCase(Locale.ROOT), backends, threads, notes);
         if (results.isEmpty()) {
             AtomicFiles.write(out.resolve(RECORD), record.writePretty());
-        } else {
-            RunRecord.requireSameConditions(out.resolve(RECORD), record);
-            console.printf("%d measurements from before%n", results.size());
+            return record;
         }
+        console.printf("%d measurements from before%n", results.size());
+        return RunRecord.requireSameConditions(out.resolve(RECORD), record);
     }
 
     private List<Case> cases(Preset preset) {
@@ -142,10 +142,10 @@ public final class RunBenchmarks implements Callable<Integer> {
         }
     }
 
-    /** Runs all; the number of failures. */
-    private int run(Preset preset, List<Case> cases, ResultFile results) {
+    /** Runs all, and adds those that fail to the record; their number. */
+    private int run(Preset preset, List<Case> cases, ResultFile results, Json.Obj record) {
         long start = System.nanoTime();
-        int failures = 0;
+        List<String> failures = new ArrayList<>();
         for (int i = 0; i < cases.size(); i++) {
             Case c = cases.get(i);
             String outcome;
@@ -153,9 +153,11 @@ public final class RunBenchmarks implements Callable<Integer> {
                 Collection<RunResult> found = new Runner(options(preset, c)).run();
                 results.add(found);
                 outcome = found.isEmpty() ? "no result" : score(found.iterator().next());
-                failures += found.isEmpty() ? 1 : 0;
+                if (found.isEmpty()) {
+                    failures.add(c.toString());
+                }
             } catch (RunnerException e) {
-                failures++;
+                failures.add(c.toString());
                 outcome = "failed: " + e.getMessage() + ", see " + out.resolve("jmh.log");
             }
             double elapsed = (System.nanoTime() - start) * 1e-9;
@@ -163,8 +165,9 @@ public final class RunBenchmarks implements Callable<Integer> {
             console.printf(Locale.ROOT, "[%d/%d] %s: %s  (%d:%02d left)%n", i + 1, cases.size(), c, outcome, left.toMinutes(),
                     left.toSecondsPart());
         }
+        AtomicFiles.write(out.resolve(RECORD), record.with("failed_measurements", Json.strings(failures)).writePretty());
         console.printf("results in %s%n", out.resolve(RESULTS));
-        return failures;
+        return failures.size();
     }
 
     private static String score(RunResult r) {

@@ -61,11 +61,11 @@ public final class RunRecord {
     }
 
     /**
-     * Makes sure that results obtained now may stand beside those of the run that {@code file} describes.
+     * Makes sure that results obtained now may stand beside those of the run that {@code file} describes, and returns what it says.
      *
      * @throws DataException if code, machine or settings are others
      */
-    static void requireSameConditions(Path file, Json.Obj now) {
+    static Json.Obj requireSameConditions(Path file, Json.Obj now) {
         Json record = Json.read(file, MAX_BYTES, Json.Dialect.PYTHON, DataException::new);
         JsonView then = JsonView.of(record, file.toString(), DataException::new);
         for (String name : CONDITIONS) {
@@ -75,6 +75,7 @@ public final class RunRecord {
                 throw new DataException("bench", "the " + name.replace('_', ' ') + " of the run in " + file + ", " + before, present.toString());
             }
         }
+        return (Json.Obj) record;
     }
 
     private static String cpu() {

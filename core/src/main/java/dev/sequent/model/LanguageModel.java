@@ -233,10 +233,11 @@ public final class LanguageModel extends Layer {
     public Tensor prefill(Tensor ids, SequenceInfo info, ModelState state) {
         ids.expect("ids", state.batch(), info.time());
         ids.expect("ids", info.batch(), info.time());
-        state.expectOnePosition("prefill");
+        state.requireWhole("prefill");
         state.requireRoom(info);
         return Scope.returning(() -> {
             Tensor x = embed(ids, info, state.tokens());
+            state.begin("prefill");
             for (int i = 0; i < blocks.size(); i++) {
                 Block block = blocks.get(i);
                 MixerState s = state.layers().get(i);
@@ -246,6 +247,7 @@ public final class LanguageModel extends Layer {
                     in.close();
                 }
             }
+            state.finish();
             state.advance(info.lengths());
             return logits(finalNorm.forward(x.slice(1, x.dim(1) - 1, x.dim(1)))).reshape(state.batch(), config.vocab_size());
         });
@@ -264,14 +266,16 @@ public final class LanguageModel extends Layer {
      */
     public Tensor step(Tensor ids, ModelState state) {
         ids.expect("ids", state.batch(), 1);
-        state.expectOnePosition("step");
+        state.requireWhole("step");
         return Scope.returning(() -> {
             SequenceInfo info = SequenceInfo.of(state.batch(), 1);
             state.requireRoom(info);
             Block.Stream x = new Block.Stream(embed(ids, info, state.tokens()), null);
+            state.begin("step");
             for (int i = 0; i < blocks.size(); i++) {
                 x = blocks.get(i).step(x, state.layers().get(i));
             }
+            state.finish();
             if (!device.capturing()) {
                 state.advance(info.lengths());
             }

@@ -15,6 +15,8 @@ import java.util.List;
 public final class ModelState implements AutoCloseable {
     private final List<MixerState> layers;
     private int[] tokens;
+    /** Whether a call is changing the layers one after the other, or has failed to. */
+    private boolean changing;
 
     ModelState(List<MixerState> layers, int batch) {
         this.layers = List.copyOf(layers);
@@ -43,13 +45,26 @@ public final class ModelState implements AutoCloseable {
         }
     }
 
-    /** A call that failed between two layers leaves the first ones ahead: going on from there would give wrong numbers. */
-    void expectOnePosition(String operation) {
-        for (MixerState s : layers) {
-            if (s.position() != layers.getFirst().position()) {
-                throw new DataException(operation, "a state whose layers have seen the same tokens; after a call that failed, reset it or go"
-                        + " on with a fork from before", "layers at positions " + layers.stream().map(MixerState::position).toList());
-            }
+    /**
+     * A call that fails between two layers leaves the first ones ahead, and going on from there would give wrong numbers: between this and
+     * {@link #finish} the state is refused.
+     */
+    void begin(String operation) {
+        requireWhole(operation);
+        changing = true;
+    }
+
+    /** All layers have changed. */
+    void finish() {
+        changing = false;
+    }
+
+    /** Fails when a call that changed the layers one after the other did not come to its end. */
+    void requireWhole(String operation) {
+        if (changing) {
+            throw new DataException(operation, "a state whose layers have seen the same tokens", "one after a call that failed between two"
+                    + " layers, at positions " + layers.stream().map(MixerState::position).toList()
+                    + "; reset it, or go on with a fork from before");
         }
     }
 
@@ -70,6 +85,7 @@ public final class ModelState implements AutoCloseable {
         }
         ModelState copy = new ModelState(copies, tokens.length);
         copy.tokens = tokens.clone();
+        copy.changing = changing;
         return copy;
     }
 
@@ -80,7 +96,9 @@ public final class ModelState implements AutoCloseable {
                 throw new ShapeException("reorder", "rows in [0, " + tokens.length + ")", row + "");
             }
         }
+        begin("reorder");
         layers.forEach(s -> s.reorder(rows));
+        finish();
         tokens = Arrays.stream(rows).map(r -> tokens[r]).toArray();
     }
 
@@ -93,6 +111,7 @@ public final class ModelState implements AutoCloseable {
     public void reset() {
         layers.forEach(MixerState::reset);
         Arrays.fill(tokens, 0);
+        changing = false;
     }
 
     @Override

@@ -237,7 +237,7 @@ public final class LanguageModel extends Layer {
         state.requireRoom(info);
         return Scope.returning(() -> {
             Tensor x = embed(ids, info, state.tokens());
-            state.begin("prefill");
+            state.begin();
             for (int i = 0; i < blocks.size(); i++) {
                 Block block = blocks.get(i);
                 MixerState s = state.layers().get(i);
@@ -271,7 +271,7 @@ public final class LanguageModel extends Layer {
             SequenceInfo info = SequenceInfo.of(state.batch(), 1);
             state.requireRoom(info);
             Block.Stream x = new Block.Stream(embed(ids, info, state.tokens()), null);
-            state.begin("step");
+            state.begin();
             for (int i = 0; i < blocks.size(); i++) {
                 x = blocks.get(i).step(x, state.layers().get(i));
             }

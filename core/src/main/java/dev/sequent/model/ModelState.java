@@ -15,8 +15,8 @@ import java.util.List;
 public final class ModelState implements AutoCloseable {
     private final List<MixerState> layers;
     private int[] tokens;
-    /** Whether a call is changing the layers one after the other, or has failed to. */
-    private boolean changing;
+    /** Positions of the layers before the call that is changing them, or has failed to; null when the last call came to its end. */
+    private long[] before;
 
     ModelState(List<MixerState> layers, int batch) {
         this.layers = List.copyOf(layers);
@@ -45,27 +45,26 @@ public final class ModelState implements AutoCloseable {
         }
     }
 
-    /**
-     * A call that fails between two layers leaves the first ones ahead, and going on from there would give wrong numbers: between this and
-     * {@link #finish} the state is refused.
-     */
-    void begin(String operation) {
-        requireWhole(operation);
-        changing = true;
+    /** The layers change from here on, one after the other, until {@link #finish}. */
+    void begin() {
+        before = positions();
     }
 
     /** All layers have changed. */
     void finish() {
-        changing = false;
+        before = null;
     }
 
-    /** Fails when a call that changed the layers one after the other did not come to its end. */
+    /** A call that failed between two layers left the first ones ahead: going on from there would give wrong numbers. */
     void requireWhole(String operation) {
-        if (changing) {
+        if (before != null && !Arrays.equals(before, positions())) {
             throw new DataException(operation, "a state whose layers have seen the same tokens", "one after a call that failed between two"
-                    + " layers, at positions " + layers.stream().map(MixerState::position).toList()
-                    + "; reset it, or go on with a fork from before");
+                    + " layers, at positions " + Arrays.toString(positions()) + "; reset it, or go on with a fork from before");
         }
+    }
+
+    private long[] positions() {
+        return layers.stream().mapToLong(MixerState::position).toArray();
     }
 
     void advance(int[] lengths) {
@@ -85,7 +84,7 @@ public final class ModelState implements AutoCloseable {
         }
         ModelState copy = new ModelState(copies, tokens.length);
         copy.tokens = tokens.clone();
-        copy.changing = changing;
+        copy.before = before;
         return copy;
     }
 
@@ -96,9 +95,7 @@ public final class ModelState implements AutoCloseable {
                 throw new ShapeException("reorder", "rows in [0, " + tokens.length + ")", row + "");
             }
         }
-        begin("reorder");
         layers.forEach(s -> s.reorder(rows));
-        finish();
         tokens = Arrays.stream(rows).map(r -> tokens[r]).toArray();
     }
 
@@ -111,7 +108,7 @@ public final class ModelState implements AutoCloseable {
     public void reset() {
         layers.forEach(MixerState::reset);
         Arrays.fill(tokens, 0);
-        changing = false;
+        before = null;
     }
 
     @Override

@@ -169,18 +169,17 @@ class OneTokenTest {
     }
 
     /**
-     * Java objects that a layer makes for a token: handles, shapes and views. Counted with scalar kernels, because vector instructions
-     * make objects until they are compiled, and by the difference of four layers and two, so that embedding and logits do not count.
+     * Java objects that a layer makes for a token: handles, shapes and views, embedding and logits shared out among four layers. Counted
+     * with scalar kernels, because vector instructions make objects until they are compiled; half as much again is left for what the
+     * compiler takes out of one run and not of another.
      */
     @ParameterizedTest
-    @CsvSource({"M, 12500", "D, 11000", "A, 30000"})
+    @CsvSource({"M, 20000", "D, 18000", "A, 45000"})
     void aLayerMakesFewJavaObjectsForAToken(String letter, int limit) {
         com.sun.management.ThreadMXBean threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         try (Device device = Device.open("cpu", Map.of("vector", "off", "matmul", "builtin", "threads", "1"))) {
-            ToLongFunction<Device> allocated = _ -> threads.getCurrentThreadAllocatedBytes();
-            long two = growth(device, letter.repeat(2), allocated);
-            long four = growth(device, letter.repeat(4), allocated);
-            assertThat((four - two) / 2 / TOKENS).as("bytes per layer and token").isPositive().isLessThanOrEqualTo(limit);
+            long grown = growth(device, letter.repeat(4), _ -> threads.getCurrentThreadAllocatedBytes());
+            assertThat(grown / 4 / TOKENS).as("bytes per layer and token").isPositive().isLessThanOrEqualTo(limit);
         }
     }
 }

@@ -121,13 +121,16 @@ record Plot(String name, String title, String xTitle, String yTitle, Map<String,
     private void lengths(XYChart chart) {
         double low = Math.floor(log2(coordinates(PowerLaw.Point::x).min().orElse(1)));
         double high = Math.ceil(log2(coordinates(PowerLaw.Point::x).max().orElse(2)));
-        double margin = Math.max(0.1, 0.03 * (high - low));
-        chart.getStyler().setXAxisMin(low - margin).setXAxisMax(high + margin)
+        chart.getStyler().setXAxisMin(low).setXAxisMax(Math.max(high, low + 1))
                 .setXAxisTickMarkSpacingHint(Math.max(LABEL, (int) (0.6 * WIDTH / (high - low + 1))));
         chart.setCustomXAxisTickLabelsFormatter(Plot::power);
     }
 
+    /** The chart widens the distance of labels until no two are equal, which leaves whole exponents. */
     private static String power(double exponent) {
+        if (exponent != Math.rint(exponent)) {
+            return "";
+        }
         double value = Math.pow(2, exponent);
         return exponent < 10 ? plain(value) : exponent < 20 ? plain(value / 1024) + "k" : plain(value / (1 << 20)) + "M";
     }

@@ -19,7 +19,7 @@ enum Preset {
     /** Everything once at small sizes, in two minutes: whether it all runs. Its times mean nothing. */
     SMOKE(1, 1, 50),
     /** A first impression, in a quarter of an hour. */
-    QUICK(10, 5, 300),
+    QUICK(8, 5, 300),
     /** The numbers to publish; hours. */
     FULL(8, 10, 1000);
 

@@ -72,7 +72,8 @@ public final class RunRecord {
             Json before = then.at(name).value();
             Json present = now.members().get(name);
             if (!before.equals(present)) {
-                throw new DataException("bench", "the " + name.replace('_', ' ') + " of the run in " + file + ", " + before, present.toString());
+                throw new DataException("bench", "the " + name.replace('_', ' ') + " of the run in " + file + ", " + before,
+                        present.toString());
             }
         }
         return (Json.Obj) record;

@@ -94,14 +94,36 @@ final class VectorScanTiles implements ScanTiles {
     public void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
             ScanLayout.Window partial, ScanLayout.Window out) {
         if (bounded) {
-            scanBounded(s, from, to, range, step, u, partial, out);
+            start(s, from, to, range.from() == 0, u, partial, out);
+            scanBounded(s, from, to, range, step, u, out);
         } else {
             scanClamped(s, from, to, range, step, u, partial, out);
         }
     }
 
+    /**
+     * Writes what the sums over states begin with: the input times D, or the sums over the states before. A pass of its own, because with
+     * it the recurrence would be more than the first compiler takes, and might never leave its second tier.
+     */
+    private static void start(ScanScratch s, int from, int to, boolean first, ScanLayout.Window inputs, ScanLayout.Window partials,
+            ScanLayout.Window outputs) {
+        MemorySegment input = inputs.segment();
+        MemorySegment partial = partials.segment();
+        MemorySegment out = outputs.segment();
+        for (int t = from; t < to; t++) {
+            if (!first) {
+                MemorySegment.copy(partial, t * partials.stride() * 4, out, t * outputs.stride() * 4, W * 4L);
+                continue;
+            }
+            for (int j = 0; j < W; j += L) {
+                FloatVector x = FloatVector.fromMemorySegment(S, input, (t * inputs.stride() + j) * 4, LE);
+                x.mul(FloatVector.fromMemorySegment(S, s.skip, j * 4L, LE)).intoMemorySegment(out, (t * outputs.stride() + j) * 4, LE);
+            }
+        }
+    }
+
     private static void scanBounded(ScanScratch s, int from, int to, StateRange range, ScanLayout.Window steps, ScanLayout.Window inputs,
-            ScanLayout.Window partials, ScanLayout.Window outputs) {
+            ScanLayout.Window outputs) {
         int states = range.count();
         int first = range.from();
         int end = range.to();
@@ -116,11 +138,8 @@ final class VectorScanTiles implements ScanTiles {
         MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
         MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
         MemorySegment out = outputs.segment().asSlice(0, ((to - 1) * outputs.stride() + W) * 4);
-        MemorySegment partial = partials.segment().asSlice(0, ((to - 1) * partials.stride() + W) * 4);
-        MemorySegment skip = s.skip.asSlice(0, W * 4L);
         int stepStride = (int) steps.stride();
         int inputStride = (int) inputs.stride();
-        int partialStride = (int) partials.stride();
         int outStride = (int) outputs.stride();
         MemorySegment a = s.a.asSlice(0, states * W * 4L);
         MemorySegment bt = s.b.asSlice(0, to * states * 4L);
@@ -134,25 +153,14 @@ final class VectorScanTiles implements ScanTiles {
             FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
             FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
             FloatVector d3 = FloatVector.fromMemorySegment(S, step, (r + 3 * L) * 4L, LE);
-            FloatVector x0 = FloatVector.fromMemorySegment(S, input, v * 4L, LE);
-            FloatVector w0 = d0.mul(x0);
-            FloatVector x1 = FloatVector.fromMemorySegment(S, input, (v + L) * 4L, LE);
-            FloatVector w1 = d1.mul(x1);
-            FloatVector x2 = FloatVector.fromMemorySegment(S, input, (v + 2 * L) * 4L, LE);
-            FloatVector w2 = d2.mul(x2);
-            FloatVector x3 = FloatVector.fromMemorySegment(S, input, (v + 3 * L) * 4L, LE);
-            FloatVector w3 = d3.mul(x3);
-            FloatVector y0 = x0.mul(FloatVector.fromMemorySegment(S, skip, 0, LE));
-            FloatVector y1 = x1.mul(FloatVector.fromMemorySegment(S, skip, L * 4L, LE));
-            FloatVector y2 = x2.mul(FloatVector.fromMemorySegment(S, skip, 2 * L * 4L, LE));
-            FloatVector y3 = x3.mul(FloatVector.fromMemorySegment(S, skip, 3 * L * 4L, LE));
-            if (first > 0) {
-                int p = t * partialStride;
-                y0 = FloatVector.fromMemorySegment(S, partial, p * 4L, LE);
-                y1 = FloatVector.fromMemorySegment(S, partial, (p + L) * 4L, LE);
-                y2 = FloatVector.fromMemorySegment(S, partial, (p + 2 * L) * 4L, LE);
-                y3 = FloatVector.fromMemorySegment(S, partial, (p + 3 * L) * 4L, LE);
-            }
+            FloatVector w0 = d0.mul(FloatVector.fromMemorySegment(S, input, v * 4L, LE));
+            FloatVector w1 = d1.mul(FloatVector.fromMemorySegment(S, input, (v + L) * 4L, LE));
+            FloatVector w2 = d2.mul(FloatVector.fromMemorySegment(S, input, (v + 2 * L) * 4L, LE));
+            FloatVector w3 = d3.mul(FloatVector.fromMemorySegment(S, input, (v + 3 * L) * 4L, LE));
+            FloatVector y0 = FloatVector.fromMemorySegment(S, out, w * 4L, LE);
+            FloatVector y1 = FloatVector.fromMemorySegment(S, out, (w + L) * 4L, LE);
+            FloatVector y2 = FloatVector.fromMemorySegment(S, out, (w + 2 * L) * 4L, LE);
+            FloatVector y3 = FloatVector.fromMemorySegment(S, out, (w + 3 * L) * 4L, LE);
             for (int n = first; n < end; n++) {
                 int i = n * W;
                 FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));

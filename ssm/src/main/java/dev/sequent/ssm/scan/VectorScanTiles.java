@@ -93,36 +93,119 @@ final class VectorScanTiles implements ScanTiles {
     @Override
     public void scan(ScanScratch s, int from, int to, StateRange range, boolean bounded, ScanLayout.Window step, ScanLayout.Window u,
             ScanLayout.Window partial, ScanLayout.Window out) {
-        if (bounded) {
-            start(s, from, to, range.from() == 0, u, partial, out);
+        if (bounded && range.from() == 0) {
             scanBounded(s, from, to, range, step, u, out);
+        } else if (bounded) {
+            copySums(from, to, partial, out);
+            scanContinued(s, from, to, range, step, u, out);
         } else {
             scanClamped(s, from, to, range, step, u, partial, out);
         }
     }
 
-    /**
-     * Writes what the sums over states begin with: the input times D, or the sums over the states before. A pass of its own, because with
-     * it the recurrence would be more than the first compiler takes, and might never leave its second tier.
-     */
-    private static void start(ScanScratch s, int from, int to, boolean first, ScanLayout.Window inputs, ScanLayout.Window partials,
-            ScanLayout.Window outputs) {
-        MemorySegment input = inputs.segment();
-        MemorySegment partial = partials.segment();
-        MemorySegment out = outputs.segment();
+    /** Writes the sums over the states before to where the sums go on. */
+    private static void copySums(int from, int to, ScanLayout.Window partials, ScanLayout.Window outputs) {
         for (int t = from; t < to; t++) {
-            if (!first) {
-                MemorySegment.copy(partial, t * partials.stride() * 4, out, t * outputs.stride() * 4, W * 4L);
-                continue;
-            }
-            for (int j = 0; j < W; j += L) {
-                FloatVector x = FloatVector.fromMemorySegment(S, input, (t * inputs.stride() + j) * 4, LE);
-                x.mul(FloatVector.fromMemorySegment(S, s.skip, j * 4L, LE)).intoMemorySegment(out, (t * outputs.stride() + j) * 4, LE);
-            }
+            MemorySegment.copy(partials.segment(), t * partials.stride() * 4, outputs.segment(), t * outputs.stride() * 4, W * 4L);
         }
     }
 
     private static void scanBounded(ScanScratch s, int from, int to, StateRange range, ScanLayout.Window steps, ScanLayout.Window inputs,
+            ScanLayout.Window outputs) {
+        int states = range.count();
+        int end = range.to();
+        final FloatVector magic = FloatVector.broadcast(S, MAGIC);
+        final FloatVector k1 = FloatVector.broadcast(S, C1);
+        final FloatVector k2 = FloatVector.broadcast(S, C2);
+        final FloatVector k3 = FloatVector.broadcast(S, C3);
+        final FloatVector k4 = FloatVector.broadcast(S, C4);
+        final FloatVector k5 = FloatVector.broadcast(S, C5);
+        final FloatVector k6 = FloatVector.broadcast(S, C6);
+        final FloatVector one = FloatVector.broadcast(S, 1f);
+        MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
+        MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
+        MemorySegment out = outputs.segment().asSlice(0, ((to - 1) * outputs.stride() + W) * 4);
+        MemorySegment skip = s.skip.asSlice(0, W * 4L);
+        int stepStride = (int) steps.stride();
+        int inputStride = (int) inputs.stride();
+        int outStride = (int) outputs.stride();
+        MemorySegment a = s.a.asSlice(0, states * W * 4L);
+        MemorySegment bt = s.b.asSlice(0, to * states * 4L);
+        MemorySegment ct = s.c.asSlice(0, to * states * 4L);
+        MemorySegment state = s.state.asSlice(0, states * W * 4L);
+        for (int t = from; t < to; t++) {
+            int r = t * stepStride;
+            int v = t * inputStride;
+            int w = t * outStride;
+            FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
+            FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
+            FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
+            FloatVector d3 = FloatVector.fromMemorySegment(S, step, (r + 3 * L) * 4L, LE);
+            FloatVector x0 = FloatVector.fromMemorySegment(S, input, v * 4L, LE);
+            FloatVector w0 = d0.mul(x0);
+            FloatVector x1 = FloatVector.fromMemorySegment(S, input, (v + L) * 4L, LE);
+            FloatVector w1 = d1.mul(x1);
+            FloatVector x2 = FloatVector.fromMemorySegment(S, input, (v + 2 * L) * 4L, LE);
+            FloatVector w2 = d2.mul(x2);
+            FloatVector x3 = FloatVector.fromMemorySegment(S, input, (v + 3 * L) * 4L, LE);
+            FloatVector w3 = d3.mul(x3);
+            FloatVector y0 = x0.mul(FloatVector.fromMemorySegment(S, skip, 0, LE));
+            FloatVector y1 = x1.mul(FloatVector.fromMemorySegment(S, skip, L * 4L, LE));
+            FloatVector y2 = x2.mul(FloatVector.fromMemorySegment(S, skip, 2 * L * 4L, LE));
+            FloatVector y3 = x3.mul(FloatVector.fromMemorySegment(S, skip, 3 * L * 4L, LE));
+            for (int n = 0; n < end; n++) {
+                int i = n * W;
+                FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));
+                FloatVector c = FloatVector.broadcast(S, ct.get(F32, (t * states + n) * 4L));
+
+                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
+                FloatVector z0 = d0.fma(a0, magic);
+                FloatVector f0 = d0.fma(a0, magic.sub(z0));
+                FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
+                        .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, state, i * 4L, LE), w0.mul(b));
+                h0.intoMemorySegment(state, i * 4L, LE);
+                y0 = h0.fma(c, y0);
+
+                FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
+                FloatVector z1 = d1.fma(a1, magic);
+                FloatVector f1 = d1.fma(a1, magic.sub(z1));
+                FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
+                        .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, state, (i + L) * 4L, LE), w1.mul(b));
+                h1.intoMemorySegment(state, (i + L) * 4L, LE);
+                y1 = h1.fma(c, y1);
+
+                FloatVector a2 = FloatVector.fromMemorySegment(S, a, (i + 2 * L) * 4L, LE);
+                FloatVector z2 = d2.fma(a2, magic);
+                FloatVector f2 = d2.fma(a2, magic.sub(z2));
+                FloatVector e2 = f2.fma(k6, k5).fma(f2, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
+                        .reinterpretAsInts().add(z2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, state, (i + 2 * L) * 4L, LE), w2.mul(b));
+                h2.intoMemorySegment(state, (i + 2 * L) * 4L, LE);
+                y2 = h2.fma(c, y2);
+
+                FloatVector a3 = FloatVector.fromMemorySegment(S, a, (i + 3 * L) * 4L, LE);
+                FloatVector z3 = d3.fma(a3, magic);
+                FloatVector f3 = d3.fma(a3, magic.sub(z3));
+                FloatVector e3 = f3.fma(k6, k5).fma(f3, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
+                        .reinterpretAsInts().add(z3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, state, (i + 3 * L) * 4L, LE), w3.mul(b));
+                h3.intoMemorySegment(state, (i + 3 * L) * 4L, LE);
+                y3 = h3.fma(c, y3);
+            }
+            y0.intoMemorySegment(out, w * 4L, LE);
+            y1.intoMemorySegment(out, (w + L) * 4L, LE);
+            y2.intoMemorySegment(out, (w + 2 * L) * 4L, LE);
+            y3.intoMemorySegment(out, (w + 3 * L) * 4L, LE);
+        }
+    }
+
+    /**
+     * The recurrence of states after the first ones, whose sums stand in {@code out}. A method of its own: with both beginnings it would be
+     * more than the first compiler takes, and might never leave its second tier.
+     */
+    private static void scanContinued(ScanScratch s, int from, int to, StateRange range, ScanLayout.Window steps, ScanLayout.Window inputs,
             ScanLayout.Window outputs) {
         int states = range.count();
         int first = range.from();

@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.Rows;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -116,8 +117,8 @@ final class DualBackward {
             }
         });
         if (parts > 1) {
-            ScanWorkspace.sum(pool, memory, 0, parts, matrix(s), out.b());
-            ScanWorkspace.sum(pool, memory, parts * matrix(s), parts, matrix(s), out.c());
+            Rows.sumParts(pool, tiles.rowMath(), memory, 0, parts, matrix(s), out.b());
+            Rows.sumParts(pool, tiles.rowMath(), memory, parts * matrix(s), parts, matrix(s), out.c());
         }
         sumScalars(s, memory, sharedFloats(s), out.a());
         sumScalars(s, memory, sharedFloats(s) + scalars(s), out.skip());

@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.RowMath;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -117,4 +118,7 @@ interface DualTiles {
      */
     void step(int width, int states, MemorySegment before, MemorySegment after, float decay, float step, MemorySegment x, MemorySegment b,
             MemorySegment c, float skip, MemorySegment y);
+
+    /** Additions of rows, for sums of partial gradients. */
+    RowMath rowMath();
 }

@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.RowMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -22,6 +23,11 @@ final class ScalarDualTiles implements DualTiles {
 
     private static void put(float[] target, int index, float value) {
         target[index] = value;
+    }
+
+    @Override
+    public RowMath rowMath() {
+        return RowMath.of(false);
     }
 
     @Override

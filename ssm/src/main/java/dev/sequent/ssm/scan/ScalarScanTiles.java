@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.RowMath;
 import dev.sequent.op.ScalarMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -10,6 +11,11 @@ final class ScalarScanTiles implements ScanTiles {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
     private static final int W = 16;
     private static final double LN2 = Math.log(2);
+
+    @Override
+    public RowMath rowMath() {
+        return RowMath.of(false);
+    }
 
     @Override
     public int width() {

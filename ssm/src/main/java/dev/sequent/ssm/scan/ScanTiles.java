@@ -1,5 +1,6 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.RowMath;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -71,4 +72,7 @@ interface ScanTiles {
      */
     void step(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c, MemorySegment before,
             MemorySegment after);
+
+    /** Additions of rows, for sums of partial gradients. */
+    RowMath rowMath();
 }

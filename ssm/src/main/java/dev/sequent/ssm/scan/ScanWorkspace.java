@@ -1,8 +1,9 @@
 package dev.sequent.ssm.scan;
 
+import dev.sequent.fused.RowMath;
+import dev.sequent.fused.Rows;
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Partial gradients of the operands that several tasks share: B and C for every group of channels, A, D and the bias for every
@@ -12,10 +13,6 @@ import java.lang.foreign.ValueLayout;
  * @param groups groups of channels
  */
 record ScanWorkspace(ScanShape shape, int groups) {
-    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
-    /** Sums that one task of a reduction forms. */
-    private static final int REDUCTION = 1 << 14;
-
     private long rows() {
         return (long) shape.batch() * shape.tokens() * shape.states();
     }
@@ -85,35 +82,21 @@ record ScanWorkspace(ScanShape shape, int groups) {
     }
 
     /** Adds the parts up, in ascending order. */
-    void reduce(Parallel pool, MemorySegment memory, ScanGradients out) {
+    void reduce(Parallel pool, RowMath math, MemorySegment memory, ScanGradients out) {
         if (groups > 1) {
-            sum(pool, memory, 0, groups, rows(), out.b());
-            sum(pool, memory, sharedRows(), groups, rows(), out.c());
+            sum(pool, math, memory, 0, groups, rows(), out.b());
+            sum(pool, math, memory, sharedRows(), groups, rows(), out.c());
         }
         if (shape.batch() > 1) {
-            sum(pool, memory, matrixStart(), shape.batch(), matrix(), out.a());
-            sum(pool, memory, skipStart(), shape.batch(), shape.channels(), out.skip());
-            sum(pool, memory, biasStart(), shape.batch(), shape.channels(), out.deltaBias());
+            sum(pool, math, memory, matrixStart(), shape.batch(), matrix(), out.a());
+            sum(pool, math, memory, skipStart(), shape.batch(), shape.channels(), out.skip());
+            sum(pool, math, memory, biasStart(), shape.batch(), shape.channels(), out.deltaBias());
         }
     }
 
-    static void sum(Parallel pool, MemorySegment memory, long start, int parts, long size, MemorySegment target) {
+    private static void sum(Parallel pool, RowMath math, MemorySegment memory, long start, int parts, long size, MemorySegment target) {
         if (target != null) {
-            pool.forEach(Math.toIntExact(Math.ceilDiv(size, REDUCTION)), task -> {
-                long from = (long) task * REDUCTION;
-                int count = (int) Math.min(REDUCTION, size - from);
-                sumPart(memory, start + from, parts, size, count, part(target, from, count));
-            });
-        }
-    }
-
-    private static void sumPart(MemorySegment memory, long start, int parts, long size, int count, MemorySegment target) {
-        MemorySegment.copy(memory, start * Float.BYTES, target, 0, (long) count * Float.BYTES);
-        for (int p = 1; p < parts; p++) {
-            MemorySegment source = part(memory, start + p * size, count);
-            for (int i = 0; i < count; i++) {
-                target.setAtIndex(F32, i, target.getAtIndex(F32, i) + source.getAtIndex(F32, i));
-            }
+            Rows.sumParts(pool, math, memory, start, parts, size, target);
         }
     }
 }

@@ -136,7 +136,7 @@ public final class SelectiveScanCpu {
             int end = Math.min(shape.tokens(), start + waves.window());
             backwardTask(in, saved, dy, dFinalState, out, memory, workspace, part, start, end);
         });
-        workspace.reduce(pool, memory, out);
+        workspace.reduce(pool, tiles.rowMath(), memory, out);
     }
 
     private int blocks(ScanShape shape) {

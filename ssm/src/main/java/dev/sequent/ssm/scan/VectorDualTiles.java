@@ -1,6 +1,7 @@
 package dev.sequent.ssm.scan;
 
 import dev.sequent.fused.LaneSum;
+import dev.sequent.fused.RowMath;
 import dev.sequent.fused.VectorExp;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -59,6 +60,11 @@ final class VectorDualTiles implements DualTiles {
 
     private static void store(FloatVector v, MemorySegment target, int index) {
         v.intoMemorySegment(target, index * 4L, LE);
+    }
+
+    @Override
+    public RowMath rowMath() {
+        return RowMath.of(true);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.sequent.ssm.scan;
 
 import dev.sequent.fused.LaneSum;
+import dev.sequent.fused.RowMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -45,6 +46,11 @@ final class VectorScanTiles implements ScanTiles {
     static final float LOWEST = -126;
     static final float HIGHEST = Math.nextDown(128f);
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+
+    @Override
+    public RowMath rowMath() {
+        return RowMath.of(true);
+    }
 
     @Override
     public int width() {

@@ -172,7 +172,8 @@ class JsonTest {
 
     @Test
     void javaValuesRoundTrip() {
-        Json value = parse("{\"i\":9007199254740993,\"d\":0.1,\"e\":1e3,\"s\":\"x\",\"b\":true,\"n\":null,\"l\":[1,{\"__float__\":\"-Infinity\"}],\"o\":{}}");
+        Json value = parse("{\"i\":9007199254740993,\"d\":0.1,\"e\":1e3,\"s\":\"x\",\"b\":true,\"n\":null,"
+                + "\"l\":[1,{\"__float__\":\"-Infinity\"}],\"o\":{}}");
         Map<?, ?> java = (Map<?, ?>) value.toJava();
         assertThat(java.get("i")).isEqualTo(9007199254740993L);
         assertThat(java.get("e")).isEqualTo(1000.0);

@@ -86,7 +86,8 @@ class SafetensorsFileTest {
         byte[] header = new byte[length];
         bytes.get(header);
         String expected = "{\"__metadata__\":{\"format\":\"pt\"},\"y\":{\"dtype\":\"I64\",\"shape\":[1,1],\"data_offsets\":[0,8]},"
-                + "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[8,12]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]},"
+                + "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[8,12]},"
+                + "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]},"
                 + "\"z\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[16,18]}}";
         assertThat(new String(header, StandardCharsets.UTF_8).stripTrailing()).isEqualTo(expected);
         assertThat(length % 8).isZero();

@@ -109,8 +109,10 @@ class TensorFilesTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void filesWithoutAlignmentLoadOnEveryBackend(String backend) throws IOException {
-        String header = "{\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},\"b\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
-                + "\"c\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[17,29]},\"d\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[29,31]}}";
+        String header = "{\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                + "\"b\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
+                + "\"c\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[17,29]},"
+                + "\"d\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[29,31]}}";
         ByteBuffer file = ByteBuffer.allocate(8 + header.length() + 31).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length())
                 .put(header.getBytes(StandardCharsets.US_ASCII));
         file.put((byte) 1).putDouble(Math.E).putDouble(-0.0).putFloat(1).putFloat(2).putFloat(Float.MAX_VALUE).putShort((short) 0x3F80);
@@ -143,7 +145,8 @@ class TensorFilesTest {
         try (WeightStore store = WeightStore.open(file)) {
             store.requireExactly(List.of("b", "a"));
             assertThatThrownBy(() -> store.requireExactly(List.of("a", "c"))).isInstanceOf(CheckpointException.class)
-                    .hasMessage("[checkpoint] expected the 2 tensors of the model, given a checkpoint without [\"c\"] and the unknown [\"b\"]");
+                    .hasMessage("[checkpoint] expected the 2 tensors of the model, "
+                            + "given a checkpoint without [\"c\"] and the unknown [\"b\"]");
         }
     }
 }

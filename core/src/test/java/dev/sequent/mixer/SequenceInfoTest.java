@@ -14,7 +14,8 @@ class SequenceInfoTest {
     @Test
     void positionsAreCountedInInts() {
         for (long[] sizes : new long[][] {{1L << 33, 1}, {1, 1L << 33}, {1 << 16, 1 << 16}, {50_000, 50_000}, {-1, 5}, {1, -1}}) {
-            assertThatThrownBy(() -> SequenceInfo.of(sizes[0], sizes[1])).as(sizes[0] + " x " + sizes[1]).isInstanceOf(ShapeException.class);
+            assertThatThrownBy(() -> SequenceInfo.of(sizes[0], sizes[1])).as(sizes[0] + " x " + sizes[1])
+                    .isInstanceOf(ShapeException.class);
         }
         assertThat(SequenceInfo.of(2, 3).positions(null)).containsExactly(0, 1, 2, 0, 1, 2);
     }
@@ -31,7 +32,8 @@ class SequenceInfoTest {
 
     @Test
     void rowsThatDoNotExistAreRefused() {
-        try (Device device = Device.open("reference"); SequenceMixer<?> mixer = new LeakyIntegrator.Config(2).create(4, 1, new Init(device, 1));
+        try (Device device = Device.open("reference");
+                SequenceMixer<?> mixer = new LeakyIntegrator.Config(2).create(4, 1, new Init(device, 1));
                 MixerState state = mixer.newState(new StateSpec(2, 8, DType.F32, device))) {
             for (int row : new int[] {-1, 2}) {
                 assertThatThrownBy(() -> state.reorder(new int[] {0, row})).isInstanceOf(ShapeException.class)

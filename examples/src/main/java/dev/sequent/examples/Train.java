@@ -28,7 +28,8 @@ public final class Train implements Callable<Integer> {
     private CommandSpec spec;
 
     @Option(names = "--model", paramLabel = "NAMES", defaultValue = "all",
-            description = "mamba, mamba2, s4d, transformer, hybrid, several of them with commas, or all: mamba,transformer,hybrid (default: ${DEFAULT-VALUE})")
+            description = "mamba, mamba2, s4d, transformer, hybrid, several of them with commas, or all: mamba,transformer,hybrid "
+                    + "(default: ${DEFAULT-VALUE})")
     private String models;
 
     @Option(names = "--text", paramLabel = "FILE", description = "UTF-8 text to learn (default: the novel that the build fetches)")
@@ -53,7 +54,8 @@ public final class Train implements Callable<Integer> {
     private int stateSize;
 
     @Option(names = "--pattern", paramLabel = "LETTERS",
-            description = "layers of the hybrid instead of --layers: M Mamba, D Mamba-2, S S4D, A attention; MMA or (M3A)2 (default: MMA repeated)")
+            description = "layers of the hybrid instead of --layers: M Mamba, D Mamba-2, S S4D, A attention; MMA or (M3A)2 "
+                    + "(default: MMA repeated)")
     private String pattern;
 
     @Option(names = "--dropout", paramLabel = "P", defaultValue = "0", description = "dropout probability (default: ${DEFAULT-VALUE})")

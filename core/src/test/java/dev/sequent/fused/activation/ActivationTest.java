@@ -29,7 +29,8 @@ class ActivationTest {
             return x > 0 ? 1 : 0;
         }
         double h = STEP * Math.max(1, Math.min(Math.abs(x), 1e6));
-        return Math.abs(x) > 1e6 ? (x < 0 || f == UnaryOp.TANH || f == UnaryOp.SIGMOID ? 0 : 1) : (f.apply(x + h) - f.apply(x - h)) / (2 * h);
+        return Math.abs(x) > 1e6 ? (x < 0 || f == UnaryOp.TANH || f == UnaryOp.SIGMOID ? 0 : 1)
+                : (f.apply(x + h) - f.apply(x - h)) / (2 * h);
     }
 
     private static Tensor derivative(UnaryOp f, Tensor x, Tensor dy) {

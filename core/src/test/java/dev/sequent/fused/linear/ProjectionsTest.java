@@ -89,7 +89,8 @@ class ProjectionsTest {
         KernelLaw.onEachCpu(ProductSumKernel.class, device -> {
             Tensor x = KernelLaw.uniform(device, 1, 4, 6);
             Tensor fits = KernelLaw.uniform(device, 2, 3, 6);
-            for (Tensor w : List.of(KernelLaw.uniform(device, 3, 3, 5), KernelLaw.uniform(device, 3, 6), KernelLaw.uniform(device, 3, 1, 3, 6))) {
+            for (Tensor w : List.of(KernelLaw.uniform(device, 3, 3, 5), KernelLaw.uniform(device, 3, 6),
+                    KernelLaw.uniform(device, 3, 1, 3, 6))) {
                 assertThatThrownBy(() -> Projections.apply(x, fits, w)).isInstanceOf(ShapeException.class)
                     .hasMessageContaining("[projections weight]");
             }

@@ -137,7 +137,8 @@ public final class JambaFamily implements CheckpointFamily {
         }
         try {
             return computed(parse(write(config))).equals(computed(config)) ? Optional.empty()
-                    : Optional.of("layers that do not repeat, or with options that Jamba does not have (such as positions, or no norms of dt, B and C)");
+                    : Optional.of("layers that do not repeat, or with options that Jamba does not have "
+                            + "(such as positions, or no norms of dt, B and C)");
         } catch (ConfigException impossible) {
             return Optional.of(impossible.getMessage());
         }

@@ -28,7 +28,9 @@ class MambaTest {
             mixer.namedParameters().forEach((name, p) -> all.append(name).append(p.value().shape())
                     .append(p.has(Parameter.Flag.NO_DECAY) ? " no decay; " : "; "));
             assertThat(all.toString())
-                    .isEqualTo("A_log(80, 16) no decay; D(80) no decay; in_proj.weight(160, 40); conv1d.weight(80, 1, 4); " + "conv1d.bias(80) no decay; x_proj.weight(35, 80); dt_proj.weight(80, 3); dt_proj.bias(80) no decay; out_proj.weight(40, 80); ");
+                    .isEqualTo("A_log(80, 16) no decay; D(80) no decay; in_proj.weight(160, 40); conv1d.weight(80, 1, 4); "
+                            + "conv1d.bias(80) no decay; x_proj.weight(35, 80); dt_proj.weight(80, 3); dt_proj.bias(80) no decay; "
+                            + "out_proj.weight(40, 80); ");
         }
     }
 

@@ -230,7 +230,8 @@ final class OneDnnMatmul implements MatmulProvider.Matmul {
             MemorySegment source = sums.asSlice((long) row * p.n * Float.BYTES, (long) p.n * Float.BYTES);
             MemorySegment target = p.c.asSlice(row * p.ldc * Float.BYTES, (long) p.n * Float.BYTES);
             for (int i = 0; i < p.n; i++) {
-                target.setAtIndex(JAVA_FLOAT_UNALIGNED, i, target.getAtIndex(JAVA_FLOAT_UNALIGNED, i) + source.getAtIndex(JAVA_FLOAT_UNALIGNED, i));
+                float sum = target.getAtIndex(JAVA_FLOAT_UNALIGNED, i) + source.getAtIndex(JAVA_FLOAT_UNALIGNED, i);
+                target.setAtIndex(JAVA_FLOAT_UNALIGNED, i, sum);
             }
         }
     }

@@ -105,10 +105,10 @@ class OneTokenTest {
     /**
      * Mamba: four projections, convolution, scan. Mamba-2: two projections, convolution, recurrence; its norm is one row and does not
      * ask the pool. Attention: four projections, a write of keys and one of values, attention over all keys; one token's rotations do
-     * not ask the pool either.
+     * not ask the pool either. S4D: the recurrence, GELU, a projection and its bias, the gate.
      */
     @ParameterizedTest
-    @CsvSource({"mamba, 6, 6, 1", "mamba2, 4, 6, 0", "attention, 7, 7, 10"})
+    @CsvSource({"s4d, 6, 7, 3", "mamba, 6, 6, 1", "mamba2, 4, 6, 0", "attention, 7, 7, 10"})
     void aMixerIsAHandfulOfCalls(String type, int computing, int results, int views) {
         try (Counted counted = new Counted(Device.open("cpu", Map.of("matmul", "builtin"))); Scope _ = Scope.open();
                 SequenceMixer<?> mixer = Mixers.parse(type, type.equals("attention") ? Map.of("num_attention_heads", 4) : Map.of())
@@ -127,8 +127,8 @@ class OneTokenTest {
     }
 
     private static LanguageModel model(Device device, String pattern) {
-        Map<Character, LayerSpec> letters = Map.of('M', LayerSpec.of(Mixers.parse("mamba", Map.of())),
-                'D', LayerSpec.of(Mixers.parse("mamba2", Map.of("head_dim", 32))),
+        Map<Character, LayerSpec> letters = Map.of('S', LayerSpec.of(Mixers.parse("s4d", Map.of())),
+                'M', LayerSpec.of(Mixers.parse("mamba", Map.of())), 'D', LayerSpec.of(Mixers.parse("mamba2", Map.of("head_dim", 32))),
                 'A', new LayerSpec(Mixers.parse("attention", Map.of("num_attention_heads", 4)), MlpConfig.gated(160)));
         return new LanguageModel(LanguageModelConfig.of(50, WIDTH, LayerPattern.parse(pattern, letters)), new Init(device, 1));
     }
@@ -158,7 +158,7 @@ class OneTokenTest {
 
     /** All native memory of a token comes from the backend's pool, and goes back there. */
     @ParameterizedTest
-    @CsvSource({"MMM", "DDD", "AAA"})
+    @CsvSource({"SSS", "MMM", "DDD", "AAA"})
     void aTokenTakesNoNativeMemoryFromTheSystem(String pattern) {
         try (Device device = Device.open("cpu")) {
             assertThat(growth(device, pattern, d -> {
@@ -174,7 +174,7 @@ class OneTokenTest {
      * compiler takes out of one run and not of another.
      */
     @ParameterizedTest
-    @CsvSource({"M, 20000", "D, 18000", "A, 45000"})
+    @CsvSource({"S, 29000", "M, 20000", "D, 18000", "A, 45000"})
     void aLayerMakesFewJavaObjectsForAToken(String letter, int limit) {
         com.sun.management.ThreadMXBean threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         try (Device device = Device.open("cpu", Map.of("vector", "off", "matmul", "builtin", "threads", "1"))) {

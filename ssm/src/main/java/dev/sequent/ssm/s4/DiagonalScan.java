@@ -124,6 +124,17 @@ public final class DiagonalScan {
         return DiagonalConvolution.apply(x, info);
     }
 
+    /**
+     * Runs one token of a sequence and overwrites the state in {@code x} by the one after it. Not to be recorded; the state must be dense,
+     * and nothing else may refer to its memory.
+     *
+     * @param x with one token and a state
+     * @return the output (B, 1, E), or null, with the state as it was, where the device has no kernel for it
+     */
+    static Tensor overwrite(Operands x) {
+        return KernelTable.of(x.u().device()).find(DiagonalScanKernel.class, k -> k.refusal(x)).map(k -> k.step(x)).orElse(null);
+    }
+
     /** The kernel and its derivative on the tape. */
     private record Fused(DiagonalScanKernel kernel, Discretisation discretisation, byte[] flags) implements CustomOp {
         @Override

@@ -188,7 +188,9 @@ final class DiagonalScanCpu {
                 fields.setAtIndex(F32, DiagonalTiles.C_IM * p.count + i, in.c().getAtIndex(F32, 2 * source + 1));
             }
         }
-        tiles.discretise(fields, p.count, in.bilinear());
+        for (int i = 0; i < p.count; i += width) { // a vector a call: called once for a block, the loop would long stay interpreted
+            tiles.discretise(fields, p.count, i, i + width, in.bilinear());
+        }
         // pairs that fill up the last quad contribute nothing
         for (int field = DiagonalTiles.A_RE; field <= DiagonalTiles.W_IM; field++) {
             part(fields, (long) field * p.count + pairs * width, p.count - pairs * width).fill((byte) 0);

@@ -54,6 +54,8 @@ final class DiagonalScanHost implements DiagonalScanKernel {
         Tensor re = host.allocate(x.u(), DType.F32, stateShape);
         Tensor im = host.allocate(x.u(), DType.F32, stateShape);
         if (shape.tokens() == 1 && !save) {
+            fill(re, x.stateRe());
+            fill(im, x.stateIm());
             step.run(inputs(x, flags), host.read(y), host.read(re), host.read(im), host.scratch(x.u(), step.floats(shape)));
             return new Tensor[] {y, re, im, null};
         }
@@ -61,6 +63,22 @@ final class DiagonalScanHost implements DiagonalScanKernel {
         kernel.forward(inputs(x, flags), host.read(y), host.read(re), host.read(im), host.read(saved), save,
                 host.scratch(x.u(), kernel.forwardFloats(shape)));
         return new Tensor[] {y, re, im, save ? saved : null};
+    }
+
+    private void fill(Tensor target, Tensor source) {
+        if (source == null) {
+            host.read(target).fill((byte) 0);
+        } else {
+            host.read(target).copyFrom(host.read(source));
+        }
+    }
+
+    @Override
+    public Tensor step(DiagonalScan.Operands x) {
+        Tensor y = host.allocate(x.u());
+        step.run(inputs(x, null), host.read(y), host.read(x.stateRe()), host.read(x.stateIm()),
+                host.scratch(x.u(), step.floats(x.shape())));
+        return y;
     }
 
     @Override

@@ -18,6 +18,11 @@ public interface DiagonalScanKernel extends Kernel {
     Tensor[] forward(DiagonalScan.Operands operands, byte[] flags, boolean save);
 
     /**
+     * One token, whose state, dense, is overwritten by the one after it: the output (B, 1, E).
+     */
+    Tensor step(DiagonalScan.Operands operands);
+
+    /**
      * Derivatives by the operands in the order of {@link DiagonalScan.Operands#tensors}; null for absent operands.
      *
      * @param saved the fourth result of {@link #forward}

@@ -9,12 +9,14 @@ import java.lang.foreign.ValueLayout;
 
 /**
  * The recurrence of {@link DiagonalScanCpu} for one token, as decoding needs it. States are neighbours along their pairs here, as tensors
- * have them, so that nothing is packed; a task is a range of channels. Thread-safe: no state.
+ * have them, so that nothing is packed; a task is a range of channels, whose coefficients stay in the nearest cache while they are made and
+ * used. They are made anew for every token, which costs less than a test whether the parameters are still the same would have to be worth.
+ * Thread-safe: no state.
  */
 final class DiagonalStepCpu {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
-    /** Pairs that a task treats. */
-    private static final int PAIRS = 2048;
+    /** Pairs that a task treats, about: their coefficients are 24 KB. */
+    private static final int PAIRS = 512;
 
     private final Parallel pool;
     private final DiagonalTiles tiles;
@@ -26,84 +28,124 @@ final class DiagonalStepCpu {
         this.width = tiles.width();
     }
 
-    /** Channels of a task of {@link #run}. */
-    private static int channels(DiagonalShape shape) {
-        return Math.max(1, Math.min(shape.channels(), PAIRS / shape.pairs()));
-    }
+    /** Sizes of a task, and its working memory: coefficients, inputs and shares of all pairs, and states where they do not fill vectors. */
+    private final class Plan {
+        final DiagonalShape shape;
+        /** Channels of a task: as few as make whole vectors, or a multiple. */
+        final int channels;
+        final int tasks;
+        /** Pairs of a task in whole vectors. */
+        final int count;
 
-    /** Length of an array of coefficients of a task of {@link #run}, with room for a vector behind. */
-    private int count(DiagonalShape shape) {
-        return (Math.ceilDiv(channels(shape) * shape.pairs(), width) + 1) * width;
+        Plan(DiagonalShape shape) {
+            this.shape = shape;
+            int least = width;
+            while (least > 1 && least / 2 * shape.pairs() % width == 0) {
+                least /= 2;
+            }
+            channels = Math.min(shape.channels(), Math.max(1, PAIRS / shape.pairs() / least) * least);
+            tasks = Math.ceilDiv(shape.channels(), channels);
+            count = Math.ceilDiv(channels * shape.pairs(), width) * width;
+        }
+
+        long floats() {
+            return (DiagonalTiles.FIELDS + 4L) * count + width;
+        }
+
+        MemorySegment fields(MemorySegment memory) {
+            return part(memory, 0, (long) DiagonalTiles.FIELDS * count);
+        }
+
+        /** An array of a task; there is room for a vector behind each. */
+        MemorySegment array(MemorySegment memory, int index) {
+            return part(memory, (long) index * count, count + width);
+        }
     }
 
     /** F32 elements of the working memory of {@link #run}. */
     long floats(DiagonalShape shape) {
-        return (long) Math.ceilDiv(shape.channels(), channels(shape)) * DiagonalTiles.FIELDS * count(shape);
+        Plan p = new Plan(shape);
+        return p.tasks * p.floats();
     }
 
     /**
-     * One token: the states are read and written where they lie.
+     * One token; the states are overwritten where they lie.
      *
+     * @param in operands, except the initial states
+     * @param y receives the output, (B, 1, E)
+     * @param stateRe real part of the state, (B, E, P)
+     * @param stateIm its imaginary part
      * @param memory {@link #floats} elements, overwritten
      */
     void run(DiagonalInputs in, MemorySegment y, MemorySegment stateRe, MemorySegment stateIm, MemorySegment memory) {
-        int channels = channels(in.shape());
-        int count = count(in.shape());
-        pool.forEach(Math.ceilDiv(in.shape().channels(), channels), task -> {
-            MemorySegment fields = part(memory, (long) task * DiagonalTiles.FIELDS * count, (long) DiagonalTiles.FIELDS * count);
-            int first = task * channels;
-            int last = Math.min(in.shape().channels(), first + channels);
-            coefficients(in, fields, count, first, last);
-            for (int b = 0; b < in.shape().batch(); b++) {
-                for (int e = first; e < last; e++) {
-                    channel(in, fields, count, b, e, first, y, stateRe, stateIm);
-                }
+        Plan p = new Plan(in.shape());
+        pool.forEach(p.tasks, task -> {
+            MemorySegment own = part(memory, task * p.floats(), p.floats());
+            int first = task * p.channels;
+            int channels = Math.min(p.shape.channels() - first, p.channels);
+            coefficients(in, p, own, first, channels);
+            for (int b = 0; b < p.shape.batch(); b++) {
+                row(in, p, own, b, first, channels, y, stateRe, stateIm);
             }
         });
     }
 
-    private void coefficients(DiagonalInputs in, MemorySegment fields, int count, int first, int last) {
-        int pairs = in.shape().pairs();
-        fields.fill((byte) 0);
-        long start = (long) first * pairs * Float.BYTES;
-        long bytes = (long) (last - first) * pairs * Float.BYTES;
-        MemorySegment.copy(in.logDecay(), start, fields, (long) DiagonalTiles.S_RE * count * Float.BYTES, bytes);
-        MemorySegment.copy(in.frequency(), start, fields, (long) DiagonalTiles.S_IM * count * Float.BYTES, bytes);
-        for (int e = first; e < last; e++) {
-            float step = in.logStep().getAtIndex(F32, e);
-            for (int n = 0; n < pairs; n++) {
-                int i = (e - first) * pairs + n;
-                long source = 2 * ((long) e * pairs + n);
-                fields.setAtIndex(F32, DiagonalTiles.STEP * count + i, step);
-                fields.setAtIndex(F32, DiagonalTiles.C_RE * count + i, in.c().getAtIndex(F32, source));
-                fields.setAtIndex(F32, DiagonalTiles.C_IM * count + i, in.c().getAtIndex(F32, source + 1));
-            }
+    private void coefficients(DiagonalInputs in, Plan p, MemorySegment own, int first, int channels) {
+        int pairs = p.shape.pairs();
+        int size = channels * pairs;
+        long start = (long) first * pairs;
+        tiles.spread(part(in.logStep(), first, channels), channels, pairs, p.array(own, DiagonalTiles.STEP));
+        part(p.array(own, DiagonalTiles.S_RE), 0, size).copyFrom(part(in.logDecay(), start, size));
+        part(p.array(own, DiagonalTiles.S_IM), 0, size).copyFrom(part(in.frequency(), start, size));
+        tiles.parts(part(in.c(), 2 * start, 2L * size), size, p.array(own, DiagonalTiles.C_RE), p.array(own, DiagonalTiles.C_IM));
+        int vectors = Math.ceilDiv(size, width) * width;
+        for (int field = DiagonalTiles.C_RE; size < vectors && field <= DiagonalTiles.STEP; field++) {
+            part(own, (long) field * p.count + size, vectors - size).fill((byte) 0);
         }
-        tiles.discretise(fields, count, in.bilinear());
+        tiles.discretise(p.fields(own), p.count, 0, vectors, in.bilinear());
     }
 
-    private void channel(DiagonalInputs in, MemorySegment fields, int count, int b, int e, int first, MemorySegment y,
-            MemorySegment stateRe, MemorySegment stateIm) {
-        int pairs = in.shape().pairs();
-        long channel = (long) b * in.shape().channels() + e;
-        boolean hasState = in.stateRe() != null && !in.has(b, 0, SequenceInfo.RESET);
-        MemorySegment re = hasState ? part(in.stateRe(), channel * pairs, pairs) : null;
-        MemorySegment im = hasState ? part(in.stateIm(), channel * pairs, pairs) : null;
-        MemorySegment afterRe = part(stateRe, channel * pairs, pairs);
-        MemorySegment afterIm = part(stateIm, channel * pairs, pairs);
-        if (!in.has(b, 0, SequenceInfo.SKIP)) {
-            float u = in.u().getAtIndex(F32, channel);
-            float value = tiles.step(fields, count, (e - first) * pairs, pairs, u, re, im, afterRe, afterIm);
-            y.setAtIndex(F32, channel, in.skip().getAtIndex(F32, e) * u + value);
+    private void row(DiagonalInputs in, Plan p, MemorySegment own, int b, int first, int channels, MemorySegment y, MemorySegment stateRe,
+            MemorySegment stateIm) {
+        int size = channels * p.shape.pairs();
+        long channel = (long) b * p.shape.channels() + first;
+        MemorySegment out = part(y, channel, channels);
+        if (in.has(b, 0, SequenceInfo.SKIP)) {
+            out.fill((byte) 0);
             return;
         }
-        y.setAtIndex(F32, channel, 0f);
-        if (hasState) {
-            afterRe.copyFrom(re);
-            afterIm.copyFrom(im);
-        } else {
-            afterRe.fill((byte) 0);
-            afterIm.fill((byte) 0);
+        MemorySegment re = part(stateRe, channel * p.shape.pairs(), size);
+        MemorySegment im = part(stateIm, channel * p.shape.pairs(), size);
+        if (in.has(b, 0, SequenceInfo.RESET)) {
+            re.fill((byte) 0);
+            im.fill((byte) 0);
         }
+        MemorySegment u = part(in.u(), channel, channels);
+        MemorySegment shares = p.array(own, DiagonalTiles.FIELDS + 1);
+        tiles.spread(u, channels, p.shape.pairs(), p.array(own, DiagonalTiles.FIELDS));
+        if (size % width == 0) {
+            tiles.step(p.fields(own), p.count, size, p.array(own, DiagonalTiles.FIELDS), re, im, shares);
+        } else {
+            stepBeside(p, own, size, re, im, shares);
+        }
+        tiles.sums(shares, channels, p.shape.pairs(), out);
+        for (int e = 0; e < channels; e++) {
+            float direct = in.skip().getAtIndex(F32, first + e) * u.getAtIndex(F32, e);
+            out.setAtIndex(F32, e, direct + out.getAtIndex(F32, e));
+        }
+    }
+
+    /** Of states that end within a vector, which are copied for that. */
+    private void stepBeside(Plan p, MemorySegment own, int size, MemorySegment re, MemorySegment im, MemorySegment shares) {
+        int vectors = Math.ceilDiv(size, width) * width;
+        MemorySegment wholeRe = part(p.array(own, DiagonalTiles.FIELDS + 2), 0, vectors);
+        MemorySegment wholeIm = part(p.array(own, DiagonalTiles.FIELDS + 3), 0, vectors);
+        part(wholeRe, size, vectors - size).fill((byte) 0);
+        part(wholeIm, size, vectors - size).fill((byte) 0);
+        part(wholeRe, 0, size).copyFrom(re);
+        part(wholeIm, 0, size).copyFrom(im);
+        tiles.step(p.fields(own), p.count, vectors, p.array(own, DiagonalTiles.FIELDS), wholeRe, wholeIm, shares);
+        re.copyFrom(part(wholeRe, 0, size));
+        im.copyFrom(part(wholeIm, 0, size));
     }
 }

@@ -66,12 +66,14 @@ interface DiagonalTiles {
     int width();
 
     /**
-     * Fills all coefficients, given the logarithm of the negated real part of A in {@link #S_RE}, its imaginary part in {@link #S_IM}, the
-     * logarithm of dt in {@link #STEP}, and c in {@link #C_RE} and {@link #C_IM}.
+     * Fills elements [from, to) of all arrays of coefficients, given the logarithm of the negated real part of A in {@link #S_RE}, its
+     * imaginary part in {@link #S_IM}, the logarithm of dt in {@link #STEP}, and c in {@link #C_RE} and {@link #C_IM}.
      *
-     * @param count length of each array, a multiple of {@link #width}
+     * @param count length of each array
+     * @param from a multiple of {@link #width}
+     * @param to a multiple of {@link #width}, at most {@code count}
      */
-    void discretise(MemorySegment fields, int count, boolean bilinear);
+    void discretise(MemorySegment fields, int count, int from, int to, boolean bilinear);
 
     /** Copies {@code rows} rows of {@link #width} elements, {@code stride} elements apart, to neighbouring ones. */
     void gather(MemorySegment source, int stride, int rows, MemorySegment target);
@@ -105,14 +107,29 @@ interface DiagonalTiles {
     /** Turns sums into the derivatives by logDecay, frequency, c and logStep, in their place. */
     void parameterGradients(MemorySegment fields, int count, boolean bilinear, MemorySegment sums);
 
+    // One token: pairs are neighbours in memory here, those of one channel and then those of the next.
+
     /**
-     * One token of one channel, whose pairs are neighbours: h = a h + b u.
+     * Writes the value of each channel once for each of its pairs.
      *
-     * @param at place of the channel's first pair in each array of coefficients
-     * @param before two arrays of {@code pairs}, real and imaginary parts, or null for zeros
-     * @param after the same, which may be the same memory
-     * @return sum over the pairs of Re(2 c h)
+     * @param target channels x pairs elements and a {@link #width} behind them, which may be overwritten
      */
-    float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm,
-            MemorySegment afterRe, MemorySegment afterIm);
+    void spread(MemorySegment values, int channels, int pairs, MemorySegment target);
+
+    /** Separates {@code size} complex numbers into their real and imaginary parts. */
+    void parts(MemorySegment numbers, int size, MemorySegment re, MemorySegment im);
+
+    /**
+     * h = a h + b u for {@code size} pairs, a multiple of {@link #width}.
+     *
+     * @param u the input of every pair
+     * @param stateRe real parts of h, overwritten
+     * @param stateIm imaginary parts of h, overwritten
+     * @param shares receives Re(2 c h)
+     */
+    void step(MemorySegment fields, int count, int size, MemorySegment u, MemorySegment stateRe, MemorySegment stateIm,
+            MemorySegment shares);
+
+    /** The sum over the pairs of each channel. */
+    void sums(MemorySegment shares, int channels, int pairs, MemorySegment target);
 }

@@ -115,19 +115,31 @@ public final class S4d extends RecurrentMixer {
 
     @Override
     public Carried scan(Tensor x, SequenceInfo info, List<Tensor> state) {
+        DiagonalScan.Result r = DiagonalScan.apply(operands(x, state), info);
+        return new Carried(finish(r.y().cast(x.dtype()), info), List.of(r.stateRe(), r.stateIm()));
+    }
+
+    private DiagonalScan.Operands operands(Tensor x, List<Tensor> state) {
         DType wide = wide(x.dtype());
         DiagonalScan.Discretisation discretisation =
                 config.discretisation().equals("zoh") ? DiagonalScan.Discretisation.ZERO_ORDER_HOLD : DiagonalScan.Discretisation.BILINEAR;
-        DiagonalScan.Result r = DiagonalScan.apply(new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide),
-                logARe.value().cast(wide),
-                aIm.value().cast(wide), c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0).cast(wide),
-                state == null ? null : state.get(1).cast(wide), discretisation), info);
-        return new Carried(finish(r.y().cast(x.dtype()), info), List.of(r.stateRe(), r.stateIm()));
+        return new DiagonalScan.Operands(x.cast(wide), logDt.value().cast(wide), logARe.value().cast(wide), aIm.value().cast(wide),
+                c.value().cast(wide), d.value().cast(wide), state == null ? null : state.get(0).cast(wide),
+                state == null ? null : state.get(1).cast(wide), discretisation);
     }
 
     @Override
     protected Carried advance(Tensor x, List<Tensor> state) {
         return scan(x, SequenceInfo.of(x), state);
+    }
+
+    @Override
+    protected Tensor overwrite(Tensor x, List<Tensor> state) {
+        if (state.getFirst().dtype() != wide(x.dtype())) {
+            return null;
+        }
+        Tensor y = DiagonalScan.overwrite(operands(x, state));
+        return y == null ? null : finish(y.cast(x.dtype()), SequenceInfo.of(x));
     }
 
     /** GLU(W GELU(y) + b); zero at padding, where b would remain. */

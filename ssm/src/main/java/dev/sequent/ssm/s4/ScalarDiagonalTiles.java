@@ -26,25 +26,31 @@ final class ScalarDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public void discretise(MemorySegment fields, int count, boolean bilinear) {
-        discretiseAll(fields, count, bilinear);
-    }
-
-    /** In double precision; serves the vector loops, too, where angles are too large for their reduction. */
-    static void discretiseAll(MemorySegment fields, int count, boolean bilinear) {
-        for (int i = 0; i < count; i++) {
+    public void discretise(MemorySegment fields, int count, int from, int to, boolean bilinear) {
+        for (int i = from; i < to; i++) {
             double dt = Math.exp(at(fields, STEP * count + i));
             double re = -Math.exp(at(fields, S_RE * count + i));
-            double im = at(fields, S_IM * count + i);
             put(fields, STEP * count + i, dt);
             put(fields, S_RE * count + i, re);
-            if (bilinear) {
-                bilinear(fields, count, i, dt, re, im);
-            } else {
-                zeroOrderHold(fields, count, i, dt, re, im);
-            }
-            outputs(fields, count, i);
+            coefficient(fields, count, i, dt, re, bilinear);
         }
+    }
+
+    /** As {@link #discretise} where dt and A are there already: for the vector loops where angles are too large for their reduction. */
+    static void coefficients(MemorySegment fields, int count, int from, int to, boolean bilinear) {
+        for (int i = from; i < to; i++) {
+            coefficient(fields, count, i, at(fields, STEP * count + i), at(fields, S_RE * count + i), bilinear);
+        }
+    }
+
+    private static void coefficient(MemorySegment fields, int count, int i, double dt, double re, boolean bilinear) {
+        double im = at(fields, S_IM * count + i);
+        if (bilinear) {
+            bilinear(fields, count, i, dt, re, im);
+        } else {
+            zeroOrderHold(fields, count, i, dt, re, im);
+        }
+        outputs(fields, count, i);
     }
 
     private static void zeroOrderHold(MemorySegment fields, int count, int i, double dt, double re, double im) {
@@ -264,21 +270,46 @@ final class ScalarDiagonalTiles implements DiagonalTiles {
     }
 
     @Override
-    public float step(MemorySegment fields, int count, int at, int pairs, float u, MemorySegment beforeRe, MemorySegment beforeIm,
-            MemorySegment afterRe, MemorySegment afterIm) {
-        float y = 0;
-        for (int p = 0; p < pairs; p++) {
-            int i = at + p;
-            float hr = beforeRe == null ? 0 : at(beforeRe, p);
-            float hi = beforeIm == null ? 0 : at(beforeIm, p);
+    public void spread(MemorySegment values, int channels, int pairs, MemorySegment target) {
+        for (int e = 0; e < channels; e++) {
+            for (int p = 0; p < pairs; p++) {
+                put(target, e * pairs + p, at(values, e));
+            }
+        }
+    }
+
+    @Override
+    public void parts(MemorySegment numbers, int size, MemorySegment re, MemorySegment im) {
+        for (int i = 0; i < size; i++) {
+            put(re, i, at(numbers, 2 * i));
+            put(im, i, at(numbers, 2 * i + 1));
+        }
+    }
+
+    @Override
+    public void step(MemorySegment fields, int count, int size, MemorySegment u, MemorySegment stateRe, MemorySegment stateIm,
+            MemorySegment shares) {
+        for (int i = 0; i < size; i++) {
+            float hr = at(stateRe, i);
+            float hi = at(stateIm, i);
             float ar = at(fields, A_RE * count + i);
             float ai = at(fields, A_IM * count + i);
-            float nr = ar * hr - ai * hi + at(fields, B_RE * count + i) * u;
-            float ni = ar * hi + ai * hr + at(fields, B_IM * count + i) * u;
-            put(afterRe, p, nr);
-            put(afterIm, p, ni);
-            y += at(fields, C_RE * count + i) * nr - at(fields, C_IM * count + i) * ni;
+            float nr = ar * hr - ai * hi + at(fields, B_RE * count + i) * at(u, i);
+            float ni = ar * hi + ai * hr + at(fields, B_IM * count + i) * at(u, i);
+            put(stateRe, i, nr);
+            put(stateIm, i, ni);
+            put(shares, i, at(fields, C_RE * count + i) * nr - at(fields, C_IM * count + i) * ni);
         }
-        return y;
+    }
+
+    @Override
+    public void sums(MemorySegment shares, int channels, int pairs, MemorySegment target) {
+        for (int e = 0; e < channels; e++) {
+            float sum = 0;
+            for (int p = 0; p < pairs; p++) {
+                sum += at(shares, e * pairs + p);
+            }
+            put(target, e, sum);
+        }
     }
 }

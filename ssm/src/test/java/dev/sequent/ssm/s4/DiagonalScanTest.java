@@ -211,6 +211,43 @@ class DiagonalScanTest {
         }
     }
 
+    /** Exponentials add n to the exponent of a float for 2^n: bits that say "not a number" must not become those of one. */
+    @ParameterizedTest
+    @EnumSource(Discretisation.class)
+    void whatIsNotANumberStaysSo(Discretisation discretisation) {
+        for (int bits : new int[] {0x7fc00000, 0x7fc00001, 0x7f800001, 0xffc00003, 0x7fffffff}) {
+            for (int time : new int[] {1, 9}) {
+                for (int operand = 1; operand <= 4; operand++) {
+                    Case c = new Case(1, time, 37, 3, true, false, discretisation);
+                    boolean[] expected = new boolean[time * c.channels];
+                    for (int t = 0; t < time; t++) {
+                        expected[t * c.channels + 5] = true;
+                        expected[t * c.channels + 36] = true;
+                    }
+                    assertThat(notNumbers(bits, operand, c)).as("bits %x, operand %d, %d tokens", bits, operand, time).isEqualTo(expected);
+                }
+            }
+        }
+    }
+
+    /** Which outputs are NaN where the given operand has a NaN in one pair of channels 5 and 36. */
+    private static boolean[] notNumbers(int bits, int operand, Case c) {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            List<Tensor> in = operands(device, DType.F32, c);
+            float[] values = in.get(operand).toFloats();
+            for (int channel : new int[] {5, 36}) {
+                values[channel * values.length / c.channels] = Float.intBitsToFloat(bits);
+            }
+            in.set(operand, Tensor.of(device, values, in.get(operand).shape().toArray()));
+            float[] y = DiagonalScan.apply(pack(in, c.discretisation), c.info()).y().toFloats();
+            boolean[] nan = new boolean[y.length];
+            for (int i = 0; i < y.length; i++) {
+                nan[i] = Float.isNaN(y[i]);
+            }
+            return nan;
+        }
+    }
+
     @Test
     void scanEqualsStepsThroughTheState() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {

@@ -11,7 +11,7 @@ import java.util.Optional;
 
 /**
  * Cross-entropy of softmax(logits) with integer targets, in nats: the loss of language models. A position whose target is negative
- * has no target; it neither adds to the loss nor gets a gradient.
+ * has no target; whatever its logits are, NaN included, it neither adds to the loss nor gets a gradient.
  *
  * <p>Differentiable by the logits. A kernel of the device is used where there is one, else tensor operations.
  */
@@ -75,7 +75,9 @@ public final class CrossEntropy {
         Tensor wide = narrow ? logits.cast(DType.F32) : logits;
         Tensor valid = targets.compare(CompareOp.GE, 0);
         Tensor index = valid.where(targets, Tensor.zeros(targets.device(), targets.dtype()));
-        Tensor log = wide.logSoftmax(-1).gather(-1, index.unsqueeze(-1)).squeeze(-1);
+        // A row without a target may hold anything: its NaN times a gradient of 0 would be NaN.
+        Tensor counted = valid.unsqueeze(-1).where(wide, Tensor.zeros(wide.device(), wide.dtype()));
+        Tensor log = counted.logSoftmax(-1).gather(-1, index.unsqueeze(-1)).squeeze(-1);
         return valid.where(log.neg(), Tensor.zeros(log.device(), log.dtype()));
     }
 

@@ -84,4 +84,23 @@ class CrossEntropyTest {
             assertThat(CrossEntropy.loss(logits.cast(DType.BF16), target).item()).isCloseTo(expected, within(0.05));
         }
     }
+
+    /** In both forms a position without target may hold anything, for example the logits of padding. */
+    @Test
+    void positionsWithoutTargetCountNothingWhateverTheirLogitsAre() {
+        KernelLaw.onEachCpu(CrossEntropyKernel.class, device -> {
+            Tensor target = Tensor.of(device, new int[] {1, -100, 0, -1, 2});
+            float[] wild = new float[15];
+            for (int i = 0; i < wild.length; i++) {
+                int row = i / 3;
+                wild[i] = row == 1 ? Float.NaN : row == 3 ? (i % 3 - 1) / 0f : i * 0.3f - row;
+            }
+            Tensor logits = Tensor.of(device, wild, 5, 3);
+            Tensor known = Tensor.of(device, new boolean[] {true, false, true, false, true}, 5, 1);
+            KernelLaw.check("losses", 1e-6, List.of(logits), in -> List.of(CrossEntropy.perPosition(in.getFirst(), target)),
+                in -> List.of(CrossEntropy.decompose(in.getFirst(), target)));
+            KernelLaw.check("without wild logits", 0, List.of(logits), in -> List.of(CrossEntropy.decompose(in.getFirst(), target)),
+                in -> List.of(CrossEntropy.decompose(known.where(in.getFirst(), Tensor.zeros(device, DType.F32)), target)));
+        });
+    }
 }

@@ -95,6 +95,8 @@ final class SpinPool implements Parallel, AutoCloseable {
         } finally {
             current = null;
             loopOwner = null;
+            // Workers remember a loop by its identity while they wait for the next one: nothing else may stay reachable through it.
+            loop.body = null;
             busy.set(false);
         }
         loop.rethrow();
@@ -128,7 +130,8 @@ final class SpinPool implements Parallel, AutoCloseable {
         private static final int COUNTERS = 64;
 
         private final int tasks;
-        private final Task body;
+        /** Null once all tasks have been run. */
+        private Task body;
         private final AtomicIntegerArray counters = new AtomicIntegerArray(COUNTERS);
         private final AtomicReference<Throwable> failure = new AtomicReference<>();
 
@@ -180,7 +183,7 @@ final class SpinPool implements Parallel, AutoCloseable {
         }
 
         private void rethrow() {
-            switch (failure.get()) {
+            switch (failure.getAndSet(null)) {
                 case null -> { }
                 case RuntimeException e -> throw e;
                 case Error e -> throw e;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.sequent.type.BackendException;
+import java.lang.ref.WeakReference;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -219,5 +220,26 @@ class SpinPoolTest {
             worker.join(10_000);
             assertThat(worker.isAlive()).isFalse();
         }
+    }
+
+    @Test
+    void nothingThatALoopUsedStaysReachableAfterIt() throws InterruptedException {
+        WeakReference<?> used = loopOverAnObject();
+        for (int round = 0; round < 200 && !used.refersTo(null); round++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertThat(used.refersTo(null)).isTrue();
+    }
+
+    /** Runs a loop on all threads and returns what its body refers to. */
+    private WeakReference<?> loopOverAnObject() {
+        Object object = new Object();
+        CountDownLatch together = new CountDownLatch(3);
+        pool.forEach(3, task -> {
+            await(together);
+            assertThat(object).isNotNull();
+        });
+        return new WeakReference<>(object);
     }
 }

@@ -13,7 +13,8 @@ import java.util.Map;
  * p -= lr decay p; p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
  *
  * <p>Which parameters decay is their own property ({@link Parameter.Flag#NO_DECAY}), not a rule about shapes: Mamba's A_log is a matrix and
- * must not decay. Remembers m and v as {@code exp_avg} and {@code exp_avg_sq}. Used by one thread.
+ * must not decay. Remembers m and v as {@code exp_avg} and {@code exp_avg_sq}, and for parameters in F16 or BF16 an
+ * F32 copy, {@code master}: the update is computed in F32, and the parameter is its rounded result. Used by one thread.
  */
 public final class AdamW extends MomentOptimizer {
     private static final String FIRST = "exp_avg";
@@ -56,11 +57,11 @@ public final class AdamW extends MomentOptimizer {
     }
 
     @Override
-    void update(List<Parameter> list, List<Tensor> gradients, double learningRate, double scale) {
+    void update(List<Parameter> list, List<Tensor> values, List<Tensor> gradients, double learningRate, double scale) {
         AdamWStep decaying = factors(learningRate, settings.decay, scale);
         AdamWStep plain = factors(learningRate, 0, scale);
         List<AdamWStep> steps = list.stream().map(p -> p.has(Parameter.Flag.NO_DECAY) ? plain : decaying).toList();
-        OptimizerSteps.adamw(steps, values(list), gradients, moment(FIRST), moment(SECOND));
+        OptimizerSteps.adamw(steps, values, gradients, moment(FIRST), moment(SECOND));
     }
 
     private AdamWStep factors(double learningRate, double decay, double scale) {

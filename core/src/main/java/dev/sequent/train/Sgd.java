@@ -11,7 +11,8 @@ import java.util.Map;
 /**
  * Gradient descent with momentum, as PyTorch's SGD: g += decay p; b = momentum b + g; p -= lr b, or lr (g + momentum b) after Nesterov.
  *
- * <p>Parameters that are {@link Parameter.Flag#NO_DECAY} do not decay. Remembers b as {@code momentum_buffer}. Used by one thread.
+ * <p>Parameters that are {@link Parameter.Flag#NO_DECAY} do not decay. Remembers b as {@code momentum_buffer}, and for parameters in F16
+ * or BF16 an F32 copy, {@code master}: the update is computed in F32, and the parameter is its rounded result. Used by one thread.
  */
 public final class Sgd extends MomentOptimizer {
     private static final String VELOCITY = "momentum_buffer";
@@ -51,11 +52,11 @@ public final class Sgd extends MomentOptimizer {
     }
 
     @Override
-    void update(List<Parameter> list, List<Tensor> gradients, double learningRate, double scale) {
+    void update(List<Parameter> list, List<Tensor> values, List<Tensor> gradients, double learningRate, double scale) {
         SgdStep decaying = factors(learningRate, settings.decay, scale);
         SgdStep plain = factors(learningRate, 0, scale);
         List<SgdStep> steps = list.stream().map(p -> p.has(Parameter.Flag.NO_DECAY) ? plain : decaying).toList();
-        OptimizerSteps.sgd(steps, values(list), gradients, moment(VELOCITY));
+        OptimizerSteps.sgd(steps, values, gradients, moment(VELOCITY));
     }
 
     private SgdStep factors(double learningRate, double decay, double scale) {

@@ -15,12 +15,15 @@ import dev.sequent.tensor.Tensor;
 import dev.sequent.type.AutogradException;
 import dev.sequent.type.CheckpointException;
 import dev.sequent.type.ConfigException;
+import dev.sequent.type.DType;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Optimizers on a small layer: formulas, decay groups, frozen parameters, resuming. */
 class OptimizerTest {
@@ -143,5 +146,65 @@ class OptimizerTest {
         assertThat(GradientClip.scale(norm, 1) * norm).isEqualTo(1, within(1e-6));
         assertThat(GradientClip.scale(norm, 10)).isEqualTo(1);
         assertThat(GradientClip.scale(norm, 0)).isEqualTo(1);
+    }
+
+    /** One parameter in a dtype of choice, whose gradient is the same at every step. */
+    private static final class One extends Layer {
+        final Parameter w;
+
+        One(Device device, DType dtype) {
+            w = param("w", Tensor.of(device, new float[] {1, -2, 0.5f, 3}).cast(dtype).own());
+        }
+
+        double[] train(Optimizer optimizer, int steps, double learningRate) {
+            Tensor gradient = Tensor.of(w.value().device(), new float[] {0.01f, -0.02f, 0, 3e-5f}).cast(w.value().dtype());
+            for (int i = 0; i < steps; i++) {
+                optimizer.step(Map.of(w, gradient), learningRate, 1);
+            }
+            return w.value().toDoubles();
+        }
+    }
+
+    private static Optimizer optimizer(boolean adam, One layer) {
+        return adam ? new AdamW(layer.namedParameters(), new AdamW.Settings(0.9, 0.999, 1e-8, 0.01))
+                : new Sgd(layer.namedParameters(), new Sgd.Settings(0.9, 0.01, true));
+    }
+
+    /** 400 updates of 1e-4 each: in BF16 the neighbours of 1 are 0.004 and 0.008 away, so that every single one would be lost. */
+    @ParameterizedTest
+    @CsvSource({"F16,true", "BF16,true", "F16,false", "BF16,false"})
+    void parametersOfSixteenBitsFollowThoseOfF32(DType dtype, boolean adam) {
+        double rate = adam ? 1e-4 : 1e-3;
+        try (One narrow = new One(device, dtype); One wide = new One(device, DType.F32);
+                Optimizer a = optimizer(adam, narrow); Optimizer b = optimizer(adam, wide)) {
+            double[] before = wide.w.value().toDoubles();
+            double[] expected = wide.train(b, 400, rate);
+            double[] given = narrow.train(a, 400, rate);
+            double rounding = dtype == DType.BF16 ? 1.0 / 256 : 1.0 / 2048;
+            for (int i = 0; i < expected.length; i++) {
+                assertThat(given[i]).as("element " + i).isCloseTo(expected[i], within(2 * rounding * Math.abs(expected[i])));
+            }
+            assertThat(Math.abs(given[1] - before[1])).as("it moved").isGreaterThan(0.02);
+            assertThat(a.state().values()).allMatch(t -> t.dtype() == DType.F32);
+            assertThat(a.state()).containsKey("master.w");
+            assertThat(b.state()).doesNotContainKey("master.w");
+        }
+    }
+
+    @Test
+    void stepsOfSixteenBitsResumeToTheBitAndFollowParametersThatOthersChange() {
+        try (One straight = new One(device, DType.BF16); One resumed = new One(device, DType.BF16);
+                Optimizer a = optimizer(true, straight); Optimizer first = optimizer(true, resumed);
+                Optimizer second = optimizer(true, resumed)) {
+            double[] expected = straight.train(a, 100, 1e-4);
+            resumed.train(first, 50, 1e-4);
+            second.restore(first.state(), first.steps());
+            assertThat(resumed.train(second, 50, 1e-4)).isEqualTo(expected);
+            Tensor other = Tensor.of(device, new float[] {100, -2, 50, 3}).cast(DType.BF16);
+            resumed.w.value().write(other, 0);
+            double[] given = resumed.train(second, 1, 1e-4);
+            assertThat(given[0]).isCloseTo(100, within(0.5));
+            assertThat(given[2]).isCloseTo(50, within(0.25));
+        }
     }
 }

@@ -14,7 +14,9 @@ import java.util.Optional;
  * Optimizer updates and the gradient norm over lists of tensors. Parameters and optimizer state change in place: tensors that share
  * memory with them change too.
  *
- * <p>A kernel of the device takes all tensors that it accepts in one loop; the others are updated by tensor operations.
+ * <p>A kernel of the device takes all tensors that it accepts in one loop; the others are updated by tensor operations. Arithmetic is in
+ * F32 at least, and results are rounded to the tensors' own types: updates smaller than the rounding of a 16-bit tensor are lost, which is why
+ * the optimizers of {@code dev.sequent.train} keep F32 copies.
  */
 public final class OptimizerSteps {
     private OptimizerSteps() {}
@@ -104,7 +106,9 @@ public final class OptimizerSteps {
     private static Optional<String> refusal(OptimizerKernel kernel, List<Tensor> read, List<List<Tensor>> changed, int at) {
         Optional<String> reason = kernel.refusal(read.get(at), false);
         for (List<Tensor> list : changed) {
-            reason = reason.or(() -> kernel.refusal(list.get(at), true));
+            reason = reason.or(() -> kernel.refusal(list.get(at), true)).or(() -> list.get(at).dtype() == read.get(at).dtype()
+                    ? Optional.empty() : Optional.of("takes tensors of one dtype, given " + read.get(at).dtype() + " and "
+                    + list.get(at).dtype()));
         }
         return reason;
     }
@@ -117,22 +121,29 @@ public final class OptimizerSteps {
         return picked;
     }
 
-    static void adamw(AdamWStep c, Tensor p, Tensor gradient, Tensor m, Tensor v) {
-        Tensor g = gradient.mul(c.scale());
+    static void adamw(AdamWStep c, Tensor p, Tensor gradient, Tensor first, Tensor second) {
+        Tensor g = wide(gradient).mul(c.scale());
+        Tensor m = wide(first);
+        Tensor v = wide(second);
         Tensor m1 = m.add(g.sub(m).mul(1 - c.beta1()));
         Tensor v1 = v.add(g.square().sub(v).mul(1 - c.beta2()));
         Tensor update = m1.mul(c.step()).div(v1.sqrt().mul(c.root()).add(c.eps()));
-        overwrite(m, m1);
-        overwrite(v, v1);
-        overwrite(p, p.mul(c.keep()).sub(update));
+        overwrite(first, m1);
+        overwrite(second, v1);
+        overwrite(p, wide(p).mul(c.keep()).sub(update));
     }
 
     static void sgd(SgdStep c, Tensor p, Tensor gradient, Tensor velocity) {
-        Tensor g = gradient.mul(c.scale()).add(p.mul(c.decay()));
-        Tensor b = velocity.mul(c.momentum()).add(g);
+        Tensor g = wide(gradient).mul(c.scale()).add(wide(p).mul(c.decay()));
+        Tensor b = wide(velocity).mul(c.momentum()).add(g);
         Tensor direction = c.nesterov() ? g.add(b.mul(c.momentum())) : b;
         overwrite(velocity, b);
-        overwrite(p, p.sub(direction.mul(c.learningRate())));
+        overwrite(p, wide(p).sub(direction.mul(c.learningRate())));
+    }
+
+    /** In F16 AdamW's eps is 0, and a square below 6e-8 too. */
+    private static Tensor wide(Tensor x) {
+        return x.dtype() == DType.F16 || x.dtype() == DType.BF16 ? x.cast(DType.F32) : x;
     }
 
     static double sumSquares(Tensor x) {
@@ -141,6 +152,6 @@ public final class OptimizerSteps {
     }
 
     private static void overwrite(Tensor target, Tensor value) {
-        target.write(value, new long[target.rank()]);
+        target.write(value.cast(target.dtype()), new long[target.rank()]);
     }
 }

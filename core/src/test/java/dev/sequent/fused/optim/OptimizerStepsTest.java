@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.sequent.fused.KernelLaw;
+import dev.sequent.op.CompareOp;
 import dev.sequent.tensor.Device;
 import dev.sequent.tensor.Tensor;
 import dev.sequent.type.DType;
@@ -95,6 +96,27 @@ class OptimizerStepsTest {
             Tensor b = Tensor.zeros(device, DType.F64, 5);
             OptimizerSteps.sgd(List.of(new SgdStep(0.5f, 0, 0, false, 1)), List.of(p), List.of(g), List.of(b));
             KernelLaw.assertClose("p", p, q.sub(g.mul(0.5)), 1e-12);
+        });
+    }
+
+    /** A gradient of 0 is no step, although AdamW's eps is 0 in F16; and moments of another type than the parameter are its own. */
+    @Test
+    void narrowTensorsAreComputedInF32() {
+        KernelLaw.onEachCpu(OptimizerKernel.class, device -> {
+            for (DType dtype : List.of(DType.F16, DType.BF16)) {
+                for (DType moments : List.of(dtype, DType.F32)) {
+                    Tensor p = KernelLaw.uniform(device, 1, 5).cast(dtype);
+                    Tensor g = Tensor.of(device, new float[] {0, 1e-4f, -1e-4f, 1, 0}).cast(dtype);
+                    Tensor expected = p.cast(DType.F32).sub(g.cast(DType.F32).compare(CompareOp.NE, 0).cast(DType.F32)
+                            .mul(Tensor.of(device, new float[] {0, 0.125f, -0.125f, 0.125f, 0})));
+                    Tensor m = Tensor.zeros(device, moments, 5);
+                    Tensor v = Tensor.zeros(device, moments, 5);
+                    AdamWStep step = AdamWStep.of(0.9, 0.95, 1e-8, 0.125, 0, 1, 1);
+                    OptimizerSteps.adamw(List.of(step), List.of(p), List.of(g), List.of(m), List.of(v));
+                    KernelLaw.assertClose(dtype + " with " + moments, p.cast(DType.F32), expected, dtype == DType.F16 ? 1e-3 : 8e-3);
+                    assertThat(m.dtype()).isEqualTo(moments);
+                }
+            }
         });
     }
 }

@@ -5,6 +5,7 @@ import dev.sequent.spi.BackendProvider;
 import dev.sequent.spi.Probe;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -13,7 +14,7 @@ import java.util.function.Supplier;
  * What one search for providers found.
  *
  * @param providers those that could be loaded, greatest priority first, then by name
- * @param failures one sentence for each that could not
+ * @param failures one sentence for each that could not, or whose name is that of an earlier one
  */
 record Discovery(List<BackendProvider> providers, List<String> failures) {
     Discovery {
@@ -22,12 +23,13 @@ record Discovery(List<BackendProvider> providers, List<String> failures) {
     }
 
     static Discovery of(ClassLoader loader) {
-        List<BackendProvider> providers = new ArrayList<>();
+        Map<String, BackendProvider> known = new LinkedHashMap<>();
         List<String> failures = new ArrayList<>();
         Services.load(BackendProvider.class, loader, provider -> {
             requireIdentity(provider);
-            providers.add(provider);
+            Services.register(known, provider.name(), provider);
         }, failures::add);
+        List<BackendProvider> providers = new ArrayList<>(known.values());
         providers.sort(Comparator.comparingInt(BackendProvider::priority).reversed().thenComparing(BackendProvider::name));
         return new Discovery(providers, failures);
     }

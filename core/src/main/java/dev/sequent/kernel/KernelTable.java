@@ -15,8 +15,8 @@ import java.util.function.Function;
  * The kernels of one device. A fused operation asks here for a kernel and otherwise runs its decomposition.
  *
  * <p>The system property {@code sequent.fused}, read when the table is made, is {@code auto} (default), {@code off} (always the
- * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). A provider that cannot be loaded
- * or fails to make its kernel is a warning, and the others are used. Thread-safe.
+ * decomposition) or {@code require} (a missing or unsuitable kernel is an error that states the reason). A provider that cannot be loaded,
+ * fails to make its kernel, or makes one of a name that the contract has already, is a warning, and the others are used. Thread-safe.
  */
 public final class KernelTable {
     /** When kernels are used. */
@@ -26,6 +26,8 @@ public final class KernelTable {
     private final Policy policy;
     private final Map<Class<? extends Kernel>, List<Kernel>> kernels = new LinkedHashMap<>();
     private final List<String> failures = new ArrayList<>();
+    /** Who made the kernel of a name, by contract. */
+    private final Map<Class<? extends Kernel>, Map<String, KernelProvider>> makers = new LinkedHashMap<>();
 
     private KernelTable(Device device) {
         this(device, KernelTable.class.getClassLoader());
@@ -40,7 +42,10 @@ public final class KernelTable {
     private void add(KernelProvider provider) {
         if (provider.backend().equals(device.backend().name())) {
             Class<? extends Kernel> contract = provider.contract();
-            provider.create(device.backend()).ifPresent(k -> kernels.computeIfAbsent(contract, _ -> new ArrayList<>()).add(k));
+            provider.create(device.backend()).ifPresent(k -> {
+                Services.register(makers.computeIfAbsent(contract, _ -> new LinkedHashMap<>()), k.name(), provider);
+                kernels.computeIfAbsent(contract, _ -> new ArrayList<>()).add(k);
+            });
         }
     }
 

@@ -4,7 +4,9 @@ import dev.sequent.service.Catalogue;
 import dev.sequent.type.ConfigException;
 import java.util.Map;
 
-/** The kinds of mixers on the class path. A provider that cannot be loaded is a warning, and the others are used. */
+/**
+ * The kinds of mixers on the class path. A provider that cannot be loaded, or whose name is taken, is a warning, and the others are used.
+ */
 public final class Mixers {
     private Mixers() {}
 

@@ -3,9 +3,11 @@ package dev.sequent.model;
 import dev.sequent.service.Catalogue;
 import dev.sequent.type.ConfigException;
 import java.util.Map;
-import java.util.TreeMap;
 
-/** The formats of checkpoints on the class path. A provider that cannot be loaded is a warning, and the others are used. */
+/**
+ * The formats of checkpoints on the class path. A provider that cannot be loaded, or whose name is taken, is a warning, and the others are
+ * used.
+ */
 public final class CheckpointFamilies {
     private CheckpointFamilies() {}
 
@@ -39,10 +41,7 @@ public final class CheckpointFamilies {
     }
 
     private static Catalogue<CheckpointFamily> catalogue(ClassLoader loader) {
-        Catalogue<CheckpointFamily> found = Catalogue.load(CheckpointFamily.class, loader, CheckpointFamily::name,
-                System.getLogger("dev.sequent.model"));
-        Map<String, CheckpointFamily> known = new TreeMap<>(found.known());
-        known.put(OwnFormat.NAME, new OwnFormat());
-        return new Catalogue<>(known, found.failures());
+        return Catalogue.load(CheckpointFamily.class, loader, CheckpointFamily::name, System.getLogger("dev.sequent.model"),
+                new OwnFormat());
     }
 }

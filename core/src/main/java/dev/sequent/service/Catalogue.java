@@ -21,14 +21,20 @@ public record Catalogue<S>(Map<String, S> known, List<String> failures) {
     }
 
     /**
-     * Loads the providers of {@code service} that {@code loader} finds. Each one that fails is a warning of {@code logger}.
+     * Loads the providers of {@code service} that {@code loader} finds. Each one that fails is a warning of {@code logger}, and so is one
+     * whose name is that of an earlier one: the first is used.
      *
      * @param name the name of a provider
+     * @param own providers that come before all others
      */
-    public static <S> Catalogue<S> load(Class<S> service, ClassLoader loader, Function<S, String> name, System.Logger logger) {
+    @SafeVarargs
+    public static <S> Catalogue<S> load(Class<S> service, ClassLoader loader, Function<S, String> name, System.Logger logger, S... own) {
         Map<String, S> known = new TreeMap<>();
         List<String> failures = new ArrayList<>();
-        Services.load(service, loader, provider -> known.put(name.apply(provider), provider), failures::add);
+        for (S provider : own) {
+            known.put(name.apply(provider), provider);
+        }
+        Services.load(service, loader, provider -> Services.register(known, name.apply(provider), provider), failures::add);
         failures.forEach(failure -> logger.log(System.Logger.Level.WARNING,
                 () -> "A provider of " + service.getSimpleName() + " is not used: " + failure));
         return new Catalogue<>(known, failures);

@@ -1,6 +1,7 @@
 package dev.sequent.service;
 
 import java.util.Iterator;
+import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Consumer;
@@ -32,6 +33,19 @@ public final class Services {
                 failures++;
                 failure.accept(sentence(error));
             }
+        }
+    }
+
+    /**
+     * Puts a provider under its name, unless the name is taken. For {@code use} of {@link #load}, where the error becomes a failure.
+     *
+     * @throws IllegalStateException when there is a provider of that name, which stays
+     */
+    public static <S> void register(Map<String, S> known, String name, S provider) {
+        S first = known.putIfAbsent(name, provider);
+        if (first != null) {
+            throw new IllegalStateException("the name '" + name + "' of " + provider.getClass().getName() + " is that of "
+                    + first.getClass().getName() + ", which is used");
         }
     }
 

@@ -44,6 +44,9 @@ class KernelTableTest {
         }
     }
 
+    /** Offers a kernel of a name that is taken. */
+    public static final class Twin extends Sound {}
+
     /** A provider that cannot be made. */
     public static final class Exploding extends Sound {
         /** Fails. */
@@ -76,6 +79,15 @@ class KernelTableTest {
             assertThat(warnings.messages().get(0)).contains("NoSuchKernels");
             assertThat(warnings.messages().get(1)).contains("constructor exploded");
             assertThat(warnings.messages().get(2)).contains("built for another version");
+        }
+    }
+
+    @Test
+    void theFirstOfTwoKernelsOfANameIsUsedAndTheWarningNamesBothProviders() throws IOException {
+        try (Warnings warnings = new Warnings("dev.sequent.kernel"); Device device = Device.open("reference");
+                URLClassLoader loader = loader(Sound.class.getName(), Twin.class.getName())) {
+            assertThat(new KernelTable(device, loader).explain()).containsEntry("Contract", List.of("sound"));
+            assertThat(warnings.messages()).singleElement().asString().contains("'sound'", Sound.class.getName(), Twin.class.getName());
         }
     }
 

@@ -26,6 +26,14 @@ class CatalogueTest {
         }
     }
 
+    /** Has a name that is taken. */
+    public static final class Namesake implements Service {
+        @Override
+        public String name() {
+            return "sound";
+        }
+    }
+
     /** Cannot be made. */
     public static final class Exploding implements Service {
         /** Fails. */
@@ -44,6 +52,20 @@ class CatalogueTest {
         @Override
         public String name() {
             throw new NoSuchMethodError("built for another version");
+        }
+    }
+
+    @Test
+    void theFirstOfTwoProvidersOfANameIsUsedAndTheWarningNamesBoth() throws IOException {
+        try (URLClassLoader loader = ServiceFile.loader(directory, Service.class, Sound.class.getName(), Namesake.class.getName());
+                Warnings warnings = new Warnings("dev.sequent.test")) {
+            System.Logger logger = System.getLogger("dev.sequent.test");
+            Catalogue<Service> catalogue = Catalogue.load(Service.class, loader, Service::name, logger);
+            assertThat(catalogue.known().get("sound")).isInstanceOf(Sound.class);
+            assertThat(warnings.messages()).singleElement().asString().contains("'sound'", Sound.class.getName(), Namesake.class.getName());
+            assertThat(catalogue.choices()).contains(Namesake.class.getName());
+            Namesake own = new Namesake();
+            assertThat(Catalogue.load(Service.class, loader, Service::name, logger, own).known().get("sound")).isSameAs(own);
         }
     }
 

@@ -9,7 +9,7 @@ import dev.sequent.type.BackendException;
 import dev.sequent.type.ConfigException;
 import dev.sequent.type.DType;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -132,14 +132,13 @@ public final class CpuBackendProvider implements BackendProvider {
         return best != null && best.priority() > 0 ? best : null;
     }
 
-    /** Those that can be loaded and say their name and priority; a warning for each of the others. */
+    /** Those that can be loaded and say a name of their own and their priority; a warning for each of the others. */
     private static List<MatmulProvider> matmulProviders(System.Logger log) {
-        List<MatmulProvider> providers = new ArrayList<>();
+        Map<String, MatmulProvider> providers = new LinkedHashMap<>();
         Services.load(MatmulProvider.class, Thread.currentThread().getContextClassLoader(), provider -> {
             provider.priority();
-            Objects.requireNonNull(provider.name(), "the provider's name");
-            providers.add(provider);
+            Services.register(providers, Objects.requireNonNull(provider.name(), "the provider's name"), provider);
         }, failure -> log.log(System.Logger.Level.WARNING, () -> "A provider of matrix products is not used: " + failure));
-        return providers;
+        return List.copyOf(providers.values());
     }
 }

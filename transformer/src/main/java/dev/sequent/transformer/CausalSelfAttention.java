@@ -2,6 +2,7 @@ package dev.sequent.transformer;
 
 import dev.sequent.cost.Work;
 import dev.sequent.cost.Workload;
+import dev.sequent.kernel.KernelTable;
 import dev.sequent.mixer.SequenceInfo;
 import dev.sequent.mixer.SequenceMixer;
 import dev.sequent.mixer.StateCost;
@@ -12,10 +13,13 @@ import dev.sequent.nn.RmsNorm;
 import dev.sequent.tensor.Rng;
 import dev.sequent.tensor.Scope;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.tensor.Tracing;
 import dev.sequent.transformer.attention.Attention;
 import dev.sequent.transformer.attention.AttentionMask;
+import dev.sequent.transformer.attention.TokenAttentionKernel;
 import dev.sequent.transformer.cache.KvCache;
 import dev.sequent.transformer.position.RotaryEmbedding;
+import dev.sequent.transformer.position.RotaryTable;
 import java.util.Optional;
 
 /**
@@ -141,7 +145,25 @@ public final class CausalSelfAttention extends SequenceMixer<KvCache> {
     @Override
     public Tensor step(Tensor x, KvCache state) {
         x.expect("attention step", state.batch(), 1, width);
-        return prefill(x, SequenceInfo.of(x), state);
+        Optional<TokenAttentionKernel> kernel = KernelTable.of(x.device()).find(TokenAttentionKernel.class, k -> refusal(k, x, state));
+        return kernel.isPresent() ? Scope.returning(() -> step(x, state, kernel.get())) : prefill(x, SequenceInfo.of(x), state);
+    }
+
+    private Optional<String> refusal(TokenAttentionKernel kernel, Tensor x, KvCache state) {
+        boolean plain = Tracing.current() == null && state.isEven() && state.spec().device().equals(x.device());
+        return plain ? kernel.refusal(x, state.spec().dtype(), headWidth) : Optional.of("takes even rows without a derivative");
+    }
+
+    private Tensor step(Tensor x, KvCache state, TokenAttentionKernel kernel) {
+        Tensor[] projected = Linear.together(x, query, key, value); // (B, 1, H P), (B, 1, G P), (B, 1, G P)
+        Tensor q = queryNorm == null ? projected[0] : queryNorm.forward(heads(projected[0])).reshape(projected[0].shape());
+        Tensor k = keyNorm == null ? projected[1] : keyNorm.forward(heads(projected[1])).reshape(projected[1].shape());
+        int window = config.sliding_window() == 0 ? AttentionMask.UNLIMITED : config.sliding_window();
+        return output.forward(state.append((keys, values, slot) -> {
+            RotaryTable table = rotary == null ? null : rotary.table(slot);
+            TokenAttentionKernel.Cache cache = new TokenAttentionKernel.Cache(keys, values, slot, window, table);
+            return kernel.attend(q, k, projected[2], cache, 1 / Math.sqrt(headWidth));
+        }));
     }
 
     @Override

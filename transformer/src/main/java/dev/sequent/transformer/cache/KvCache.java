@@ -113,10 +113,7 @@ public final class KvCache implements MixerState {
      */
     public AttentionMask append(Tensor k, Tensor v, SequenceInfo info) {
         requireOpen();
-        if (spec.device().capturing()) {
-            throw new BackendException("capture", "a step that is the same at every position",
-                "one that appends to a cache of keys and values");
-        }
+        requireNotCapturing();
         k.expect("cache keys", start.length, info.time(), heads, width);
         v.expect("cache values", start.length, info.time(), heads, width);
         Chunk chunk = Chunk.of(info);
@@ -139,14 +136,77 @@ public final class KvCache implements MixerState {
         return mask(chunk, offsets);
     }
 
+    /** Writes the keys and values of one further token of every row, and computes something from all of them. */
+    @FunctionalInterface
+    public interface TokenWriter {
+        /**
+         * Writes to {@code slot} of {@code keys} and {@code values}.
+         *
+         * @param keys (B, G, capacity, P), contiguous
+         * @param values (B, G, capacity, P), contiguous
+         * @param slot where the token goes; each row's tokens fill the slots in front of it
+         */
+        Tensor write(Tensor keys, Tensor values, int slot);
+    }
+
+    /** What the cache was made for. */
+    public StateSpec spec() {
+        return spec;
+    }
+
+    /** Whether every row begins at the first slot and ends at the same one, so that {@link #append(TokenWriter)} can be used. */
+    public boolean isEven() {
+        for (int b = 0; b < start.length; b++) {
+            if (start[b] != 0 || end[b] != end[0]) {
+                return false;
+            }
+        }
+        return start.length > 0;
+    }
+
+    /**
+     * Stores one further token of every row of an even cache, in place.
+     *
+     * @param writer stores the token; when it fails, the cache is unchanged
+     * @return what {@code writer} returns
+     * @throws CapacityException when the token does not fit; the cache is then unchanged
+     * @throws BackendException as {@link #append(Tensor, Tensor, SequenceInfo)} does
+     */
+    public Tensor append(TokenWriter writer) {
+        requireOpen();
+        requireNotCapturing();
+        if (!isEven()) {
+            throw new ShapeException("cache", "rows that begin and end at the same slots", Arrays.toString(start) + " to "
+                    + Arrays.toString(end));
+        }
+        requireCapacity(0, end[0] + 1);
+        Tensor result = writer.write(keys, values, end[0]);
+        for (int b = 0; b < end.length; b++) {
+            end[b]++;
+        }
+        position++;
+        return result;
+    }
+
+    private void requireNotCapturing() {
+        if (spec.device().capturing()) {
+            throw new BackendException("capture", "a step that is the same at every position",
+                "one that appends to a cache of keys and values");
+        }
+    }
+
+    private void requireCapacity(int row, int tokens) {
+        if (tokens > spec.capacity()) {
+            throw new CapacityException("cache", "at most " + spec.capacity() + " tokens", tokens + " in row " + row);
+        }
+    }
+
     /** Where the rows end after a chunk, if there is room for it. */
     private int[] ends(Chunk chunk, boolean aligned) {
         int[] next = new int[end.length];
         for (int b = 0; b < end.length; b++) {
             next[b] = end[b] + (aligned ? chunk.time : chunk.length(b));
-            if (next[b] > spec.capacity()) {
-                throw new CapacityException("cache", "at most " + spec.capacity() + " tokens", next[b] + " in row " + b);
-            }
+            requireCapacity(b, next[b]);
         }
         return next;
     }

@@ -2,7 +2,6 @@ package dev.sequent.transformer.position;
 
 import dev.sequent.fused.HostTensors;
 import dev.sequent.fused.Rows;
-import dev.sequent.fused.Simd;
 import dev.sequent.spi.HostMemory.View;
 import dev.sequent.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
@@ -15,7 +14,7 @@ final class RotaryCpu implements RotaryKernel {
 
     RotaryCpu(HostTensors host) {
         this.host = host;
-        this.math = Simd.choose(host.vectorised(), () -> new RotaryMathVector(), () -> new RotaryMathScalar());
+        this.math = RotaryMath.of(host.vectorised());
     }
 
     @Override

@@ -29,7 +29,7 @@ public final class RotaryEmbedding {
     /** Turns the first {@code 2 * inverse.length} channels of every head. */
     public RotaryEmbedding(RotaryFrequencies frequencies) {
         this.frequencies = frequencies;
-        this.table = table(FIRST_POSITIONS);
+        this.table = computed(FIRST_POSITIONS);
     }
 
     /** R: number of rotated channels. */
@@ -50,12 +50,26 @@ public final class RotaryEmbedding {
                     x.shape() + " and " + positions.length + " positions");
         }
         int last = last(positions);
+        requirePosition(last);
+        Optional<RotaryKernel> kernel = KernelTable.of(x.device()).select(RotaryKernel.class, k -> k.refusal(x));
+        return kernel.isPresent() ? CustomOp.apply(new Fused(kernel.get(), upTo(last), positions), x)[0] : decomposed(x, positions);
+    }
+
+    private void requirePosition(int last) {
         if (last >= frequencies.positions()) {
             throw new CapacityException("rotary embedding", "positions below " + frequencies.positions()
                     + ", for which the frequencies are (a longer sequence_length in rope_scaling chooses other ones)", "position " + last);
         }
-        Optional<RotaryKernel> kernel = KernelTable.of(x.device()).select(RotaryKernel.class, k -> k.refusal(x));
-        return kernel.isPresent() ? CustomOp.apply(new Fused(kernel.get(), upTo(last), positions), x)[0] : decomposed(x, positions);
+    }
+
+    /**
+     * The angles of all positions up to {@code last}, for kernels that turn heads on the way to something else.
+     *
+     * @throws CapacityException where the frequencies are not for so many positions
+     */
+    public RotaryTable table(int last) {
+        requirePosition(last);
+        return upTo(last);
     }
 
     /** The definition in tensor operations, for every backend and dtype. */
@@ -96,13 +110,13 @@ public final class RotaryEmbedding {
     private RotaryTable upTo(int last) {
         RotaryTable current = table;
         if (last >= current.positions()) {
-            current = table(Math.max(last + 1, 2 * current.positions()));
+            current = computed(Math.max(last + 1, 2 * current.positions()));
             table = current;
         }
         return current;
     }
 
-    private RotaryTable table(int most) {
+    private RotaryTable computed(int most) {
         int positions = Math.min(most, frequencies.positions());
         int pairs = frequencies.pairs();
         float[] cos = new float[Math.multiplyExact(positions, pairs)];

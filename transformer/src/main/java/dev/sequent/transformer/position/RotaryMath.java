@@ -1,9 +1,15 @@
 package dev.sequent.transformer.position;
 
+import dev.sequent.fused.Simd;
 import java.lang.foreign.MemorySegment;
 
-/** The rotation of one head. */
-interface RotaryMath {
+/** The rotation of one head in host memory, F32. Thread-safe. */
+public interface RotaryMath {
+    /** The rotation in vector instructions where those are wanted and there, else in plain loops. */
+    static RotaryMath of(boolean vectorised) {
+        return Simd.choose(vectorised, () -> new RotaryMathVector(), () -> new RotaryMathScalar());
+    }
+
     /**
      * y = x turned by the angles of one table row.
      *

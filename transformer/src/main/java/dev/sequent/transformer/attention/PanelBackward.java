@@ -89,9 +89,6 @@ final class PanelBackward {
         AttentionSizes sizes = call.sizes();
         HeadsView dq = queryGradient(call, gradients, chunk);
         s.release();
-        for (int h = 0; h < sizes.headsPerGroup(); h++) {
-            Rows.clear(dq, row, group * sizes.headsPerGroup() + h, sizes.queries(), sizes.width());
-        }
         if (keepsRows(sizes, s)) {
             s.firstRows.reserve(sizes.headsPerGroup() * sizes.queries());
             s.secondRows.reserve(sizes.headsPerGroup() * sizes.queries());
@@ -100,7 +97,7 @@ final class PanelBackward {
             }
         }
         for (int k0 = chunk * BLOCK; k0 < sizes.keys(); k0 += chunks(sizes) * BLOCK) {
-            block(call, gradients, dq, row, group, k0, Math.min(BLOCK, sizes.keys() - k0), s);
+            block(call, gradients, dq, row, group, k0, Math.min(BLOCK, sizes.keys() - k0), k0 > chunk * BLOCK, s);
         }
     }
 
@@ -113,13 +110,18 @@ final class PanelBackward {
         }
     }
 
-    /** All queries against one block of keys. */
+    /**
+     * All queries against one block of keys.
+     *
+     * @param add whether dq holds the shares of other blocks
+     */
     private static void block(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int group, int k0, int keys,
-            PanelScratch s) {
+            boolean add, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         loadBlock(call.v(), call, row, group, k0, keys, s.secondPanels, s);
         loadBlock(call.k(), call, row, group, k0, keys, s.firstPanels, s);
+        MemorySegment.copy(s.blockRows.data(), 0, s.keyRows, FLOAT, 0, s.blockRows.data().length);
         Arrays.fill(s.firstSums, 0f);
         Arrays.fill(s.secondSums, 0f);
         int start = mask.firstQuery(sizes, row, k0);
@@ -127,7 +129,11 @@ final class PanelBackward {
         for (int h = 0; h < sizes.headsPerGroup(); h++) {
             int head = group * sizes.headsPerGroup() + h;
             for (int q0 = start; q0 < end; q0 += QUERIES) {
-                tile(call, gradients, dq, row, head, q0, Math.min(QUERIES, end - q0), k0, keys, s);
+                tile(call, gradients, dq, row, head, q0, Math.min(QUERIES, end - q0), k0, keys, add, s);
+            }
+            if (!add) {
+                Rows.clear(dq, row, head, 0, start, sizes.width());
+                Rows.clear(dq, row, head, Math.max(start, end), sizes.queries(), sizes.width());
             }
         }
         Arrays.fill(s.alpha, Softmax.LN_2);
@@ -136,8 +142,8 @@ final class PanelBackward {
         storeBlock(gradients.dv(), row, group, k0, keys, sizes.width(), s.secondSums, s);
     }
 
-    private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys, float[] panels,
-            PanelScratch s) {
+    private static void loadBlock(HeadsView view, AttentionCall call, int row, int group, int k0, int keys,
+            MemorySegment panels, PanelScratch s) {
         int width = call.sizes().width();
         Rows.load(view, row, k0, group, keys, width, 1f, s.blockRows);
         if (call.mask().hasDocuments()) {
@@ -169,9 +175,12 @@ final class PanelBackward {
 
     /** A tile of queries against one block of keys. */
     private static void tile(AttentionCall call, AttentionGradients gradients, HeadsView dq, int row, int head, int q0, int queries, int k0,
-            int keys, PanelScratch s) {
+            int keys, boolean add, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         if (call.mask().meeting(sizes, row, q0, q0 + queries, k0, k0 + keys) == Meeting.NONE) {
+            if (!add) {
+                Rows.clear(dq, row, head, q0, q0 + queries, sizes.width());
+            }
             return;
         }
         int rows = keepsRows(sizes, s) ? head % sizes.headsPerGroup() * sizes.queries() + q0 : 0;
@@ -184,13 +193,17 @@ final class PanelBackward {
             s.maximum[i] = lse == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : lse * Softmax.LOG2_E;
             s.sum[i] = gradients.workspace().get(FLOAT, at);
         }
+        Arrays.fill(s.queryRows, 0f);
         for (int p = 0; p * PANEL < keys; p++) {
             panel(call, row, q0, queries, rows, k0 + p * PANEL, Math.min(PANEL, keys - p * PANEL), p, s);
         }
-        queryRows(call, dq, row, head, q0, queries, k0, keys, s);
+        for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
+            Rows.store(s.queryRows, d * QUERIES, queries, d, columns, call.scale(), dq, row, q0, head, add);
+        }
     }
 
-    /** A tile of queries against one panel of keys: scores, their gradient, and what they add to dk and dv. */
+    /** A tile of queries against one panel of keys: scores, their gradient, and what they add to dk, dv and dq. */
     private static void panel(AttentionCall call, int row, int q0, int queries, int rows, int k, int keys, int p, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
@@ -198,84 +211,72 @@ final class PanelBackward {
         int to = Math.min(queries, mask.endQuery(sizes, row, k + keys - 1) - q0);
         Meeting meeting = from < to ? mask.meeting(sizes, row, q0 + from, q0 + to, k, k + keys) : Meeting.NONE;
         if (meeting == Meeting.NONE) {
-            clearRows(s.products, p, 0, queries);
             return;
         }
         int start = from - from % Tiles.ROWS;
-        int at = p * PanelScratch.SCORES;
-        for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
-            int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
-            for (int i = start; i < to; i += Tiles.ROWS) {
-                int target = at + i * PANEL;
-                Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(rows + i, d), s.firstPanels, s.panel(p, d), s.scores, target, d > 0);
-                Tiles.dots(columns, s.secondRows.data(), s.secondRows.at(rows + i, d), s.secondPanels, s.panel(p, d), s.products, target,
-                        d > 0);
-            }
-        }
-        mask(call, row, q0, start, to, k, keys, at, meeting, s.scores);
         int count = to - start;
-        int first = at + start * PANEL;
-        Softmax.gradient(count, s.scores, s.products, first, s.maximum, s.sum, start);
-        clearRows(s.products, p, 0, start);
-        clearRows(s.products, p, to, queries);
+        scores(sizes.width(), s.firstRows, rows + start, count, s.firstPanels, p, s.scores, s);
+        scores(sizes.width(), s.secondRows, rows + start, count, s.secondPanels, p, s.products, s);
+        mask(call, row, q0 + start, count, k, keys, meeting, s.scores);
+        Softmax.gradient(count, s.scores, s.products, 0, s.maximum, s.sum, start);
         for (int d = 0; d < sizes.width(); d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
-            Tiles.outer(columns, count, s.firstRows.data(), s.firstRows.at(rows + start, d), s.products, first, s.firstSums, s.panel(p, d));
-            Tiles.outer(columns, count, s.secondRows.data(), s.secondRows.at(rows + start, d), s.scores, first, s.secondSums,
-                    s.panel(p, d));
+            Tiles.outer(columns, count, s.firstRows.data(), s.firstRows.at(rows + start, d), s.products, 0, s.firstSums, s.panel(p, d));
+            Tiles.outer(columns, count, s.secondRows.data(), s.secondRows.at(rows + start, d), s.scores, 0, s.secondSums, s.panel(p, d));
         }
+        queryRows(call, row, q0, start, to, k, keys, p, s);
     }
 
-    private static void clearRows(float[] tile, int p, int from, int to) {
-        int at = p * PanelScratch.SCORES;
-        Arrays.fill(tile, at + from * PANEL, at + Math.max(from, to) * PANEL, 0f);
+    /** Products of rows with a panel. */
+    private static void scores(int width, RowTiles rows, int first, int count, MemorySegment panels, int p, MemorySegment scores,
+            PanelScratch s) {
+        for (int d = 0; d < width; d += Tiles.COLUMNS) {
+            int columns = Math.min(Tiles.COLUMNS, width - d);
+            for (int i = 0; i < count; i += Tiles.ROWS) {
+                Tiles.dots(columns, rows.data(), rows.at(first + i, d), panels, s.panel(p, d), scores, i * PANEL,
+                        d > 0 ? s.moreScores : null);
+            }
+        }
     }
 
     /** Sets the scores of pairs that do not see each other to negative infinity. */
-    private static void mask(AttentionCall call, int row, int q0, int from, int to, int k, int keys, int first, Meeting meeting,
-            float[] scores) {
+    private static void mask(AttentionCall call, int row, int q, int queries, int k, int keys, Meeting meeting, MemorySegment scores) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
-        int allSeen = mask.firstQuery(sizes, row, k + keys - 1) - q0;
-        for (int i = from; i < Math.min(to, allSeen); i++) {
-            int at = first + i * PANEL;
-            int seen = Math.max(0, mask.endKey(sizes, row, q0 + i) - k);
-            Arrays.fill(scores, at + Math.min(seen, PANEL), at + PANEL, Float.NEGATIVE_INFINITY);
+        int allSeen = mask.firstQuery(sizes, row, k + keys - 1) - q;
+        for (int i = 0; i < Math.min(queries, allSeen); i++) {
+            int seen = Math.max(0, mask.endKey(sizes, row, q + i) - k);
+            Rows.hide(scores, i * PANEL + Math.min(seen, PANEL), (i + 1) * PANEL);
         }
-        int noneHidden = mask.endQuery(sizes, row, k) - q0;
-        for (int i = Math.max(from, noneHidden); i < to; i++) {
-            int at = first + i * PANEL;
-            int hidden = Math.min(PANEL, mask.firstKey(sizes, row, q0 + i) - k);
-            Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
+        int noneHidden = mask.endQuery(sizes, row, k) - q;
+        for (int i = Math.max(0, noneHidden); i < queries; i++) {
+            int hidden = Math.min(PANEL, mask.firstKey(sizes, row, q + i) - k);
+            Rows.hide(scores, i * PANEL, i * PANEL + hidden);
         }
         if (meeting == Meeting.SOME) {
-            for (int i = from; i < to; i++) {
+            for (int i = 0; i < queries; i++) {
                 for (int j = 0; j < keys; j++) {
-                    if (!mask.sameDocument(sizes, row, q0 + i, k + j)) {
-                        scores[first + i * PANEL + j] = Float.NEGATIVE_INFINITY;
+                    if (!mask.sameDocument(sizes, row, q + i, k + j)) {
+                        Rows.hide(scores, i * PANEL + j, i * PANEL + j + 1);
                     }
                 }
             }
         }
     }
 
-    /** Adds scale ds k to dq. */
-    private static void queryRows(AttentionCall call, HeadsView dq, int row, int head, int q0, int queries, int k0, int keys,
-            PanelScratch s) {
+    /** Adds ds k of a panel to the query gradients of the tile's rows {@code [start, end)}; ds of row {@code start} comes first. */
+    private static void queryRows(AttentionCall call, int row, int q0, int start, int end, int k, int keys, int p, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
-        for (int i = 0; i < queries; i += Tiles.ROWS) {
-            int count = Math.min(Tiles.ROWS, queries - i);
-            int from = Math.max(0, mask.firstKey(sizes, row, q0 + i) - k0);
-            int to = Math.min(keys, mask.endKey(sizes, row, q0 + i + count - 1) - k0);
+        int spare = (end - start) % Tiles.ROWS == 0 ? 0 : Tiles.ROWS - (end - start) % Tiles.ROWS;
+        s.products.asSlice((end - start) * PANEL * 4L, spare * PANEL * 4L).fill((byte) 0); // rows of the last group that see nothing here
+        for (int i = start; i < end; i += Tiles.ROWS) {
+            int from = Math.max(0, mask.firstKey(sizes, row, q0 + i) - k);
+            int to = Math.min(keys, mask.endKey(sizes, row, q0 + Math.min(i + Tiles.ROWS, end) - 1) - k);
             for (int d = 0; d < sizes.width() && from < to; d += Tiles.COLUMNS) {
                 int columns = Math.min(Tiles.COLUMNS, sizes.width() - d);
-                for (int j = from; j < to; j += PANEL - j % PANEL) {
-                    int lanes = Math.min(to - j, PANEL - j % PANEL);
-                    int scores = j / PANEL * PanelScratch.SCORES + i * PANEL + j % PANEL;
-                    Tiles.product(columns, lanes, s.products, scores, s.blockRows.data(), s.blockRows.at(j, d), s.queryRows, 0, j > from);
-                }
-                Rows.add(s.queryRows, count, d, columns, call.scale(), dq, row, q0 + i, head);
+                Tiles.product(columns, to - from, s.products, (i - start) * PANEL + from, s.keyRows, s.blockRows.at(p * PANEL + from, d),
+                        s.queryRows, d * QUERIES + i * Tiles.COLUMNS);
             }
         }
     }

@@ -1,6 +1,7 @@
 package dev.sequent.transformer.attention;
 
 import dev.sequent.transformer.attention.AttentionMask.Meeting;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
@@ -124,30 +125,31 @@ final class PanelForward {
             int columns = Math.min(Tiles.COLUMNS, width - d);
             for (int j = from; j < to; j += Tiles.ROWS) {
                 Tiles.dots(columns, s.firstRows.data(), s.firstRows.at(first + j, d), s.firstPanels, s.panel(p, d), s.scores, j * PANEL,
-                        d > 0);
+                        d > 0 ? s.moreScores : null);
             }
         }
     }
 
     /** Sets the scores of pairs that do not see each other to negative infinity. */
-    private static void mask(AttentionCall call, int row, int q, int queries, int k0, int from, int to, Meeting meeting, float[] scores) {
+    private static void mask(AttentionCall call, int row, int q, int queries, int k0, int from, int to, Meeting meeting,
+            MemorySegment scores) {
         AttentionSizes sizes = call.sizes();
         AttentionMask mask = call.mask();
         int firstEnd = mask.endKey(sizes, row, q);
         int lastFirst = mask.firstKey(sizes, row, q + queries - 1);
         for (int j = Math.max(from, firstEnd - k0); j < to; j++) {
             int hidden = Math.min(PANEL, mask.firstQuery(sizes, row, k0 + j) - q);
-            Arrays.fill(scores, j * PANEL, j * PANEL + hidden, Float.NEGATIVE_INFINITY);
+            Rows.hide(scores, j * PANEL, j * PANEL + hidden);
         }
         for (int j = from; j < Math.min(to, lastFirst - k0); j++) {
             int seen = Math.max(0, mask.endQuery(sizes, row, k0 + j) - q);
-            Arrays.fill(scores, j * PANEL + Math.min(PANEL, seen), (j + 1) * PANEL, Float.NEGATIVE_INFINITY);
+            Rows.hide(scores, j * PANEL + Math.min(PANEL, seen), (j + 1) * PANEL);
         }
         if (meeting == Meeting.SOME) {
             for (int j = from; j < to; j++) {
                 for (int i = 0; i < queries; i++) {
                     if (!mask.sameDocument(sizes, row, q + i, k0 + j)) {
-                        scores[j * PANEL + i] = Float.NEGATIVE_INFINITY;
+                        Rows.hide(scores, j * PANEL + i, j * PANEL + i + 1);
                     }
                 }
             }

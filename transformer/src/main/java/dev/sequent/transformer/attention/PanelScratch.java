@@ -1,6 +1,12 @@
 package dev.sequent.transformer.attention;
 
-/** One thread's tiles for heads of up to {@link #width} channels. */
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * One thread's tiles for heads of up to {@link #width} channels. What is read and written as vectors lies in native memory, aligned so that
+ * no vector crosses a cache line; rows of which one float at a time is broadcast lie in arrays.
+ */
 final class PanelScratch {
     /** Panels of a backward block of keys; a forward block of queries has fewer. */
     static final int PANELS = 4;
@@ -17,6 +23,9 @@ final class PanelScratch {
     /** Most floats that a thread keeps of the passing rows of one kind; longer sequences are loaded tile by tile. */
     static final int MOST_FLOATS = 1 << 21;
 
+    /** Bytes of a cache line, and of the widest vector. */
+    private static final int ALIGNMENT = 64;
+
     private static final long NOTHING = -1;
 
     /** Largest P. */
@@ -30,21 +39,27 @@ final class PanelScratch {
     final RowTiles blockRows;
 
     /** Panels of the block: queries in the forward pass, keys and values in the backward pass. */
-    final float[] firstPanels;
-    final float[] secondPanels;
+    final MemorySegment firstPanels;
+    final MemorySegment secondPanels;
 
     /** Panels that accumulate: the result in the forward pass, gradients of keys and values in the backward pass. */
     final float[] firstSums;
     final float[] secondSums;
 
-    /** Scores, then probabilities, of every panel. */
-    final float[] scores = new float[PANELS * SCORES];
+    /** Scores, then probabilities, of a panel. */
+    final MemorySegment scores = floats(SCORES);
 
-    /** Score gradients of every panel. */
-    final float[] products = new float[PANELS * SCORES];
+    /** Score gradients of a panel. */
+    final MemorySegment products = floats(SCORES);
 
-    /** A few rows of query gradients. */
-    final float[] queryRows = new float[Tiles.ROWS * Tiles.COLUMNS];
+    /** A few rows of a panel's scores, of the channels behind the first {@link Tiles#COLUMNS}. */
+    final MemorySegment moreScores = floats(Tiles.ROWS * Tiles.PANEL);
+
+    /** The backward block's keys, laid out as {@link #blockRows}. */
+    final MemorySegment keyRows;
+
+    /** Query gradients of a tile, {@link #ROWS} rows for each {@link Tiles#COLUMNS} channels. */
+    final float[] queryRows;
 
     /** Per query: running maximum, sum and rescaling; in the backward pass logarithmic sum, delta and factors of the result. */
     final float[] maximum = new float[Math.max(ROWS, BLOCK)];
@@ -60,10 +75,17 @@ final class PanelScratch {
         firstRows = new RowTiles(width, ROWS);
         secondRows = new RowTiles(width, ROWS);
         blockRows = new RowTiles(width, BLOCK);
-        firstPanels = new float[BLOCK * this.width];
-        secondPanels = new float[BLOCK * this.width];
+        firstPanels = floats(BLOCK * this.width);
+        secondPanels = floats(BLOCK * this.width);
         firstSums = new float[BLOCK * this.width];
         secondSums = new float[BLOCK * this.width];
+        keyRows = floats(BLOCK * this.width);
+        queryRows = new float[ROWS * this.width];
+    }
+
+    /** Memory that is freed when nothing refers to it any more. */
+    private static MemorySegment floats(int count) {
+        return Arena.ofAuto().allocate(count * 4L, ALIGNMENT);
     }
 
     /** Notes that the passing rows are all keys and values of a head of a forward call. */

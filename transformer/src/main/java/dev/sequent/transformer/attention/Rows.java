@@ -68,19 +68,27 @@ final class Rows {
     }
 
     /** Writes the transposition of {@link Tiles#PANEL} tile rows, from row {@code first} on, into a panel of {@code width} rows. */
-    static void transpose(RowTiles tiles, int first, int width, float[] panel, int to) {
+    static void transpose(RowTiles tiles, int first, int width, MemorySegment panel, int to) {
         for (int d = 0; d < width; d += Tiles.COLUMNS) {
             int columns = Math.min(Tiles.COLUMNS, width - d);
             transposeTile(tiles.data(), tiles.at(first, d), columns, panel, to + d * Tiles.PANEL);
         }
     }
 
-    private static void transposeTile(float[] tile, int from, int columns, float[] panel, int to) {
+    private static void transposeTile(float[] tile, int from, int columns, MemorySegment panel, int to) {
         for (int d = 0; d < columns; d++) {
             int target = to + d * Tiles.PANEL;
             for (int i = 0; i < Tiles.PANEL; i += LANES) {
-                FloatVector.fromArray(F, tile, from + d + i * Tiles.COLUMNS, COLUMN_STEPS, 0).intoArray(panel, target + i);
+                FloatVector.fromArray(F, tile, from + d + i * Tiles.COLUMNS, COLUMN_STEPS, 0)
+                        .intoMemorySegment(panel, (target + i) * 4L, ORDER);
             }
+        }
+    }
+
+    /** Sets scores to negative infinity. */
+    static void hide(MemorySegment scores, int from, int to) {
+        for (int i = from; i < to; i++) {
+            scores.set(FLOAT, i * 4L, Float.NEGATIVE_INFINITY);
         }
     }
 
@@ -104,11 +112,19 @@ final class Rows {
         }
     }
 
-    /** Adds rows of a row tile, multiplied by {@code factor}, to {@code columns} channels from channel {@code d} on of rows of a head. */
-    static void add(float[] tile, int count, int d, int columns, float factor, HeadsView view, int row, int token, int head) {
+    /**
+     * Writes rows of a row tile, multiplied by {@code factor}, to {@code columns} channels from channel {@code d} on of rows of a head, or
+     * adds them to what is there.
+     */
+    static void store(float[] tile, int from, int count, int d, int columns, float factor, HeadsView view, int row, int token,
+            int head, boolean add) {
         for (int r = 0; r < count; r++) {
             MemorySegment target = view.memory().asSlice((view.index(row, token + r, head) + d) * Float.BYTES, columns * 4L);
-            addRow(tile, r * Tiles.COLUMNS, columns, factor, target);
+            if (add) {
+                addRow(tile, from + r * Tiles.COLUMNS, columns, factor, target);
+            } else {
+                storeRow(tile, from + r * Tiles.COLUMNS, columns, factor, target);
+            }
         }
     }
 
@@ -121,6 +137,17 @@ final class Rows {
         }
         for (int d = main; d < width; d++) {
             target.set(FLOAT, d * 4L, target.get(FLOAT, d * 4L) + tile[from + d] * factor);
+        }
+    }
+
+    private static void storeRow(float[] tile, int from, int width, float factor, MemorySegment target) {
+        FloatVector f = FloatVector.broadcast(F, factor);
+        int main = F.loopBound(width);
+        for (int d = 0; d < main; d += LANES) {
+            FloatVector.fromArray(F, tile, from + d).mul(f).intoMemorySegment(target, d * 4L, ORDER);
+        }
+        for (int d = main; d < width; d++) {
+            target.set(FLOAT, d * 4L, tile[from + d] * factor);
         }
     }
 
@@ -143,9 +170,9 @@ final class Rows {
         }
     }
 
-    /** Sets rows of a head to zero. */
-    static void clear(HeadsView view, int row, int head, int count, int width) {
-        for (int t = 0; t < count; t++) {
+    /** Sets the rows {@code first <= t < end} of a head to zero. */
+    static void clear(HeadsView view, int row, int head, int first, int end, int width) {
+        for (int t = first; t < end; t++) {
             view.memory().asSlice(view.index(row, t, head) * Float.BYTES, width * 4L).fill((byte) 0);
         }
     }

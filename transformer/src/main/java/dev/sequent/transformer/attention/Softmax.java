@@ -1,6 +1,8 @@
 package dev.sequent.transformer.attention;
 
 import dev.sequent.fused.LaneSum;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -23,10 +25,13 @@ final class Softmax {
     private static final VectorSpecies<Float> F = Tiles.F;
     private static final int LANES = Tiles.LANES;
     private static final int PANEL = Tiles.PANEL;
+    private static final long VECTOR = LANES * 4L;
+    private static final long PANEL_ROW = PANEL * 4L;
+    private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final float LOWEST = -126f;
 
-    /** 1.5 * 2^23: adding it rounds to an integer that stands in the low bits. */
-    private static final float MAGIC = 12582912f;
+    /** 1.5 * 2^23 + 127: adding it rounds a float to an integer n, and n + 127, the exponent of 2^n, stands in the low bits of the sum. */
+    private static final float MAGIC = 12583039f;
 
     private static final float C0 = 1.0000000716546418f;
     private static final float C1 = 0.6931469670652652f;
@@ -44,7 +49,8 @@ final class Softmax {
      *     that what other queries of the tile do does not reach this one
      * @return whether any factor differs from 1
      */
-    static boolean advance(int keys, float[] scores, int so, float[] maximum, float[] sum, float[] alpha, int at) {
+    static boolean advance(int keys, MemorySegment scores, int so, float[] maximum, float[] sum, float[] alpha, int at) {
+        MemorySegment x = scores.asSlice(so * 4L, keys * PANEL_ROW);
         FloatVector o0 = FloatVector.fromArray(F, maximum, at);
         FloatVector m0 = o0;
         FloatVector o1 = FloatVector.fromArray(F, maximum, at + LANES);
@@ -53,15 +59,16 @@ final class Softmax {
         FloatVector m2 = o2;
         FloatVector o3 = FloatVector.fromArray(F, maximum, at + 3 * LANES);
         FloatVector m3 = o3;
-        for (int k = 0, p = so; k < keys; k++, p += PANEL) {
-            FloatVector x0 = FloatVector.fromArray(F, scores, p);
-            m0 = m0.blend(x0, m0.lt(x0));
-            FloatVector x1 = FloatVector.fromArray(F, scores, p + LANES);
-            m1 = m1.blend(x1, m1.lt(x1));
-            FloatVector x2 = FloatVector.fromArray(F, scores, p + 2 * LANES);
-            m2 = m2.blend(x2, m2.lt(x2));
-            FloatVector x3 = FloatVector.fromArray(F, scores, p + 3 * LANES);
-            m3 = m3.blend(x3, m3.lt(x3));
+        for (int k = 0; k < keys; k++) {
+            long p = k * PANEL_ROW;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, x, p, ORDER);
+            m0 = m0.blend(s0, m0.lt(s0));
+            FloatVector s1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER);
+            m1 = m1.blend(s1, m1.lt(s1));
+            FloatVector s2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER);
+            m2 = m2.blend(s2, m2.lt(s2));
+            FloatVector s3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER);
+            m3 = m3.blend(s3, m3.lt(s3));
         }
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
@@ -77,7 +84,7 @@ final class Softmax {
         FloatVector za0 = d0.add(magic);
         FloatVector fa0 = d0.sub(za0.sub(magic));
         FloatVector pa0 = fa0.fma(k5, k4).fma(fa0, k3).fma(fa0, k2).fma(fa0, k1).fma(fa0, k0);
-        FloatVector a0 = pa0.reinterpretAsInts().add(za0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+        FloatVector a0 = pa0.mul(za0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                 .blend(zero, ta0).blend(1f, d0.eq(0f));
         a0.intoArray(alpha, at);
         FloatVector l0 = a0.mul(FloatVector.fromArray(F, sum, at));
@@ -87,7 +94,7 @@ final class Softmax {
         FloatVector za1 = d1.add(magic);
         FloatVector fa1 = d1.sub(za1.sub(magic));
         FloatVector pa1 = fa1.fma(k5, k4).fma(fa1, k3).fma(fa1, k2).fma(fa1, k1).fma(fa1, k0);
-        FloatVector a1 = pa1.reinterpretAsInts().add(za1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+        FloatVector a1 = pa1.mul(za1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                 .blend(zero, ta1).blend(1f, d1.eq(0f));
         a1.intoArray(alpha, at + LANES);
         FloatVector l1 = a1.mul(FloatVector.fromArray(F, sum, at + LANES));
@@ -97,7 +104,7 @@ final class Softmax {
         FloatVector za2 = d2.add(magic);
         FloatVector fa2 = d2.sub(za2.sub(magic));
         FloatVector pa2 = fa2.fma(k5, k4).fma(fa2, k3).fma(fa2, k2).fma(fa2, k1).fma(fa2, k0);
-        FloatVector a2 = pa2.reinterpretAsInts().add(za2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+        FloatVector a2 = pa2.mul(za2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                 .blend(zero, ta2).blend(1f, d2.eq(0f));
         a2.intoArray(alpha, at + 2 * LANES);
         FloatVector l2 = a2.mul(FloatVector.fromArray(F, sum, at + 2 * LANES));
@@ -107,46 +114,43 @@ final class Softmax {
         FloatVector za3 = d3.add(magic);
         FloatVector fa3 = d3.sub(za3.sub(magic));
         FloatVector pa3 = fa3.fma(k5, k4).fma(fa3, k3).fma(fa3, k2).fma(fa3, k1).fma(fa3, k0);
-        FloatVector a3 = pa3.reinterpretAsInts().add(za3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+        FloatVector a3 = pa3.mul(za3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                 .blend(zero, ta3).blend(1f, d3.eq(0f));
         a3.intoArray(alpha, at + 3 * LANES);
         FloatVector l3 = a3.mul(FloatVector.fromArray(F, sum, at + 3 * LANES));
-        for (int k = 0, p = so; k < keys; k++, p += PANEL) {
-            FloatVector u0 = FloatVector.fromArray(F, scores, p).sub(m0);
+        for (int k = 0; k < keys; k++) {
+            long p = k * PANEL_ROW;
+            FloatVector u0 = FloatVector.fromMemorySegment(F, x, p, ORDER).sub(m0);
             VectorMask<Float> te0 = u0.lt(LOWEST);
             FloatVector ze0 = u0.add(magic);
             FloatVector fe0 = u0.sub(ze0.sub(magic));
             FloatVector pe0 = fe0.fma(k5, k4).fma(fe0, k3).fma(fe0, k2).fma(fe0, k1).fma(fe0, k0);
-            FloatVector e0 = pe0.reinterpretAsInts().add(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te0);
-            e0.intoArray(scores, p);
+            FloatVector e0 = pe0.mul(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te0);
+            e0.intoMemorySegment(x, p, ORDER);
             l0 = l0.add(e0);
-            FloatVector u1 = FloatVector.fromArray(F, scores, p + LANES).sub(m1);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER).sub(m1);
             VectorMask<Float> te1 = u1.lt(LOWEST);
             FloatVector ze1 = u1.add(magic);
             FloatVector fe1 = u1.sub(ze1.sub(magic));
             FloatVector pe1 = fe1.fma(k5, k4).fma(fe1, k3).fma(fe1, k2).fma(fe1, k1).fma(fe1, k0);
-            FloatVector e1 = pe1.reinterpretAsInts().add(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te1);
-            e1.intoArray(scores, p + LANES);
+            FloatVector e1 = pe1.mul(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te1);
+            e1.intoMemorySegment(x, p + VECTOR, ORDER);
             l1 = l1.add(e1);
-            FloatVector u2 = FloatVector.fromArray(F, scores, p + 2 * LANES).sub(m2);
+            FloatVector u2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER).sub(m2);
             VectorMask<Float> te2 = u2.lt(LOWEST);
             FloatVector ze2 = u2.add(magic);
             FloatVector fe2 = u2.sub(ze2.sub(magic));
             FloatVector pe2 = fe2.fma(k5, k4).fma(fe2, k3).fma(fe2, k2).fma(fe2, k1).fma(fe2, k0);
-            FloatVector e2 = pe2.reinterpretAsInts().add(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te2);
-            e2.intoArray(scores, p + 2 * LANES);
+            FloatVector e2 = pe2.mul(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te2);
+            e2.intoMemorySegment(x, p + 2 * VECTOR, ORDER);
             l2 = l2.add(e2);
-            FloatVector u3 = FloatVector.fromArray(F, scores, p + 3 * LANES).sub(m3);
+            FloatVector u3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER).sub(m3);
             VectorMask<Float> te3 = u3.lt(LOWEST);
             FloatVector ze3 = u3.add(magic);
             FloatVector fe3 = u3.sub(ze3.sub(magic));
             FloatVector pe3 = fe3.fma(k5, k4).fma(fe3, k3).fma(fe3, k2).fma(fe3, k1).fma(fe3, k0);
-            FloatVector e3 = pe3.reinterpretAsInts().add(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te3);
-            e3.intoArray(scores, p + 3 * LANES);
+            FloatVector e3 = pe3.mul(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te3);
+            e3.intoMemorySegment(x, p + 3 * VECTOR, ORDER);
             l3 = l3.add(e3);
         }
         l0.intoArray(sum, at);
@@ -177,7 +181,9 @@ final class Softmax {
      * @param lse logarithm (base 2) of each row's sum of exponentials
      * @param delta each row's product of result and result gradient
      */
-    static void gradient(int rows, float[] scores, float[] products, int so, float[] lse, float[] delta, int at) {
+    static void gradient(int rows, MemorySegment scores, MemorySegment products, int so, float[] lse, float[] delta, int at) {
+        MemorySegment x = scores.asSlice(so * 4L, rows * PANEL_ROW);
+        MemorySegment dx = products.asSlice(so * 4L, rows * PANEL_ROW);
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
@@ -186,45 +192,42 @@ final class Softmax {
         FloatVector k3 = FloatVector.broadcast(F, C3);
         FloatVector k4 = FloatVector.broadcast(F, C4);
         FloatVector k5 = FloatVector.broadcast(F, C5);
-        for (int r = 0, p = so; r < rows; r++, p += PANEL) {
+        for (int r = 0; r < rows; r++) {
+            long p = r * PANEL_ROW;
             FloatVector m = FloatVector.broadcast(F, lse[at + r]);
             FloatVector d = FloatVector.broadcast(F, delta[at + r]);
-            FloatVector u0 = FloatVector.fromArray(F, scores, p).sub(m);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, x, p, ORDER).sub(m);
             VectorMask<Float> te0 = u0.lt(LOWEST);
             FloatVector ze0 = u0.add(magic);
             FloatVector fe0 = u0.sub(ze0.sub(magic));
             FloatVector pe0 = fe0.fma(k5, k4).fma(fe0, k3).fma(fe0, k2).fma(fe0, k1).fma(fe0, k0);
-            FloatVector e0 = pe0.reinterpretAsInts().add(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te0);
-            e0.intoArray(scores, p);
-            FloatVector.fromArray(F, products, p).sub(d).mul(e0).intoArray(products, p);
-            FloatVector u1 = FloatVector.fromArray(F, scores, p + LANES).sub(m);
+            FloatVector e0 = pe0.mul(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te0);
+            e0.intoMemorySegment(x, p, ORDER);
+            FloatVector.fromMemorySegment(F, dx, p, ORDER).sub(d).mul(e0).intoMemorySegment(dx, p, ORDER);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER).sub(m);
             VectorMask<Float> te1 = u1.lt(LOWEST);
             FloatVector ze1 = u1.add(magic);
             FloatVector fe1 = u1.sub(ze1.sub(magic));
             FloatVector pe1 = fe1.fma(k5, k4).fma(fe1, k3).fma(fe1, k2).fma(fe1, k1).fma(fe1, k0);
-            FloatVector e1 = pe1.reinterpretAsInts().add(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te1);
-            e1.intoArray(scores, p + LANES);
-            FloatVector.fromArray(F, products, p + LANES).sub(d).mul(e1).intoArray(products, p + LANES);
-            FloatVector u2 = FloatVector.fromArray(F, scores, p + 2 * LANES).sub(m);
+            FloatVector e1 = pe1.mul(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te1);
+            e1.intoMemorySegment(x, p + VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, dx, p + VECTOR, ORDER).sub(d).mul(e1).intoMemorySegment(dx, p + VECTOR, ORDER);
+            FloatVector u2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER).sub(m);
             VectorMask<Float> te2 = u2.lt(LOWEST);
             FloatVector ze2 = u2.add(magic);
             FloatVector fe2 = u2.sub(ze2.sub(magic));
             FloatVector pe2 = fe2.fma(k5, k4).fma(fe2, k3).fma(fe2, k2).fma(fe2, k1).fma(fe2, k0);
-            FloatVector e2 = pe2.reinterpretAsInts().add(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te2);
-            e2.intoArray(scores, p + 2 * LANES);
-            FloatVector.fromArray(F, products, p + 2 * LANES).sub(d).mul(e2).intoArray(products, p + 2 * LANES);
-            FloatVector u3 = FloatVector.fromArray(F, scores, p + 3 * LANES).sub(m);
+            FloatVector e2 = pe2.mul(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te2);
+            e2.intoMemorySegment(x, p + 2 * VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, dx, p + 2 * VECTOR, ORDER).sub(d).mul(e2).intoMemorySegment(dx, p + 2 * VECTOR, ORDER);
+            FloatVector u3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER).sub(m);
             VectorMask<Float> te3 = u3.lt(LOWEST);
             FloatVector ze3 = u3.add(magic);
             FloatVector fe3 = u3.sub(ze3.sub(magic));
             FloatVector pe3 = fe3.fma(k5, k4).fma(fe3, k3).fma(fe3, k2).fma(fe3, k1).fma(fe3, k0);
-            FloatVector e3 = pe3.reinterpretAsInts().add(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te3);
-            e3.intoArray(scores, p + 3 * LANES);
-            FloatVector.fromArray(F, products, p + 3 * LANES).sub(d).mul(e3).intoArray(products, p + 3 * LANES);
+            FloatVector e3 = pe3.mul(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te3);
+            e3.intoMemorySegment(x, p + 3 * VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, dx, p + 3 * VECTOR, ORDER).sub(d).mul(e3).intoMemorySegment(dx, p + 3 * VECTOR, ORDER);
         }
     }
 
@@ -245,8 +248,7 @@ final class Softmax {
             FloatVector ze = u.add(magic);
             FloatVector fe = u.sub(ze.sub(magic));
             FloatVector pe = fe.fma(k5, k4).fma(fe, k3).fma(fe, k2).fma(fe, k1).fma(fe, k0);
-            FloatVector e = pe.reinterpretAsInts().add(ze.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
-                    .blend(zero, te);
+            FloatVector e = pe.mul(ze.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te);
             e.intoArray(scores, j);
             sum = sum.add(e);
         }

@@ -1,5 +1,8 @@
 package dev.sequent.transformer.attention;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -28,21 +31,41 @@ final class Tiles {
     /** Rows of a result that are computed together by {@link #dots} and {@link #product}. */
     static final int ROWS = 6;
 
+    /** Bytes of a vector, of a row of a panel and of a row of a row tile. */
+    private static final long VECTOR = LANES * 4L;
+    private static final long PANEL_ROW = PANEL * 4L;
+    private static final long TILE_ROW = COLUMNS * 4L;
+
     private static final boolean MANY_REGISTERS = LANES != 8;
+    private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
     private Tiles() {}
 
     /**
-     * C = A B or C += A B for {@link #ROWS} rows of a row tile A and panels B and C: scores, or products of values and result gradients.
+     * C = A B, or C += A B, for {@link #ROWS} rows of a row tile A and panels B and C: scores, or products of values and result gradients.
      *
      * @param count channels
+     * @param spare null for C = A B, else room for {@link #ROWS} rows, because a kernel that also loads C is more than the first compiler takes
      */
-    static void dots(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+    static void dots(int count, float[] a, int ao, MemorySegment b, int bo, MemorySegment c, int co, MemorySegment spare) {
+        MemorySegment to = spare == null ? c : spare;
+        int at = spare == null ? co : 0;
         if (MANY_REGISTERS) {
-            dots6x4(count, a, ao, b, bo, c, co, add);
+            dots6x4(count, a, ao, b, bo, to, at);
         } else {
-            dots6x2(count, a, ao, b, bo, c, co, add);
-            dots6x2(count, a, ao, b, bo + 2 * LANES, c, co + 2 * LANES, add);
+            dots6x2(count, a, ao, b, bo, to, at);
+            dots6x2(count, a, ao, b, bo + 2 * LANES, to, at + 2 * LANES);
+        }
+        if (spare != null) {
+            add(spare, c.asSlice(co * 4L, ROWS * PANEL_ROW));
+        }
+    }
+
+    private static void add(MemorySegment from, MemorySegment to) {
+        for (int i = 0; i < ROWS * PANEL; i += LANES) {
+            FloatVector.fromMemorySegment(F, to, i * 4L, ORDER).add(FloatVector.fromMemorySegment(F, from, i * 4L, ORDER))
+                    .intoMemorySegment(to, i * 4L, ORDER);
         }
     }
 
@@ -52,7 +75,7 @@ final class Tiles {
      *
      * @param count rows of A and B
      */
-    static void outer(int channels, int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    static void outer(int channels, int count, float[] a, int ao, MemorySegment b, int bo, float[] c, int co) {
         for (int d = 0; d < channels; ) {
             int rest = channels - d;
             int rows = rest == 3 || rest == 4 || rest == 7 || rest == 8 ? 4 : ROWS;
@@ -73,53 +96,55 @@ final class Tiles {
     }
 
     /**
-     * C = A B or C += A B for {@link #ROWS} rows of a panel A and row tiles B and C: sums of key rows. C receives {@code channels}
+     * C += A B for {@link #ROWS} rows of a panel A and row tiles B and C: sums of key rows. C receives {@code channels}
      * columns, and more that mean nothing up to a whole number of vector pairs.
      *
      * @param count lanes of A and rows of B
      */
-    static void product(int channels, int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
+    static void product(int channels, int count, MemorySegment a, int ao, MemorySegment b, int bo, float[] c, int co) {
         for (int d = 0; d < channels; ) {
             if (MANY_REGISTERS && channels - d > 2 * LANES) {
-                product6x4(count, a, ao, b, bo + d, c, co + d, add);
+                product6x4(count, a, ao, b, bo + d, c, co + d);
                 d += 4 * LANES;
             } else {
-                product6x2(count, a, ao, b, bo + d, c, co + d, add);
+                product6x2(count, a, ao, b, bo + d, c, co + d);
                 d += 2 * LANES;
             }
         }
     }
 
-    private static void dots6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
-        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
-        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
-        FloatVector c02 = add ? FloatVector.fromArray(F, c, co + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c03 = add ? FloatVector.fromArray(F, c, co + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + PANEL) : FloatVector.zero(F);
-        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c12 = add ? FloatVector.fromArray(F, c, co + PANEL + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c13 = add ? FloatVector.fromArray(F, c, co + PANEL + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL) : FloatVector.zero(F);
-        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c22 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c23 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL) : FloatVector.zero(F);
-        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c32 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c33 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL) : FloatVector.zero(F);
-        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c42 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c43 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL) : FloatVector.zero(F);
-        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c52 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c53 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + 3 * LANES) : FloatVector.zero(F);
+    private static void dots6x4(int count, float[] a, int ao, MemorySegment panels, int bo, MemorySegment scores, int co) {
+        MemorySegment b = panels.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
+        MemorySegment c = scores.asSlice(co * 4L, 5 * PANEL_ROW + 4 * VECTOR);
+        FloatVector c00 = FloatVector.zero(F);
+        FloatVector c01 = FloatVector.zero(F);
+        FloatVector c02 = FloatVector.zero(F);
+        FloatVector c03 = FloatVector.zero(F);
+        FloatVector c10 = FloatVector.zero(F);
+        FloatVector c11 = FloatVector.zero(F);
+        FloatVector c12 = FloatVector.zero(F);
+        FloatVector c13 = FloatVector.zero(F);
+        FloatVector c20 = FloatVector.zero(F);
+        FloatVector c21 = FloatVector.zero(F);
+        FloatVector c22 = FloatVector.zero(F);
+        FloatVector c23 = FloatVector.zero(F);
+        FloatVector c30 = FloatVector.zero(F);
+        FloatVector c31 = FloatVector.zero(F);
+        FloatVector c32 = FloatVector.zero(F);
+        FloatVector c33 = FloatVector.zero(F);
+        FloatVector c40 = FloatVector.zero(F);
+        FloatVector c41 = FloatVector.zero(F);
+        FloatVector c42 = FloatVector.zero(F);
+        FloatVector c43 = FloatVector.zero(F);
+        FloatVector c50 = FloatVector.zero(F);
+        FloatVector c51 = FloatVector.zero(F);
+        FloatVector c52 = FloatVector.zero(F);
+        FloatVector c53 = FloatVector.zero(F);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
-            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
-            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -151,48 +176,50 @@ final class Tiles {
             c52 = v5.fma(b2, c52);
             c53 = v5.fma(b3, c53);
         }
-        c00.intoArray(c, co);
-        c01.intoArray(c, co + LANES);
-        c02.intoArray(c, co + 2 * LANES);
-        c03.intoArray(c, co + 3 * LANES);
-        c10.intoArray(c, co + PANEL);
-        c11.intoArray(c, co + PANEL + LANES);
-        c12.intoArray(c, co + PANEL + 2 * LANES);
-        c13.intoArray(c, co + PANEL + 3 * LANES);
-        c20.intoArray(c, co + 2 * PANEL);
-        c21.intoArray(c, co + 2 * PANEL + LANES);
-        c22.intoArray(c, co + 2 * PANEL + 2 * LANES);
-        c23.intoArray(c, co + 2 * PANEL + 3 * LANES);
-        c30.intoArray(c, co + 3 * PANEL);
-        c31.intoArray(c, co + 3 * PANEL + LANES);
-        c32.intoArray(c, co + 3 * PANEL + 2 * LANES);
-        c33.intoArray(c, co + 3 * PANEL + 3 * LANES);
-        c40.intoArray(c, co + 4 * PANEL);
-        c41.intoArray(c, co + 4 * PANEL + LANES);
-        c42.intoArray(c, co + 4 * PANEL + 2 * LANES);
-        c43.intoArray(c, co + 4 * PANEL + 3 * LANES);
-        c50.intoArray(c, co + 5 * PANEL);
-        c51.intoArray(c, co + 5 * PANEL + LANES);
-        c52.intoArray(c, co + 5 * PANEL + 2 * LANES);
-        c53.intoArray(c, co + 5 * PANEL + 3 * LANES);
+        c00.intoMemorySegment(c, 0, ORDER);
+        c01.intoMemorySegment(c, VECTOR, ORDER);
+        c02.intoMemorySegment(c, 2 * VECTOR, ORDER);
+        c03.intoMemorySegment(c, 3 * VECTOR, ORDER);
+        c10.intoMemorySegment(c, PANEL_ROW, ORDER);
+        c11.intoMemorySegment(c, PANEL_ROW + VECTOR, ORDER);
+        c12.intoMemorySegment(c, PANEL_ROW + 2 * VECTOR, ORDER);
+        c13.intoMemorySegment(c, PANEL_ROW + 3 * VECTOR, ORDER);
+        c20.intoMemorySegment(c, 2 * PANEL_ROW, ORDER);
+        c21.intoMemorySegment(c, 2 * PANEL_ROW + VECTOR, ORDER);
+        c22.intoMemorySegment(c, 2 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c23.intoMemorySegment(c, 2 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c30.intoMemorySegment(c, 3 * PANEL_ROW, ORDER);
+        c31.intoMemorySegment(c, 3 * PANEL_ROW + VECTOR, ORDER);
+        c32.intoMemorySegment(c, 3 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c33.intoMemorySegment(c, 3 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c40.intoMemorySegment(c, 4 * PANEL_ROW, ORDER);
+        c41.intoMemorySegment(c, 4 * PANEL_ROW + VECTOR, ORDER);
+        c42.intoMemorySegment(c, 4 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c43.intoMemorySegment(c, 4 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c50.intoMemorySegment(c, 5 * PANEL_ROW, ORDER);
+        c51.intoMemorySegment(c, 5 * PANEL_ROW + VECTOR, ORDER);
+        c52.intoMemorySegment(c, 5 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c53.intoMemorySegment(c, 5 * PANEL_ROW + 3 * VECTOR, ORDER);
     }
 
-    private static void dots6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
-        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
-        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
-        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + PANEL) : FloatVector.zero(F);
-        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL) : FloatVector.zero(F);
-        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL) : FloatVector.zero(F);
-        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL) : FloatVector.zero(F);
-        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * PANEL + LANES) : FloatVector.zero(F);
-        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL) : FloatVector.zero(F);
-        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * PANEL + LANES) : FloatVector.zero(F);
+    private static void dots6x2(int count, float[] a, int ao, MemorySegment panels, int bo, MemorySegment scores, int co) {
+        MemorySegment b = panels.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
+        MemorySegment c = scores.asSlice(co * 4L, 5 * PANEL_ROW + 2 * VECTOR);
+        FloatVector c00 = FloatVector.zero(F);
+        FloatVector c01 = FloatVector.zero(F);
+        FloatVector c10 = FloatVector.zero(F);
+        FloatVector c11 = FloatVector.zero(F);
+        FloatVector c20 = FloatVector.zero(F);
+        FloatVector c21 = FloatVector.zero(F);
+        FloatVector c30 = FloatVector.zero(F);
+        FloatVector c31 = FloatVector.zero(F);
+        FloatVector c40 = FloatVector.zero(F);
+        FloatVector c41 = FloatVector.zero(F);
+        FloatVector c50 = FloatVector.zero(F);
+        FloatVector c51 = FloatVector.zero(F);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -212,21 +239,22 @@ final class Tiles {
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
         }
-        c00.intoArray(c, co);
-        c01.intoArray(c, co + LANES);
-        c10.intoArray(c, co + PANEL);
-        c11.intoArray(c, co + PANEL + LANES);
-        c20.intoArray(c, co + 2 * PANEL);
-        c21.intoArray(c, co + 2 * PANEL + LANES);
-        c30.intoArray(c, co + 3 * PANEL);
-        c31.intoArray(c, co + 3 * PANEL + LANES);
-        c40.intoArray(c, co + 4 * PANEL);
-        c41.intoArray(c, co + 4 * PANEL + LANES);
-        c50.intoArray(c, co + 5 * PANEL);
-        c51.intoArray(c, co + 5 * PANEL + LANES);
+        c00.intoMemorySegment(c, 0, ORDER);
+        c01.intoMemorySegment(c, VECTOR, ORDER);
+        c10.intoMemorySegment(c, PANEL_ROW, ORDER);
+        c11.intoMemorySegment(c, PANEL_ROW + VECTOR, ORDER);
+        c20.intoMemorySegment(c, 2 * PANEL_ROW, ORDER);
+        c21.intoMemorySegment(c, 2 * PANEL_ROW + VECTOR, ORDER);
+        c30.intoMemorySegment(c, 3 * PANEL_ROW, ORDER);
+        c31.intoMemorySegment(c, 3 * PANEL_ROW + VECTOR, ORDER);
+        c40.intoMemorySegment(c, 4 * PANEL_ROW, ORDER);
+        c41.intoMemorySegment(c, 4 * PANEL_ROW + VECTOR, ORDER);
+        c50.intoMemorySegment(c, 5 * PANEL_ROW, ORDER);
+        c51.intoMemorySegment(c, 5 * PANEL_ROW + VECTOR, ORDER);
     }
 
-    private static void outer6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    private static void outer6x4(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
+        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
@@ -252,10 +280,10 @@ final class Tiles {
         FloatVector c52 = FloatVector.fromArray(F, c, co + 5 * PANEL + 2 * LANES);
         FloatVector c53 = FloatVector.fromArray(F, c, co + 5 * PANEL + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
-            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
-            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -313,7 +341,8 @@ final class Tiles {
         c53.intoArray(c, co + 5 * PANEL + 3 * LANES);
     }
 
-    private static void outer4x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    private static void outer4x4(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
+        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
@@ -331,10 +360,10 @@ final class Tiles {
         FloatVector c32 = FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES);
         FloatVector c33 = FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
-            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * PANEL + 2 * LANES);
-            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * PANEL + 3 * LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -374,7 +403,8 @@ final class Tiles {
         c33.intoArray(c, co + 3 * PANEL + 3 * LANES);
     }
 
-    private static void outer6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    private static void outer6x2(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
+        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
@@ -388,8 +418,8 @@ final class Tiles {
         FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * PANEL);
         FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * PANEL + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -423,7 +453,8 @@ final class Tiles {
         c51.intoArray(c, co + 5 * PANEL + LANES);
     }
 
-    private static void outer4x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co) {
+    private static void outer4x2(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
+        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
@@ -433,8 +464,8 @@ final class Tiles {
         FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
         FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * PANEL);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * PANEL + LANES);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -458,62 +489,64 @@ final class Tiles {
         c31.intoArray(c, co + 3 * PANEL + LANES);
     }
 
-    private static void product6x4(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
-        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
-        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
-        FloatVector c02 = add ? FloatVector.fromArray(F, c, co + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c03 = add ? FloatVector.fromArray(F, c, co + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + COLUMNS) : FloatVector.zero(F);
-        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c12 = add ? FloatVector.fromArray(F, c, co + COLUMNS + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c13 = add ? FloatVector.fromArray(F, c, co + COLUMNS + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c22 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c23 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c32 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c33 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c42 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c43 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
-        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c52 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + 2 * LANES) : FloatVector.zero(F);
-        FloatVector c53 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + 3 * LANES) : FloatVector.zero(F);
+    private static void product6x4(int count, MemorySegment scores, int ao, MemorySegment rows, int bo, float[] c, int co) {
+        MemorySegment a = scores.asSlice(ao * 4L, 5 * PANEL_ROW + count * 4L);
+        MemorySegment b = rows.asSlice(bo * 4L, (count - 1) * TILE_ROW + 4 * VECTOR);
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
+        FloatVector c03 = FloatVector.fromArray(F, c, co + 3 * LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + COLUMNS);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + COLUMNS + LANES);
+        FloatVector c12 = FloatVector.fromArray(F, c, co + COLUMNS + 2 * LANES);
+        FloatVector c13 = FloatVector.fromArray(F, c, co + COLUMNS + 3 * LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * COLUMNS);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES);
+        FloatVector c22 = FloatVector.fromArray(F, c, co + 2 * COLUMNS + 2 * LANES);
+        FloatVector c23 = FloatVector.fromArray(F, c, co + 2 * COLUMNS + 3 * LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * COLUMNS);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES);
+        FloatVector c32 = FloatVector.fromArray(F, c, co + 3 * COLUMNS + 2 * LANES);
+        FloatVector c33 = FloatVector.fromArray(F, c, co + 3 * COLUMNS + 3 * LANES);
+        FloatVector c40 = FloatVector.fromArray(F, c, co + 4 * COLUMNS);
+        FloatVector c41 = FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES);
+        FloatVector c42 = FloatVector.fromArray(F, c, co + 4 * COLUMNS + 2 * LANES);
+        FloatVector c43 = FloatVector.fromArray(F, c, co + 4 * COLUMNS + 3 * LANES);
+        FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * COLUMNS);
+        FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES);
+        FloatVector c52 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + 2 * LANES);
+        FloatVector c53 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * COLUMNS);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * COLUMNS + LANES);
-            FloatVector b2 = FloatVector.fromArray(F, b, bo + k * COLUMNS + 2 * LANES);
-            FloatVector b3 = FloatVector.fromArray(F, b, bo + k * COLUMNS + 3 * LANES);
-            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + 3 * VECTOR, ORDER);
+            FloatVector v0 = FloatVector.broadcast(F, a.get(FLOAT, k * 4L));
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
             c02 = v0.fma(b2, c02);
             c03 = v0.fma(b3, c03);
-            FloatVector v1 = FloatVector.broadcast(F, a[ao + PANEL + k]);
+            FloatVector v1 = FloatVector.broadcast(F, a.get(FLOAT, PANEL_ROW + k * 4L));
             c10 = v1.fma(b0, c10);
             c11 = v1.fma(b1, c11);
             c12 = v1.fma(b2, c12);
             c13 = v1.fma(b3, c13);
-            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * PANEL + k]);
+            FloatVector v2 = FloatVector.broadcast(F, a.get(FLOAT, 2 * PANEL_ROW + k * 4L));
             c20 = v2.fma(b0, c20);
             c21 = v2.fma(b1, c21);
             c22 = v2.fma(b2, c22);
             c23 = v2.fma(b3, c23);
-            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * PANEL + k]);
+            FloatVector v3 = FloatVector.broadcast(F, a.get(FLOAT, 3 * PANEL_ROW + k * 4L));
             c30 = v3.fma(b0, c30);
             c31 = v3.fma(b1, c31);
             c32 = v3.fma(b2, c32);
             c33 = v3.fma(b3, c33);
-            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * PANEL + k]);
+            FloatVector v4 = FloatVector.broadcast(F, a.get(FLOAT, 4 * PANEL_ROW + k * 4L));
             c40 = v4.fma(b0, c40);
             c41 = v4.fma(b1, c41);
             c42 = v4.fma(b2, c42);
             c43 = v4.fma(b3, c43);
-            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * PANEL + k]);
+            FloatVector v5 = FloatVector.broadcast(F, a.get(FLOAT, 5 * PANEL_ROW + k * 4L));
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
             c52 = v5.fma(b2, c52);
@@ -545,38 +578,40 @@ final class Tiles {
         c53.intoArray(c, co + 5 * COLUMNS + 3 * LANES);
     }
 
-    private static void product6x2(int count, float[] a, int ao, float[] b, int bo, float[] c, int co, boolean add) {
-        FloatVector c00 = add ? FloatVector.fromArray(F, c, co) : FloatVector.zero(F);
-        FloatVector c01 = add ? FloatVector.fromArray(F, c, co + LANES) : FloatVector.zero(F);
-        FloatVector c10 = add ? FloatVector.fromArray(F, c, co + COLUMNS) : FloatVector.zero(F);
-        FloatVector c11 = add ? FloatVector.fromArray(F, c, co + COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c20 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c21 = add ? FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c30 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c31 = add ? FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c40 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c41 = add ? FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES) : FloatVector.zero(F);
-        FloatVector c50 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS) : FloatVector.zero(F);
-        FloatVector c51 = add ? FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES) : FloatVector.zero(F);
+    private static void product6x2(int count, MemorySegment scores, int ao, MemorySegment rows, int bo, float[] c, int co) {
+        MemorySegment a = scores.asSlice(ao * 4L, 5 * PANEL_ROW + count * 4L);
+        MemorySegment b = rows.asSlice(bo * 4L, (count - 1) * TILE_ROW + 2 * VECTOR);
+        FloatVector c00 = FloatVector.fromArray(F, c, co);
+        FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
+        FloatVector c10 = FloatVector.fromArray(F, c, co + COLUMNS);
+        FloatVector c11 = FloatVector.fromArray(F, c, co + COLUMNS + LANES);
+        FloatVector c20 = FloatVector.fromArray(F, c, co + 2 * COLUMNS);
+        FloatVector c21 = FloatVector.fromArray(F, c, co + 2 * COLUMNS + LANES);
+        FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * COLUMNS);
+        FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * COLUMNS + LANES);
+        FloatVector c40 = FloatVector.fromArray(F, c, co + 4 * COLUMNS);
+        FloatVector c41 = FloatVector.fromArray(F, c, co + 4 * COLUMNS + LANES);
+        FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * COLUMNS);
+        FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, bo + k * COLUMNS);
-            FloatVector b1 = FloatVector.fromArray(F, b, bo + k * COLUMNS + LANES);
-            FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + VECTOR, ORDER);
+            FloatVector v0 = FloatVector.broadcast(F, a.get(FLOAT, k * 4L));
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
-            FloatVector v1 = FloatVector.broadcast(F, a[ao + PANEL + k]);
+            FloatVector v1 = FloatVector.broadcast(F, a.get(FLOAT, PANEL_ROW + k * 4L));
             c10 = v1.fma(b0, c10);
             c11 = v1.fma(b1, c11);
-            FloatVector v2 = FloatVector.broadcast(F, a[ao + 2 * PANEL + k]);
+            FloatVector v2 = FloatVector.broadcast(F, a.get(FLOAT, 2 * PANEL_ROW + k * 4L));
             c20 = v2.fma(b0, c20);
             c21 = v2.fma(b1, c21);
-            FloatVector v3 = FloatVector.broadcast(F, a[ao + 3 * PANEL + k]);
+            FloatVector v3 = FloatVector.broadcast(F, a.get(FLOAT, 3 * PANEL_ROW + k * 4L));
             c30 = v3.fma(b0, c30);
             c31 = v3.fma(b1, c31);
-            FloatVector v4 = FloatVector.broadcast(F, a[ao + 4 * PANEL + k]);
+            FloatVector v4 = FloatVector.broadcast(F, a.get(FLOAT, 4 * PANEL_ROW + k * 4L));
             c40 = v4.fma(b0, c40);
             c41 = v4.fma(b1, c41);
-            FloatVector v5 = FloatVector.broadcast(F, a[ao + 5 * PANEL + k]);
+            FloatVector v5 = FloatVector.broadcast(F, a.get(FLOAT, 5 * PANEL_ROW + k * 4L));
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
         }

@@ -315,6 +315,32 @@ class RawAttentionTest {
         }
     }
 
+    /** A power of two built by adding to the bits of a NaN would be a number for some payloads. */
+    @ParameterizedTest
+    @MethodSource("implementations")
+    void notANumberOfAnyPayloadIsNotHidden(RawAttention attention) {
+        for (int queries : new int[] {4, 40}) {
+            AttentionSizes n = new AttentionSizes(1, queries, 40, 1, 1, 64);
+            for (int bits : new int[] {0x7fc00000, 0xffc00000, 0x7fc00001, 0x7fc00041, 0x7fc00081, 0x7fc00101, 0xffc001ff, 0x7fffffff}) {
+                try (Arena arena = Arena.ofShared()) {
+                    Problem p = problem(arena, n, AttentionMask.CAUSAL, new Random(9), attention.workspaceFloats(n));
+                    HeadsView q = p.call().q();
+                    q.memory().set(ValueLayout.JAVA_INT_UNALIGNED, (q.index(0, 1, 0) + 3) * 4, bits);
+                    p.run(attention);
+                    String what = attention.flavour() + ", " + queries + " queries, " + Integer.toHexString(bits);
+                    float[] out = values(p.call().out(), 1, queries, 1, 64);
+                    float[] dq = values(p.gradients().dq(), 1, queries, 1, 64);
+                    for (int d = 0; d < 64; d++) {
+                        assertThat(out[64 + d]).as(what).isNaN();
+                        assertThat(dq[64 + d]).as(what).isNaN();
+                        assertThat(out[128 + d]).as(what).isNotNaN();
+                        assertThat(dq[128 + d]).as(what).isNotNaN();
+                    }
+                }
+            }
+        }
+    }
+
     /** Scores far apart: the running maximum, and exponentials that vanish. */
     @ParameterizedTest
     @MethodSource("implementations")

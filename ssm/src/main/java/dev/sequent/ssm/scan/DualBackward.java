@@ -26,16 +26,18 @@ final class DualBackward {
     private static final int TASKS = 4;
 
     private final Parallel pool;
+    private final DualScan loops;
     private final DualTiles tiles;
     private final DualCarrier carrier;
     private final DualPacking packing;
     private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
 
-    DualBackward(Parallel pool, DualTiles tiles, DualCarrier carrier) {
+    DualBackward(Parallel pool, DualScan loops, DualTiles tiles, DualCarrier carrier) {
         this.pool = pool;
+        this.loops = loops;
         this.tiles = tiles;
         this.carrier = carrier;
-        this.packing = new DualPacking(pool, tiles, true);
+        this.packing = new DualPacking(pool, tiles);
     }
 
     /** One pass: what it reads and writes. */
@@ -147,7 +149,7 @@ final class DualBackward {
         DualInputs in = pass.in();
         DualShape shape = in.shape();
         DualLayout layout = pass.layout();
-        DualScratch s = StateSpaceDualCpu.scratch(scratch, layout, taskHeads(shape), true);
+        DualScratch s = DualScratch.of(scratch, layout, taskHeads(shape));
         int batch = task.batch();
         int first = task.part() * taskHeads(shape);
         int heads = Math.min(taskHeads(shape), shape.headsPerGroup() - first);
@@ -176,7 +178,7 @@ final class DualBackward {
         for (int h = 0; h < heads; h++) {
             s.aGrad = 0;
             s.skipGrad = 0;
-            s.packSteps(tiles, in, batch, firstHead + h, token, count);
+            s.packSteps(loops, in, batch, firstHead + h, token, count);
             replay(pass, s, batch, firstHead + h, token);
             for (int i = s.matrices.tiles - 1; i >= 0; i--) {
                 tile(pass, s, batch, firstHead + h, h, token, i);
@@ -215,14 +217,14 @@ final class DualBackward {
         boolean reset = pass.in().has(batch, chunkStart + start, ScanInputs.RESET);
         float[] carry = s.state(local);
         float[] before = reset ? s.zero() : s.before(start);
-        tiles.weights(s.matrices.products, start * TILE, s.decay, start, rows, s.decays, s.decayed);
+        tiles.weights(s.matrices.products, start * TILE, s.steps.decay, start, rows, s.decays, s.decayed);
         boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
             int at = p * layout.tilePanel();
             s.pack(tiles, pass.in(), pass.in().x(), batch, head, p, chunkStart, tile, s.weights, s.x, s.scaled, at);
             finite &= s.pack(tiles, pass.in(), pass.dy(), batch, head, p, chunkStart, tile, s.since, s.dy, s.dySince, at);
             tiles.transpose(s.dy, at, rows, layout.panel(), s.ones, 0, s.dyColumns, at);
-            tiles.transpose(s.x, at, rows, layout.panel(), s.dt, start, s.driveColumns, at);
+            tiles.transpose(s.x, at, rows, layout.panel(), s.steps.dt, start, s.driveColumns, at);
         }
         tiles.project(layout.panel(), layout.panels(), s.dy, 0, layout.tilePanel(), TILE, s.driveColumns, s.inner);
         tiles.addProducts(s.decays, s.inner, rows * TILE, s.productGrad, start * TILE);
@@ -261,13 +263,13 @@ final class DualBackward {
         int rows = s.matrices.rows(tile);
         int at = panel * layout.tilePanel();
         tiles.read(layout.panel(), s.matrices.bColumns, s.matrices.columnsAt(tile), rows, layout.states(), s.state(local),
-                panel * layout.statePanel(), s.until, start, s.decayed, true, finite, rows, s.dy, at, s.y, layout.panel());
+                panel * layout.statePanel(), s.until, start, s.decayed, true, finite, rows, s.dy, at, s.drive, layout.panel());
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
         int columns = layout.columns(panel);
         MemorySegment dx = pass.out().x().slice(batch, chunkStart + start, rows, head * in.shape().width() + panel * layout.panel(),
                 columns);
         int dxRow = (int) pass.out().x().tokenStride();
-        tiles.inputGradients(s.y, s.x, s.dy, at, layout.panel(), s.dt, start, skip, rows, columns, dx, dxRow, s.inputDots,
+        tiles.inputGradients(s.drive, s.x, s.dy, at, layout.panel(), s.steps.dt, start, skip, rows, columns, dx, dxRow, s.inputDots,
                 s.sums);
         StateSpaceDualCpu.clearPadding(in, batch, chunkStart + start, rows, dx, dxRow, columns);
     }
@@ -280,7 +282,7 @@ final class DualBackward {
         for (int t = 0; t < rows; t++) {
             boolean padding = in.has(batch, token + t, ScanInputs.SKIP);
             dDt.setAtIndex(F32, t * pass.out().dt().tokenStride(), padding ? 0 : s.inputDots[t] + a * s.fromState[t]);
-            s.aGrad += padding ? 0 : s.dt[start + t] * s.fromState[t];
+            s.aGrad += padding ? 0 : s.steps.dt[start + t] * s.fromState[t];
             s.skipGrad += padding ? 0 : s.sums[t];
         }
     }

@@ -19,11 +19,14 @@ final class DualCarrier {
     private static final double GAIN = 0.8;
 
     private final Parallel pool;
+    private final DualScan loops;
     private final DualTiles tiles;
+    private final ThreadLocal<DualChunk> chunks = new ThreadLocal<>();
     private final ThreadLocal<DualScratch> scratch = new ThreadLocal<>();
 
-    DualCarrier(Parallel pool, DualTiles tiles) {
+    DualCarrier(Parallel pool, DualScan loops, DualTiles tiles) {
         this.pool = pool;
+        this.loops = loops;
         this.tiles = tiles;
     }
 
@@ -41,25 +44,24 @@ final class DualCarrier {
 
     /** Fills {@code saved} with the states before all chunks. */
     void forward(DualInputs in, MemorySegment saved) {
-        forEach(in.shape(), (layout, s, batch, head, panel) -> {
-            float[] state = s.state(0);
+        DualShape shape = in.shape();
+        forEach(shape, (layout, batch, head, panel) -> {
+            DualChunk c = DualChunk.of(chunks, layout, 1);
+            float[] state = c.state(0);
             if (in.initialState() == null) {
                 Arrays.fill(state, 0);
             } else {
-                in.initialState().load(in.shape(), layout, batch, head, state);
+                in.initialState().load(shape, layout, batch, head, state);
             }
-            int chunks = layout.chunks(in.shape().tokens());
-            for (int chunk = 0; chunk < chunks; chunk++) {
-                keep(in.shape(), layout, saved, batch, head, chunk, panel, state);
-                if (chunk + 1 < chunks) {
-                    int token = load(in, layout, s, in.b(), s.matrices.b, batch, head, chunk);
-                    for (int i = 0; i < s.matrices.tiles; i++) {
-                        s.pack(tiles, in, in.x(), batch, head, panel, token, i, s.weights, s.x, s.scaled, 0);
-                        if (in.has(batch, token + s.matrices.starts[i], ScanInputs.RESET)) {
-                            Arrays.fill(state, 0);
-                        }
-                        s.advance(tiles, i, s.matrices.b, s.scaled, 0, state, state, panel);
-                    }
+            int count = layout.chunks(shape.tokens());
+            for (int chunk = 0; chunk < count; chunk++) {
+                keep(shape, layout, saved, batch, head, chunk, panel, state);
+                if (chunk + 1 < count) {
+                    int token = chunk * layout.chunk();
+                    c.readMatrices(loops, in, batch, head / shape.headsPerGroup(), token, layout.chunk(), false);
+                    c.formSteps(loops, in, batch, head, 0, token, layout.chunk());
+                    c.readPanel(loops, in, batch, head, panel, token, layout.chunk());
+                    c.scan(loops, in, batch, 0, panel, token, state, false);
                 }
             }
         });
@@ -67,7 +69,8 @@ final class DualCarrier {
 
     /** Fills {@code carries} with the gradients of the states after all chunks. */
     void backward(DualInputs in, ScanRows dy, DualStates dFinalState, MemorySegment carries) {
-        forEach(in.shape(), (layout, s, batch, head, panel) -> {
+        forEach(in.shape(), (layout, batch, head, panel) -> {
+            DualScratch s = DualScratch.of(scratch, layout, 1);
             float[] carry = s.state(0);
             if (dFinalState == null) {
                 Arrays.fill(carry, 0);
@@ -77,7 +80,7 @@ final class DualCarrier {
             for (int chunk = layout.chunks(in.shape().tokens()) - 1; chunk >= 0; chunk--) {
                 keep(in.shape(), layout, carries, batch, head, chunk, panel, carry);
                 if (chunk > 0) {
-                    int token = load(in, layout, s, in.c(), s.matrices.c, batch, head, chunk);
+                    int token = load(in, layout, s, batch, head, chunk);
                     for (int i = s.matrices.tiles - 1; i >= 0; i--) {
                         if (in.has(batch, token + s.matrices.starts[i], ScanInputs.RESET)) {
                             Arrays.fill(carry, 0);
@@ -92,22 +95,22 @@ final class DualCarrier {
     }
 
     private interface Body {
-        void run(DualLayout layout, DualScratch s, int batch, int head, int panel);
+        void run(DualLayout layout, int batch, int head, int panel);
     }
 
     private void forEach(DualShape shape, Body body) {
         DualLayout layout = DualLayout.of(shape);
         int panels = layout.panels();
-        pool.forEach(shape.batch() * shape.heads() * panels, task -> body.run(layout, StateSpaceDualCpu.scratch(scratch, layout, 1, false),
-                task / panels / shape.heads(), task / panels % shape.heads(), task % panels));
+        pool.forEach(shape.batch() * shape.heads() * panels, task -> body.run(layout, task / panels / shape.heads(),
+                task / panels % shape.heads(), task % panels));
     }
 
-    /** Reads one matrix and the step sizes of a chunk; returns its first token. */
-    private int load(DualInputs in, DualLayout layout, DualScratch s, ScanRows matrix, float[] target, int batch, int head, int chunk) {
+    /** Reads C and the step sizes of a chunk; returns its first token. */
+    private int load(DualInputs in, DualLayout layout, DualScratch s, int batch, int head, int chunk) {
         int token = chunk * layout.chunk();
         int count = Math.min(layout.chunk(), in.shape().tokens() - token);
-        s.matrices.packRows(in, matrix, batch, head / in.shape().headsPerGroup(), token, count, target);
-        s.packSteps(tiles, in, batch, head, token, count);
+        s.matrices.packRows(in, in.c(), batch, head / in.shape().headsPerGroup(), token, count, s.matrices.c);
+        s.packSteps(loops, in, batch, head, token, count);
         return token;
     }
 

@@ -16,6 +16,8 @@ record DualLayout(int width, int panel, int panels, int states, int chunk) {
     /** Rows that a product of matrices forms at once. */
     static final int ROWS = 8;
     static final int WIDE = 32;
+    /** States that lie together where B and C are read along tokens. */
+    static final int BLOCK = 16;
 
     private static final int SHORTEST_CHUNK = 32;
     private static final int LONGEST_CHUNK = 128;

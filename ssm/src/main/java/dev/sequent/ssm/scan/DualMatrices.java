@@ -5,9 +5,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * B and C of a chunk of tokens of one group of heads in working memory: cut into tiles at documents' beginnings, transposed and multiplied.
- * For the forward pass these are B, the columns of C and the products B C^T; for the backward pass B, C, the columns of both and the
- * products C B^T. What lies beyond a tile's rows has no meaning.
+ * B and C of a chunk of tokens of one group of heads in working memory, for the backward pass: cut into tiles at documents' beginnings,
+ * transposed, and the products C B^T. What lies beyond a tile's rows has no meaning.
  */
 final class DualMatrices {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
@@ -16,37 +15,35 @@ final class DualMatrices {
     /** Rows, (chunk + TILE, N). */
     final float[] b;
     final float[] c;
-    /** The transposes (N, rows) of the tiles' rows, one after the other; of B for the backward pass only. */
+    /** The transposes (N, rows) of the tiles' rows, one after the other. */
     final float[] bColumns;
     final float[] cColumns;
-    /** The tiles' B C^T, or C B^T for the backward pass, (chunk + TILE, TILE). */
+    /** The tiles' C B^T, (chunk + TILE, TILE). */
     final float[] products;
     /** First tokens of the chunk's tiles, and one past its last token. */
     final int[] starts;
     int tiles;
 
     private final DualLayout layout;
-    private final boolean backward;
 
-    DualMatrices(DualLayout layout, boolean backward) {
+    DualMatrices(DualLayout layout) {
         this.layout = layout;
-        this.backward = backward;
         int rows = layout.chunkRow() * layout.states();
         b = DualScratch.take(rows);
         c = DualScratch.take(rows);
-        bColumns = backward ? DualScratch.take(rows) : null;
+        bColumns = DualScratch.take(rows);
         cColumns = DualScratch.take(rows);
         products = DualScratch.take(layout.chunkRow() * TILE);
         starts = new int[layout.chunk() + 1];
     }
 
-    boolean fits(DualLayout layout, boolean backward) {
-        return this.layout.equals(layout) && this.backward == backward;
+    boolean fits(DualLayout layout) {
+        return this.layout.equals(layout);
     }
 
     /** Floats that {@link #store} writes for a chunk. */
-    static long floats(DualLayout layout, boolean backward) {
-        return (long) layout.chunk() * ((backward ? 4 : 2) * layout.states() + TILE);
+    static long floats(DualLayout layout) {
+        return (long) layout.chunk() * (4 * layout.states() + TILE);
     }
 
     /** Reads B and C of {@code count} tokens from {@code token} on. */
@@ -57,12 +54,8 @@ final class DualMatrices {
         for (int i = 0; i < tiles; i++) {
             int at = columnsAt(i);
             transpose(c, at, rows(i), cColumns);
-            if (backward) {
-                transpose(b, at, rows(i), bColumns);
-                kernels.products(c, at, n, bColumns, at, rows(i), products, starts[i] * TILE);
-            } else {
-                kernels.products(b, at, n, cColumns, at, rows(i), products, starts[i] * TILE);
-            }
+            transpose(b, at, rows(i), bColumns);
+            kernels.products(c, at, n, bColumns, at, rows(i), products, starts[i] * TILE);
         }
     }
 
@@ -125,7 +118,7 @@ final class DualMatrices {
     }
 
     private float[][] parts() {
-        return backward ? new float[][] {b, c, bColumns, cColumns, products} : new float[][] {b, cColumns, products};
+        return new float[][] {b, c, bColumns, cColumns, products};
     }
 
     /** Where a tile's rows of B and C begin, and its columns. */

@@ -4,30 +4,28 @@ import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Packs B and C of all chunks into memory of one call, for all of the tasks that read them: heads of a group share them, and the heads of a
+ * Packs B and C of all chunks for the backward pass into memory of one call, for all of the tasks that read them: heads of a group share them, and the heads of a
  * group are several tasks. Thread-safe.
  */
 final class DualPacking {
     private final Parallel pool;
     private final DualTiles tiles;
-    private final boolean backward;
     private final ThreadLocal<DualMatrices> scratch = new ThreadLocal<>();
 
-    DualPacking(Parallel pool, DualTiles tiles, boolean backward) {
+    DualPacking(Parallel pool, DualTiles tiles) {
         this.pool = pool;
         this.tiles = tiles;
-        this.backward = backward;
     }
 
     /** F32 elements of the memory that {@link #run} fills. */
     long floats(DualShape s) {
         DualLayout layout = DualLayout.of(s);
-        return (long) s.batch() * s.groups() * layout.chunks(s.tokens()) * DualMatrices.floats(layout, backward);
+        return (long) s.batch() * s.groups() * layout.chunks(s.tokens()) * DualMatrices.floats(layout);
     }
 
     private MemorySegment place(MemorySegment memory, DualShape s, DualLayout layout, int batch, int group, int chunk) {
         long index = ((long) batch * s.groups() + group) * layout.chunks(s.tokens()) + chunk;
-        long bytes = DualMatrices.floats(layout, backward) * Float.BYTES;
+        long bytes = DualMatrices.floats(layout) * Float.BYTES;
         return memory.asSlice(index * bytes, bytes);
     }
 
@@ -38,8 +36,8 @@ final class DualPacking {
         int chunks = layout.chunks(s.tokens());
         pool.forEach(s.batch() * s.groups() * chunks, task -> {
             DualMatrices m = scratch.get();
-            if (m == null || !m.fits(layout, backward)) {
-                m = new DualMatrices(layout, backward);
+            if (m == null || !m.fits(layout)) {
+                m = new DualMatrices(layout);
                 scratch.set(m);
             }
             int chunk = task % chunks;

@@ -2,38 +2,30 @@ package dev.sequent.ssm.scan;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Working memory of one thread, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for one head. Parts that
- * are read beyond what a tile writes are zero there.
+ * Working memory of one thread for the backward pass, in {@link DualLayout}: a chunk of tokens of one group of heads, and a tile of it for
+ * one head. Parts that are read beyond what a tile writes are zero there.
  */
 final class DualScratch {
-    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
     private static final long ALIGNMENT = 64;
     private static final int TILE = DualLayout.TILE;
 
     /** Current chunk: B and C. */
     final DualMatrices matrices;
     /** Current head: step sizes and decays of the chunk's tokens. */
-    final float[] dt;
-    final float[] decay;
+    final DualSteps steps;
     /** Decay since before the first token of the tile up to and with each token, after each token to its end, and that times step size. */
     final float[] since;
     final float[] until;
     final float[] weights;
     final float[] ones = new float[TILE];
-    /** What each token of the tile gives each later one, (TILE, TILE). */
-    final float[] mix;
     /** Input of the tile, and that times weights, (TILE, P). */
     final float[] x;
     final float[] scaled;
-    /** A panel of the output, or of the gradient of step size times input, (TILE, panel). */
-    final MemorySegment y;
-
-    // For the backward pass only; null otherwise.
-
+    /** A panel of the gradient of step size times input, (TILE, panel). */
+    final MemorySegment drive;
     /** Gradient of the output of the tile, and that times since, (TILE, P). */
     final float[] dy;
     final float[] dySince;
@@ -67,43 +59,39 @@ final class DualScratch {
 
     private final DualLayout layout;
     private final int heads;
-    private final boolean backward;
     private final float[][] perHead;
     /** Sums over tokens of the chunk for the current head: gradients of A and D. */
     double aGrad;
     double skipGrad;
 
-    DualScratch(DualLayout layout, int heads, boolean backward) {
+    DualScratch(DualLayout layout, int heads) {
         this.layout = layout;
         this.heads = heads;
-        this.backward = backward;
         int chunkRow = layout.chunkRow();
         int n = layout.states();
-        matrices = new DualMatrices(layout, backward);
-        dt = new float[chunkRow];
-        decay = new float[chunkRow];
+        matrices = new DualMatrices(layout);
+        steps = new DualSteps(layout);
         Arrays.fill(ones, 1);
         since = new float[chunkRow];
         until = new float[chunkRow];
         weights = new float[chunkRow];
-        mix = take(TILE * TILE);
         x = take(layout.tile());
         scaled = take(layout.tile());
-        y = takeNative(layout.tilePanel());
-        dy = backward ? take(layout.tile()) : null;
-        dySince = backward ? take(layout.tile()) : null;
-        decays = backward ? take(TILE * TILE) : null;
-        decayed = backward ? take(TILE * TILE) : null;
-        before = backward ? take(layout.chunk() / TILE + 1, layout.state()) : null;
-        dyColumns = backward ? take(layout.tile()) : null;
-        driveColumns = backward ? take(layout.tile()) : null;
-        inner = backward ? take(TILE * TILE) : null;
-        share = backward ? take(n * TILE) : null;
-        rows = backward ? take(TILE * n) : null;
-        productColumns = backward ? take(TILE * TILE) : null;
-        bGrad = backward ? take(n * chunkRow) : null;
-        cGrad = backward ? take(n * chunkRow) : null;
-        productGrad = backward ? take(chunkRow * TILE) : null;
+        drive = takeNative(layout.tilePanel());
+        dy = take(layout.tile());
+        dySince = take(layout.tile());
+        decays = take(TILE * TILE);
+        decayed = take(TILE * TILE);
+        before = take(layout.chunk() / TILE + 1, layout.state());
+        dyColumns = take(layout.tile());
+        driveColumns = take(layout.tile());
+        inner = take(TILE * TILE);
+        share = take(n * TILE);
+        rows = take(TILE * n);
+        productColumns = take(TILE * TILE);
+        bGrad = take(n * chunkRow);
+        cGrad = take(n * chunkRow);
+        productGrad = take(chunkRow * TILE);
         perHead = take(heads, layout.state());
     }
 
@@ -125,8 +113,14 @@ final class DualScratch {
         return memory;
     }
 
-    boolean fits(DualLayout layout, int heads, boolean backward) {
-        return this.layout.equals(layout) && this.heads >= heads && (this.backward || !backward);
+    /** The owner's working memory, made anew where it does not fit. */
+    static DualScratch of(ThreadLocal<DualScratch> owner, DualLayout layout, int heads) {
+        DualScratch s = owner.get();
+        if (s == null || !s.layout.equals(layout) || s.heads < heads) {
+            s = new DualScratch(layout, heads);
+            owner.set(s);
+        }
+        return s;
     }
 
     DualLayout layout() {
@@ -171,12 +165,8 @@ final class DualScratch {
     }
 
     /** Reads the step sizes of a head for the chunk's tokens and forms its decays, those of its tiles too. */
-    void packSteps(DualTiles kernels, DualInputs in, int batch, int head, int token, int count) {
-        MemorySegment from = in.dt().slice(batch, token, count, head, 1);
-        for (int t = 0; t < count; t++) {
-            dt[t] = in.has(batch, token + t, ScanInputs.SKIP) ? 0 : from.getAtIndex(F32, t * in.dt().tokenStride());
-        }
-        kernels.decays(dt, in.a().getAtIndex(F32, head), count, decay);
+    void packSteps(DualScan loops, DualInputs in, int batch, int head, int token, int count) {
+        steps.read(loops, in, batch, head, token, count);
         decays();
     }
 
@@ -186,14 +176,14 @@ final class DualScratch {
             int end = matrices.starts[i + 1];
             float product = 1;
             for (int t = start; t < end; t++) {
-                product *= decay[t];
+                product *= steps.decay[t];
                 since[t] = product;
             }
             product = 1;
             for (int t = end - 1; t >= start; t--) {
                 until[t] = product;
-                weights[t] = product * dt[t];
-                product *= decay[t];
+                weights[t] = product * steps.dt[t];
+                product *= steps.decay[t];
             }
         }
     }

@@ -60,9 +60,6 @@ interface DualTiles {
     boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, int factorsAt, float[] plain,
             float[] scaled, int at);
 
-    /** {@code out[i] = exp(dt[i] a)}. */
-    void decays(float[] dt, float a, int count, float[] out);
-
     /**
      * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE) and zero
      * elsewhere, {@code m} from {@code mAt}.
@@ -70,12 +67,6 @@ interface DualTiles {
      * @param decay from {@code from} on
      */
     void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s);
-
-    /**
-     * {@code s[j, t] = steps[j] l[t, j] m[j, t]} for t from j on and zero before, with l as in {@link #weights}, plus {@code skip} where
-     * t is j; decays and steps from {@code from} on.
-     */
-    void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s);
 
     /**
      * What follows from the gradient of step size times input for a panel of rows: {@code dx[t] = steps[t] drive[t] + skip dy[t]}, and
@@ -110,14 +101,6 @@ interface DualTiles {
 
     /** {@code total[i] += l[i] k[i]} for {@code count} numbers, a multiple of TILE. */
     void addProducts(float[] l, float[] k, int count, float[] total, int totalAt);
-
-    /**
-     * One token of one head: {@code after[p] = decay before[p] + step x[p] b} and {@code y[p] = after[p] c + skip x[p]}.
-     *
-     * @param before (P, N), or null for zero; may be {@code after}
-     */
-    void step(int width, int states, MemorySegment before, MemorySegment after, float decay, float step, MemorySegment x, MemorySegment b,
-            MemorySegment c, float skip, MemorySegment y);
 
     /** Additions of rows, for sums of partial gradients. */
     RowMath rowMath();

@@ -103,31 +103,12 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
-    public void decays(float[] dt, float a, int count, float[] out) {
-        for (int i = 0; i < count; i++) {
-            out[i] = (float) Math.exp(dt[i] * a);
-        }
-    }
-
-    @Override
     public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < TILE; j++) {
                 boolean used = t < rows && j <= t;
                 l[t * TILE + j] = !used ? 0 : j == t ? 1 : decay[from + t] * l[(t - 1) * TILE + j];
                 s[t * TILE + j] = used ? l[t * TILE + j] * m[mAt + t * TILE + j] : 0;
-            }
-        }
-    }
-
-    @Override
-    public void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s) {
-        for (int j = 0; j < TILE; j++) {
-            float product = 1;
-            for (int t = 0; t < TILE; t++) {
-                product *= t > j ? decay[from + t] : 1;
-                boolean used = j < rows && j <= t;
-                s[j * TILE + t] = used ? product * steps[from + j] * m[mAt + j * TILE + t] + (j == t ? skip : 0) : 0;
             }
         }
     }
@@ -182,22 +163,6 @@ final class ScalarDualTiles implements DualTiles {
     public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i++) {
             put(total, totalAt + i, at(total, totalAt + i) + at(l, i) * at(k, i));
-        }
-    }
-
-    @Override
-    public void step(int width, int states, MemorySegment before, MemorySegment after, float decay, float step, MemorySegment x,
-            MemorySegment b, MemorySegment c, float skip, MemorySegment y) {
-        for (int p = 0; p < width; p++) {
-            float drive = step * at(x, p);
-            float sum = 0;
-            for (int n = 0; n < states; n++) {
-                int i = p * states + n;
-                float h = (before == null ? 0 : decay * at(before, i)) + drive * at(b, n);
-                put(after, i, h);
-                sum += h * at(c, n);
-            }
-            put(y, p, sum + skip * at(x, p));
         }
     }
 }

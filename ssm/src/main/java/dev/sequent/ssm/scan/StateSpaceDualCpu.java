@@ -9,18 +9,18 @@ import java.util.Arrays;
 /**
  * The state-space dual of Mamba-2 on native memory, F32, forward and backward; see {@link StateSpaceDual} for the equations.
  *
- * <p>The chunked form of the paper with chunks of {@link DualLayout#TILE} tokens. Between its tokens a tile multiplies (C B^T o L) by the
- * input, where C B^T is shared by the heads of a group and L has the products of decays, which need one multiplication each and neither
- * overflow nor cancel; from the state it reads, and to the state it adds, by products of matrices whose operands stay in the first two
- * levels of cache. A tile takes 2 N + TILE / 2 multiplications and additions for each number of its input, little more than the plain
- * recurrence, but goes over the state three times for all of its tokens.
+ * <p>The forward pass is the recurrence itself, run in {@link DualChunk} for one panel of columns of one head and eight states at a
+ * time along a chunk of tokens: these states stay in registers from token to token, so that a token costs a state two multiplications and
+ * additions for each column and memory nothing. States are kept divided by the decays since some token ({@link DualSteps}). That is less
+ * work than the chunked form of the paper, which has the products of pairs of tokens besides, at every size.
  *
- * <p>A task is a sequence and some heads of a group. B and C are packed, transposed and multiplied once for all heads of a group; where
- * these are several tasks, a pass over all chunks does it first ({@link DualPacking}). The backward pass keeps no activations but a
- * state for every chunk of some tiles: it walks backward over the chunks, runs a chunk's recurrence again into cache, and then its
- * adjoint. Sums over heads, sequences and tokens
- * are taken in an order that depends on the sizes only, so results do not depend on the number of threads. Where there are fewer heads than
- * threads, {@link DualCarrier} runs the states first and chunks are tasks.
+ * <p>The backward pass is the adjoint of the chunked form with chunks of {@link DualLayout#TILE} tokens, since gradients of B, C and decays
+ * are sums over columns, which products of matrices form at less cost. It keeps no activations but a state for every chunk of some tiles:
+ * it walks backward over the chunks, runs a chunk's recurrence again into cache, and then its adjoint ({@link DualBackward}).
+ *
+ * <p>A task is a sequence and some heads of a group. Sums over heads, sequences and tokens are taken in an order that depends on the sizes
+ * only, so results do not depend on the number of threads. Where there are fewer heads than threads, {@link DualCarrier} runs the states
+ * first and chunks are tasks.
  *
  * <p>Thread-safe. Working memory belongs to the threads of the pool and is reused.
  */
@@ -30,24 +30,23 @@ final class StateSpaceDualCpu {
     private static final int PARALLEL_STEP = 1 << 16;
 
     private final Parallel pool;
-    private final DualTiles tiles;
-    private final ThreadLocal<DualScratch> forwardScratch = new ThreadLocal<>();
+    private final DualScan loops;
+    private final ThreadLocal<DualChunk> scratch = new ThreadLocal<>();
     private final DualCarrier carrier;
-    private final DualPacking packing;
     private final DualBackward backward;
 
-    StateSpaceDualCpu(Parallel pool, DualTiles tiles) {
+    StateSpaceDualCpu(Parallel pool, DualScan loops, DualTiles tiles) {
         this.pool = pool;
-        this.tiles = tiles;
-        this.carrier = new DualCarrier(pool, tiles);
-        this.packing = new DualPacking(pool, tiles, false);
-        this.backward = new DualBackward(pool, tiles, carrier);
+        this.loops = loops;
+        this.carrier = new DualCarrier(pool, loops, tiles);
+        this.backward = new DualBackward(pool, loops, tiles, carrier);
     }
 
     /** Kernels on a pool, with vector instructions if wanted and where this process has them. */
     static StateSpaceDualCpu on(Parallel pool, boolean vectorised) {
+        DualScan loops = Simd.choose(vectorised, () -> new VectorDualScan(), () -> new ScalarDualScan());
         DualTiles tiles = Simd.choose(vectorised, () -> new VectorDualTiles(), () -> new ScalarDualTiles());
-        return new StateSpaceDualCpu(pool, tiles);
+        return new StateSpaceDualCpu(pool, loops, tiles);
     }
 
     /** Whether {@link #forward} needs memory for saved states even if nobody wants them. */
@@ -77,9 +76,8 @@ final class StateSpaceDualCpu {
      * @param y receives the output, (B, T, H P)
      * @param finalState receives the state after the last token; (B, H, P, N) without gaps if there is one token and {@code saved} is null
      * @param saved receives {@link #savedFloats} elements for {@link #backward}; may be null if {@link #needsSaved} is not
-     * @param memory {@link #forwardFloats} elements, overwritten; may be null if that is 0
      */
-    void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, MemorySegment memory) {
+    void forward(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved) {
         DualShape shape = in.shape();
         if (isStep(shape, saved != null)) {
             step(in, y, finalState);
@@ -93,28 +91,19 @@ final class StateSpaceDualCpu {
         int pieces = split ? chunks : 1;
         int heads = taskHeads(shape);
         int parts = Math.ceilDiv(shape.headsPerGroup(), heads);
-        MemorySegment packed = parts == 1 ? null : memory;
-        if (packed != null) {
-            packing.run(in, packed);
-        }
         pool.forEach(shape.batch() * shape.groups() * parts * pieces, index -> {
             int task = index / pieces;
             int first = task % parts * heads;
             Heads mine = new Heads(task / parts / shape.groups(), task / parts % shape.groups(), first,
                     Math.min(heads, shape.headsPerGroup() - first));
-            forwardTask(in, y, finalState, saved, packed, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
+            forwardTask(in, y, finalState, saved, mine, split ? index % pieces : 0, split ? index % pieces + 1 : chunks, split);
         });
     }
 
-    /** Heads of a task of the forward pass: few large tasks, each of which reads what is packed once. */
+    /** Heads of a task of the forward pass: few large tasks, each of which reads B and C once. */
     private int taskHeads(DualShape s) {
         int parts = Math.ceilDiv(pool.threads(), s.batch() * s.groups());
         return Math.ceilDiv(s.headsPerGroup(), Math.min(parts, s.headsPerGroup()));
-    }
-
-    /** F32 elements of the memory that {@link #forward} is given. */
-    long forwardFloats(DualShape shape) {
-        return taskHeads(shape) == shape.headsPerGroup() ? 0 : packing.floats(shape);
     }
 
     /** Some heads of a group of a sequence. */
@@ -138,21 +127,12 @@ final class StateSpaceDualCpu {
         backward.run(in, saved, dy, dFinalState, out, memory);
     }
 
-    static DualScratch scratch(ThreadLocal<DualScratch> owner, DualLayout layout, int heads, boolean backward) {
-        DualScratch s = owner.get();
-        if (s == null || !s.fits(layout, heads, backward)) {
-            s = new DualScratch(layout, heads, backward);
-            owner.set(s);
-        }
-        return s;
-    }
-
     /** Runs chunks, from the states that are saved or from the initial state; the one with the last of them writes the final state. */
-    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved, MemorySegment packed,
+    private void forwardTask(DualInputs in, ScanRows y, DualStates finalState, MemorySegment saved,
             Heads heads, int from, int to, boolean fromSaved) {
         DualShape shape = in.shape();
         DualLayout layout = DualLayout.of(shape);
-        DualScratch s = scratch(forwardScratch, layout, heads.count(), false);
+        DualChunk s = DualChunk.of(scratch, layout, heads.count());
         int batch = heads.batch();
         int firstHead = heads.group() * shape.headsPerGroup() + heads.first();
         for (int h = 0; h < heads.count(); h++) {
@@ -165,67 +145,47 @@ final class StateSpaceDualCpu {
             }
         }
         for (int chunk = from; chunk < to; chunk++) {
-            forwardChunk(in, y, s, fromSaved ? null : saved, packed, heads, chunk);
+            forwardChunk(in, y, s, fromSaved ? null : saved, heads, chunk);
         }
         for (int h = 0; to == layout.chunks(shape.tokens()) && h < heads.count(); h++) {
             finalState.store(shape, layout, batch, firstHead + h, s.state(h));
         }
     }
 
-    private void forwardChunk(DualInputs in, ScanRows y, DualScratch s, MemorySegment saved, MemorySegment packed, Heads heads, int chunk) {
+    private void forwardChunk(DualInputs in, ScanRows y, DualChunk s, MemorySegment saved, Heads heads, int chunk) {
         DualShape shape = in.shape();
-        DualLayout layout = s.layout();
+        DualLayout layout = DualLayout.of(shape);
         int batch = heads.batch();
         int firstHead = heads.group() * shape.headsPerGroup() + heads.first();
         int token = chunk * layout.chunk();
         int count = Math.min(layout.chunk(), shape.tokens() - token);
-        packing.load(packed, in, batch, heads.group(), chunk, s.matrices);
-        for (int h = 0; h < heads.count(); h++) {
-            if (saved != null) {
-                MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, chunk);
-                MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
-            }
-            s.packSteps(tiles, in, batch, firstHead + h, token, count);
-            for (int i = 0; i < s.matrices.tiles; i++) {
-                forwardTile(in, y, s, batch, firstHead + h, h, token, i);
-            }
+        s.readMatrices(loops, in, batch, heads.group(), token, count, true);
+        for (int h = 0; saved != null && h < heads.count(); h++) {
+            MemorySegment place = savedState(saved, shape, layout, batch, firstHead + h, chunk);
+            MemorySegment.copy(s.state(h), 0, place, F32, 0, layout.state());
+        }
+        int together = DualChunk.together(layout);
+        for (int h = 0; h < heads.count(); h += together) {
+            forwardHeads(in, y, s, batch, firstHead, h, Math.min(together, heads.count() - h), token, count);
         }
     }
 
-    private void forwardTile(DualInputs in, ScanRows y, DualScratch s, int batch, int head, int local, int chunkStart, int tile) {
-        DualLayout layout = s.layout();
-        float[] state = s.state(local);
+    /** Runs heads {@code from} to before {@code from + heads} of a task along a chunk. */
+    private void forwardHeads(DualInputs in, ScanRows y, DualChunk s, int batch, int firstHead, int from, int heads, int token,
+            int count) {
         int width = in.shape().width();
-        int start = s.matrices.starts[tile];
-        int token = chunkStart + start;
-        int rows = s.matrices.rows(tile);
-        if (in.has(batch, token, ScanInputs.RESET)) {
-            Arrays.fill(state, 0);
+        int head = firstHead + from;
+        for (int h = 0; h < heads; h++) {
+            s.formSteps(loops, in, batch, head + h, h, token, count);
         }
-        boolean finite = true;
-        for (int p = 0; p < layout.panels(); p++) {
-            finite &= s.pack(tiles, in, in.x(), batch, head, p, chunkStart, tile, s.weights, s.x, s.scaled, p * layout.tilePanel());
-        }
-        float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
-        tiles.sourceWeights(s.matrices.products, start * DualLayout.TILE, s.decay, start, s.dt, skip, rows, s.mix);
-        MemorySegment out = y.slice(batch, token, rows, head * width, width);
-        int outRow = (int) y.tokenStride();
-        for (int p = 0; p < layout.panels(); p++) {
-            int columns = layout.columns(p);
-            boolean direct = rows == DualLayout.TILE && columns == layout.panel();
-            MemorySegment here = out.asSlice((long) p * layout.panel() * Float.BYTES);
-            tiles.read(layout.panel(), s.matrices.cColumns, s.matrices.columnsAt(tile), rows, layout.states(), state,
-                    p * layout.statePanel(), s.since, start, s.mix, false, finite, rows, s.x, p * layout.tilePanel(),
-                    direct ? here : s.y, direct ? outRow : layout.panel());
-            for (int t = 0; !direct && t < rows; t++) {
-                MemorySegment.copy(s.y, (long) t * layout.panel() * Float.BYTES, here, (long) t * outRow * Float.BYTES,
-                        (long) columns * Float.BYTES);
+        s.readInputs(loops, in, batch, head, heads, token, count);
+        for (int h = 0; h < heads; h++) {
+            for (int p = 0; p < DualLayout.of(in.shape()).panels(); p++) {
+                s.scan(loops, in, batch, h, p, token, s.state(from + h), true);
             }
         }
-        for (int p = 0; p < layout.panels(); p++) {
-            s.advance(tiles, tile, s.matrices.b, s.scaled, p * layout.tilePanel(), state, state, p);
-        }
-        clearPadding(in, batch, token, rows, out, outRow, width);
+        s.writeOutputs(loops, y, batch, head, heads, token, count);
+        clearPadding(in, batch, token, count, y.slice(batch, token, count, head * width, heads * width), y.tokenStride(), heads * width);
     }
 
     /** Zeros in the rows of tokens that are padding. */
@@ -268,7 +228,7 @@ final class StateSpaceDualCpu {
         float dt = in.dt().slice(batch, 0, 1, head, 1).get(F32, 0);
         float decay = (float) Math.exp(dt * in.a().getAtIndex(F32, head));
         int from = head / shape.headsPerGroup() * shape.states();
-        tiles.step(shape.width(), shape.states(), before, after, decay, dt, in.x().slice(batch, 0, 1, head * shape.width(), shape.width()),
+        loops.step(shape.width(), shape.states(), before, after, decay, dt, in.x().slice(batch, 0, 1, head * shape.width(), shape.width()),
                 in.b().slice(batch, 0, 1, from, shape.states()), in.c().slice(batch, 0, 1, from, shape.states()),
                 in.skip() == null ? 0 : in.skip().getAtIndex(F32, head), out);
     }

@@ -10,8 +10,8 @@ import java.util.Optional;
 
 /** {@link StateSpaceDualKernel} on tensors in host memory, by {@link StateSpaceDualCpu}. */
 final class StateSpaceDualHost implements StateSpaceDualKernel {
-    /** Tiles of 16 rows are indexed by int. */
-    private static final long LARGEST_STRIDE = 1 << 24;
+    /** Chunks of 128 rows are indexed by int. */
+    private static final long LARGEST_STRIDE = 1 << 23;
     /** States are indexed by int. */
     private static final long LARGEST_STATE = 1 << 22;
 
@@ -84,9 +84,7 @@ final class StateSpaceDualHost implements StateSpaceDualKernel {
         Tensor y = host.allocate(in.x());
         Tensor last = step ? host.allocate(in.x(), DType.F32, Shape.of(s.batch(), s.heads(), s.width(), s.states())) : columnsInnermost(in);
         Tensor saved = save || kernel.needsSaved(s) ? host.allocate(in.x(), DType.F32, Shape.of(StateSpaceDualCpu.savedFloats(s))) : null;
-        long floats = step ? 0 : kernel.forwardFloats(s);
-        kernel.forward(inputs(in, flags, step), rows(y), states(last, false), saved == null ? null : host.read(saved),
-                floats == 0 ? null : host.scratch(in.x(), floats));
+        kernel.forward(inputs(in, flags, step), rows(y), states(last, false), saved == null ? null : host.read(saved));
         return new Tensor[] {y, last, save ? saved : null};
     }
 

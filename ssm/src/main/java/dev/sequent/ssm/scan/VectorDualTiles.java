@@ -2,7 +2,6 @@ package dev.sequent.ssm.scan;
 
 import dev.sequent.fused.LaneSum;
 import dev.sequent.fused.RowMath;
-import dev.sequent.fused.VectorExp;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -23,8 +22,6 @@ final class VectorDualTiles implements DualTiles {
     private static final int L = S.length();
     private static final int TILE = DualLayout.TILE;
     private static final int W = DualLayout.WIDE;
-    /** Up to here {@link VectorExp} is defined. */
-    private static final float LARGEST_EXPONENT = 0.5f;
     /** Row t is 1 in column t. */
     private static final float[] IDENTITY = identity();
 
@@ -561,25 +558,6 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
-    public void decays(float[] dt, float a, int count, float[] out) {
-        // arrays have whole tiles, and what lies beyond count is not used
-        for (int i = 0; i < count; i += L) {
-            FloatVector x = FloatVector.fromArray(S, dt, i).mul(a);
-            if (x.compare(VectorOperators.GT, LARGEST_EXPONENT).anyTrue()) {
-                exponentials(dt, a, i, out);
-            } else {
-                VectorExp.exp(x).intoArray(out, i);
-            }
-        }
-    }
-
-    private static void exponentials(float[] dt, float a, int from, float[] out) {
-        for (int i = from; i < from + L; i++) {
-            out[i] = (float) Math.exp(dt[i] * a);
-        }
-    }
-
-    @Override
     public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
         for (int j = 0; j < TILE; j += L) {
             FloatVector row = FloatVector.zero(S);
@@ -596,25 +574,6 @@ final class VectorDualTiles implements DualTiles {
     /** The lanes from {@code count} on. */
     private static long beyond(int count) {
         return -1L << Math.clamp(count, 0, L);
-    }
-
-    @Override
-    public void sourceWeights(float[] m, int mAt, float[] decay, int from, float[] steps, float skip, int rows, float[] s) {
-        for (int j = 0; j < TILE; j += L) {
-            FloatVector row = FloatVector.zero(S);
-            for (int i = TILE - 1; i >= rows; i--) {
-                row.intoArray(s, i * TILE + j);
-            }
-            for (int i = rows - 1; i >= 0; i--) {
-                FloatVector one = FloatVector.fromArray(S, IDENTITY, i * TILE + j);
-                VectorMask<Float> earlier = VectorMask.fromLong(S, ~beyond(i - j));
-                // zeros times a decay or step that is NaN are none
-                row = row.blend(0f, VectorMask.fromLong(S, ~beyond(i + 1 - j))).add(one);
-                row.mul(steps[from + i]).mul(FloatVector.fromArray(S, m, mAt + i * TILE + j)).add(one.mul(skip)).blend(0f, earlier)
-                        .intoArray(s, i * TILE + j);
-                row = row.mul(decay[from + i]);
-            }
-        }
     }
 
     @Override
@@ -704,32 +663,6 @@ final class VectorDualTiles implements DualTiles {
     public void addProducts(float[] l, float[] k, int count, float[] total, int totalAt) {
         for (int i = 0; i < count; i += L) {
             load(l, i).fma(load(k, i), load(total, totalAt + i)).intoArray(total, totalAt + i);
-        }
-    }
-
-    @Override
-    public void step(int width, int states, MemorySegment before, MemorySegment after, float decay, float step, MemorySegment x,
-            MemorySegment b, MemorySegment c, float skip, MemorySegment y) {
-        // a fresh state is multiplied by nothing: whatever lies in its memory, zero goes in
-        MemorySegment from = before == null ? after.fill((byte) 0) : before;
-        int whole = states - states % L;
-        for (int p = 0; p < width; p++) {
-            float in = x.get(F32, p * 4L);
-            float drive = step * in;
-            int row = p * states;
-            FloatVector sum = FloatVector.zero(S);
-            for (int n = 0; n < whole; n += L) {
-                FloatVector h = load(from, row + n).fma(FloatVector.broadcast(S, decay), load(b, n).mul(drive));
-                h.intoMemorySegment(after, (row + n) * 4L, LE);
-                sum = h.fma(load(c, n), sum);
-            }
-            float rest = 0;
-            for (int n = whole; n < states; n++) {
-                float h = Math.fma(decay, from.get(F32, (row + n) * 4L), drive * b.get(F32, n * 4L));
-                after.set(F32, (row + n) * 4L, h);
-                rest = Math.fma(h, c.get(F32, n * 4L), rest);
-            }
-            y.set(F32, p * 4L, LaneSum.of(sum) + rest + skip * in);
         }
     }
 }

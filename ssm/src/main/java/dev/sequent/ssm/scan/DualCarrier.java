@@ -60,7 +60,7 @@ final class DualCarrier {
                     int token = chunk * layout.chunk();
                     c.readMatrices(loops, in, batch, head / shape.headsPerGroup(), token, layout.chunk(), false);
                     c.formSteps(loops, in, batch, head, 0, token, layout.chunk());
-                    c.readPanel(loops, in, batch, head, panel, token, layout.chunk());
+                    c.readInputs(loops, in, batch, head, 1, token, layout.chunk());
                     c.scan(loops, in, batch, 0, panel, token, state, false);
                 }
             }

@@ -13,7 +13,7 @@ import java.util.Arrays;
 final class DualChunk {
     private static final int BLOCK = DualLayout.BLOCK;
     /** Columns that are read and written together, and their tokens. */
-    private static final int COLUMNS = 256;
+    private static final int COLUMNS = 512;
     private static final int ROWS = 16;
 
     private final DualSteps[] steps;
@@ -22,7 +22,7 @@ final class DualChunk {
     private final float[][] states;
     /** B and C, (N / BLOCK, chunk, 2, BLOCK). */
     private final float[] matrices;
-    /** Panels of input divided by decays, and of output, each (chunk, panel), of the heads one after the other. */
+    /** Panels (chunk, panel) of the heads' input divided by decays, and of their output. */
     private final float[][] u;
     private final float[][] y;
 
@@ -35,10 +35,10 @@ final class DualChunk {
         states = new float[heads][];
         Arrays.setAll(states, _ -> DualScratch.take(layout.state()));
         matrices = DualScratch.take(layout.states() * layout.chunk() * 2);
-        u = new float[together * layout.panels()][];
-        y = new float[u.length][];
-        Arrays.setAll(u, _ -> DualScratch.take(layout.chunk() * layout.panel()));
-        Arrays.setAll(y, _ -> DualScratch.take(layout.chunk() * layout.panel()));
+        u = new float[together][];
+        y = new float[together][];
+        Arrays.setAll(u, _ -> DualScratch.take(layout.panels() * layout.panelPitch()));
+        Arrays.setAll(y, _ -> DualScratch.take(layout.panels() * layout.panelPitch()));
     }
 
     /** Heads whose columns are read and written together. */
@@ -90,37 +90,28 @@ final class DualChunk {
     void readInputs(DualScan loops, DualInputs in, int batch, int head, int heads, int token, int count) {
         for (int from = 0; from < count; from += ROWS) {
             for (int h = 0; h < heads; h++) {
-                for (int p = 0; p < layout.panels(); p++) {
-                    readInput(loops, in, batch, head + h, h, p, token, from, Math.min(count, from + ROWS));
-                }
+                readInput(loops, in, batch, head + h, h, token, from, Math.min(count, from + ROWS));
             }
         }
     }
 
-    /** Reads some tokens of a panel. */
-    private void readInput(DualScan loops, DualInputs in, int batch, int head, int index, int panel, int token, int from, int to) {
-        int place = index * layout.panels() + panel;
-        int columns = layout.columns(panel);
-        MemorySegment x = in.x().slice(batch, token + from, to - from, head * layout.width() + panel * layout.panel(), columns);
-        loops.drive(x, (int) in.x().tokenStride(), from, to, columns, layout.panel(), steps[index].weights, steps[index].direct, u[place],
-                y[place]);
+    private void readInput(DualScan loops, DualInputs in, int batch, int head, int index, int token, int from, int to) {
+        int width = layout.width();
+        loops.drive(layout, in.x().slice(batch, token + from, to - from, head * width, width), (int) in.x().tokenStride(), from, to,
+                steps[index].weights, steps[index].direct, u[index], y[index]);
         for (int t = from; in.flags() != null && t < to; t++) {
-            if (in.has(batch, token + t, ScanInputs.SKIP)) {
-                Arrays.fill(u[place], t * layout.panel(), (t + 1) * layout.panel(), 0);
-                Arrays.fill(y[place], t * layout.panel(), (t + 1) * layout.panel(), 0);
+            for (int p = 0; in.has(batch, token + t, ScanInputs.SKIP) && p < layout.panels(); p++) {
+                int at = p * layout.panelPitch() + t * layout.panel();
+                Arrays.fill(u[index], at, at + layout.panel(), 0);
+                Arrays.fill(y[index], at, at + layout.panel(), 0);
             }
         }
-    }
-
-    /** Reads one panel of one head. */
-    void readPanel(DualScan loops, DualInputs in, int batch, int head, int panel, int token, int count) {
-        readInput(loops, in, batch, head, 0, panel, token, 0, count);
     }
 
     /** Runs a panel of a state along the chunk; forms the output if wanted. */
     void scan(DualScan loops, DualInputs in, int batch, int index, int panel, int token, float[] state, boolean output) {
         DualSteps s = steps[index];
-        int place = index * layout.panels() + panel;
+        int columns = panel * layout.panelPitch();
         int first = panel * layout.statePanel();
         for (int run = 0; run < s.runs(); run++) {
             boolean reset = in.has(batch, token + s.start(run), ScanInputs.RESET);
@@ -132,9 +123,11 @@ final class DualChunk {
                 int at = n / BLOCK * layout.chunk() * 2 * BLOCK + n % BLOCK;
                 int row = first + n * layout.panel();
                 if (output) {
-                    loops.scan(layout.panel(), matrices, at, s.start(run), s.end(run), u[place], y[place], state, row, before, s.last(run));
+                    loops.scan(layout.panel(), matrices, at, s.start(run), s.end(run), u[index], y[index], columns, state, row,
+                            before, s.last(run));
                 } else {
-                    loops.carry(layout.panel(), matrices, at, s.start(run), s.end(run), u[place], state, row, before, s.last(run));
+                    loops.carry(layout.panel(), matrices, at, s.start(run), s.end(run), u[index], columns, state, row, before,
+                            s.last(run));
                 }
             }
         }
@@ -145,13 +138,8 @@ final class DualChunk {
         for (int from = 0; from < count; from += ROWS) {
             int to = Math.min(count, from + ROWS);
             for (int h = 0; h < heads; h++) {
-                for (int p = 0; p < layout.panels(); p++) {
-                    int columns = layout.columns(p);
-                    MemorySegment place = out.slice(batch, token + from, to - from, (head + h) * layout.width() + p * layout.panel(),
-                            columns);
-                    loops.emit(y[h * layout.panels() + p], steps[h].since, from, to, columns, layout.panel(), place,
-                            (int) out.tokenStride());
-                }
+                MemorySegment place = out.slice(batch, token + from, to - from, (head + h) * layout.width(), layout.width());
+                loops.emit(layout, y[h], steps[h].since, from, to, place, (int) out.tokenStride());
             }
         }
     }

@@ -60,6 +60,16 @@ record DualLayout(int width, int panel, int panels, int states, int chunk) {
         return TILE * panel;
     }
 
+    /** Floats of a panel of a chunk of tokens. */
+    int panelPitch() {
+        return chunk * panel;
+    }
+
+    /** Where a column of a token lies in the panels of a chunk of tokens. */
+    int place(int token, int column) {
+        return column / panel * panelPitch() + token * panel + column % panel;
+    }
+
     /** Columns of a panel that are there. */
     int columns(int index) {
         return Math.min(panel, width - index * panel);

@@ -4,8 +4,8 @@ import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Packs B and C of all chunks for the backward pass into memory of one call, for all of the tasks that read them: heads of a group share them, and the heads of a
- * group are several tasks. Thread-safe.
+ * Packs B and C of all chunks for the backward pass into memory of one call, for all of the tasks that read them: heads of a group share
+ * them, and the heads of a group are several tasks. Thread-safe.
  */
 final class DualPacking {
     private final Parallel pool;

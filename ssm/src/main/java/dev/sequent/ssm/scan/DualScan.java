@@ -20,36 +20,38 @@ interface DualScan {
     void interleave(MemorySegment from, int row, int rows, int states, float[] to, int at, int pitch);
 
     /**
-     * {@code u[t] = weights[t] x[t]} and {@code y[t] = direct[t] x[t]} for tokens t from {@code from} on to before {@code to}, each of
-     * {@code columns} numbers; zero beyond these up to {@code panel}.
+     * {@code u[t] = weights[t] x[t]} and {@code y[t] = direct[t] x[t]} for a head's tokens t from {@code from} on to before {@code to};
+     * zero beyond their columns.
      *
      * @param x begins at the first of the tokens; rows {@code xRow} apart
-     * @param u (tokens, panel)
-     * @param y (tokens, panel)
+     * @param u panels of (chunk, panel)
+     * @param y panels of (chunk, panel)
      */
-    void drive(MemorySegment x, int xRow, int from, int to, int columns, int panel, float[] weights, float[] direct, float[] u, float[] y);
+    void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, float[] u, float[] y);
 
     /**
      * Runs {@link DualLayout#ROWS} states h along tokens: {@code h = first h}, then for each token t from {@code from} on to before
      * {@code to} {@code h = h + b[t] u[t]} and {@code y[t] = y[t] + c[t] h}, then {@code h = last h}.
      *
      * @param matrices b of token t begins at {@code at + t 2 BLOCK}, c at BLOCK after it
-     * @param u (tokens, panel)
-     * @param y (tokens, panel)
+     * @param u (chunk, panel) from {@code panelAt} on
+     * @param y (chunk, panel) from {@code panelAt} on
      * @param state (ROWS, panel) from {@code stateAt} on
      */
-    void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, float[] state, int stateAt, float first,
-            float last);
+    void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state, int stateAt,
+            float first, float last);
 
     /** {@link #scan} without the output, with the same states to the last bit. */
-    void carry(int panel, float[] matrices, int at, int from, int to, float[] u, float[] state, int stateAt, float first, float last);
+    void carry(int panel, float[] matrices, int at, int from, int to, float[] u, int panelAt, float[] state, int stateAt, float first,
+            float last);
 
     /**
-     * {@code out[t] = factors[t] y[t]} for tokens t from {@code from} on to before {@code to}, each of {@code columns} numbers.
+     * {@code out[t] = factors[t] y[t]} for a head's tokens t from {@code from} on to before {@code to}.
      *
+     * @param y panels of (chunk, panel)
      * @param out begins at the first of the tokens; rows {@code outRow} apart
      */
-    void emit(float[] y, float[] factors, int from, int to, int columns, int panel, MemorySegment out, int outRow);
+    void emit(DualLayout layout, float[] y, float[] factors, int from, int to, MemorySegment out, int outRow);
 
     /**
      * One token of one head: {@code after[p] = decay before[p] + step x[p] b} and {@code y[p] = after[p] c + skip x[p]}.

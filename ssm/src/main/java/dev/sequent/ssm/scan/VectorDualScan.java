@@ -66,40 +66,59 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void drive(MemorySegment x, int xRow, int from, int to, int columns, int panel, float[] weights, float[] direct, float[] u,
+    public void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, float[] u,
             float[] y) {
-        MemorySegment xs = part(x, (to - from - 1) * xRow + columns);
-        int whole = columns - columns % L;
+        int width = layout.width();
+        MemorySegment xs = part(x, (to - from - 1) * xRow + width);
+        int whole = width - width % L;
+        int panel = layout.panel();
+        int panels = layout.panels();
+        int pitch = layout.panelPitch();
         for (int t = from; t < to; t++) {
             FloatVector w = FloatVector.broadcast(S, weights[t]);
             FloatVector d = FloatVector.broadcast(S, direct[t]);
-            for (int j = 0; j < whole; j += L) {
-                FloatVector v = load(xs, (t - from) * xRow + j);
-                v.mul(w).intoArray(u, t * panel + j);
-                v.mul(d).intoArray(y, t * panel + j);
+            int row = (t - from) * xRow;
+            for (int p = 0; p < panels; p++) {
+                int at = p * pitch + t * panel;
+                int end = Math.min(panel, whole - p * panel);
+                for (int j = 0; j < end; j += L) {
+                    FloatVector v = load(xs, row + p * panel + j);
+                    v.mul(w).intoArray(u, at + j);
+                    v.mul(d).intoArray(y, at + j);
+                }
             }
-            for (int j = whole; j < panel; j++) {
-                float v = j < columns ? xs.get(F32, ((t - from) * xRow + j) * 4L) : 0;
-                u[t * panel + j] = v * weights[t];
-                y[t * panel + j] = v * direct[t];
+        }
+        if (whole < panel * panels) {
+            driveRest(layout, xs, xRow, from, to, whole, weights, direct, u, y);
+        }
+    }
+
+    private static void driveRest(DualLayout layout, MemorySegment x, int xRow, int from, int to, int whole, float[] weights,
+            float[] direct, float[] u, float[] y) {
+        for (int t = from; t < to; t++) {
+            for (int j = whole; j < layout.panel() * layout.panels(); j++) {
+                float v = j < layout.width() ? x.get(F32, ((t - from) * xRow + j) * 4L) : 0;
+                u[layout.place(t, j)] = v * weights[t];
+                y[layout.place(t, j)] = v * direct[t];
             }
         }
     }
 
     @Override
-    public void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, float[] state, int stateAt,
-            float first, float last) {
+    public void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state,
+            int stateAt, float first, float last) {
         if (panel == W && L == 16) {
-            scanWide(matrices, at, from, to, u, y, state, stateAt, first, last);
+            scanWide(matrices, at, from, to, u, y, panelAt, state, stateAt, first, last);
         } else {
             for (int j = 0; j < panel; j += L) {
-                scanNarrow(panel, matrices, at, from, to, u, y, j, state, stateAt + j, first, last);
+                scanNarrow(panel, matrices, at, from, to, u, y, panelAt + j, state, stateAt + j, first, last);
             }
         }
     }
 
     /** Eight states of two vectors. */
-    private static void scanWide(float[] m, int at, int from, int to, float[] u, float[] y, float[] state, int o, float first, float last) {
+    private static void scanWide(float[] m, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state, int o,
+            float first, float last) {
         FloatVector h00 = FloatVector.fromArray(S, state, o).mul(first);
         FloatVector h01 = FloatVector.fromArray(S, state, o + L).mul(first);
         FloatVector h10 = FloatVector.fromArray(S, state, o + 2 * L).mul(first);
@@ -117,10 +136,11 @@ final class VectorDualScan implements DualScan {
         FloatVector h70 = FloatVector.fromArray(S, state, o + 14 * L).mul(first);
         FloatVector h71 = FloatVector.fromArray(S, state, o + 15 * L).mul(first);
         for (int t = from; t < to; t++) {
-            FloatVector u0 = FloatVector.fromArray(S, u, t * W);
-            FloatVector u1 = FloatVector.fromArray(S, u, t * W + L);
-            FloatVector y0 = FloatVector.fromArray(S, y, t * W);
-            FloatVector y1 = FloatVector.fromArray(S, y, t * W + L);
+            int p = panelAt + t * W;
+            FloatVector u0 = FloatVector.fromArray(S, u, p);
+            FloatVector u1 = FloatVector.fromArray(S, u, p + L);
+            FloatVector y0 = FloatVector.fromArray(S, y, p);
+            FloatVector y1 = FloatVector.fromArray(S, y, p + L);
             int q = at + t * 2 * BLOCK;
             FloatVector b0 = FloatVector.broadcast(S, m[q]);
             FloatVector c0 = FloatVector.broadcast(S, m[q + BLOCK]);
@@ -170,8 +190,8 @@ final class VectorDualScan implements DualScan {
             h71 = u1.fma(b7, h71);
             y0 = h70.fma(c7, y0);
             y1 = h71.fma(c7, y1);
-            y0.intoArray(y, t * W);
-            y1.intoArray(y, t * W + L);
+            y0.intoArray(y, p);
+            y1.intoArray(y, p + L);
         }
         h00.mul(last).intoArray(state, o);
         h01.mul(last).intoArray(state, o + L);
@@ -234,10 +254,10 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void carry(int panel, float[] matrices, int at, int from, int to, float[] u, float[] state, int stateAt, float first,
-            float last) {
+    public void carry(int panel, float[] matrices, int at, int from, int to, float[] u, int panelAt, float[] state, int stateAt,
+            float first, float last) {
         for (int j = 0; j < panel; j += L) {
-            carryNarrow(panel, matrices, at, from, to, u, j, state, stateAt + j, first, last);
+            carryNarrow(panel, matrices, at, from, to, u, panelAt + j, state, stateAt + j, first, last);
         }
     }
 
@@ -274,16 +294,25 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void emit(float[] y, float[] factors, int from, int to, int columns, int panel, MemorySegment out, int outRow) {
-        MemorySegment o = part(out, (to - from - 1) * outRow + columns);
-        int whole = columns - columns % L;
+    public void emit(DualLayout layout, float[] y, float[] factors, int from, int to, MemorySegment out, int outRow) {
+        int width = layout.width();
+        MemorySegment o = part(out, (to - from - 1) * outRow + width);
+        int whole = width - width % L;
+        int panel = layout.panel();
+        int panels = layout.panels();
+        int pitch = layout.panelPitch();
         for (int t = from; t < to; t++) {
             FloatVector f = FloatVector.broadcast(S, factors[t]);
-            for (int j = 0; j < whole; j += L) {
-                FloatVector.fromArray(S, y, t * panel + j).mul(f).intoMemorySegment(o, ((t - from) * outRow + j) * 4L, LE);
+            int row = (t - from) * outRow;
+            for (int p = 0; p < panels; p++) {
+                int at = p * pitch + t * panel;
+                int end = Math.min(panel, whole - p * panel);
+                for (int j = 0; j < end; j += L) {
+                    FloatVector.fromArray(S, y, at + j).mul(f).intoMemorySegment(o, (row + p * panel + j) * 4L, LE);
+                }
             }
-            for (int j = whole; j < columns; j++) {
-                o.set(F32, ((t - from) * outRow + j) * 4L, y[t * panel + j] * factors[t]);
+            for (int j = whole; j < width; j++) {
+                o.set(F32, (row + j) * 4L, y[layout.place(t, j)] * factors[t]);
             }
         }
     }

@@ -154,6 +154,31 @@ class StateSpaceDualCpuTest {
         }
     }
 
+    /** States as large as they may be meet decays after which nothing is left of them, tokens that forget nothing, and small ones. */
+    @ParameterizedTest
+    @ValueSource(strings = {"auto", "off"})
+    void largeNumbersOutliveStrongDecays(String vector) {
+        DualShape s = new DualShape(1, 70, 2, 33, 1, 9);
+        double[] dt = new double[70 * 2];
+        for (int i = 0; i < dt.length; i++) {
+            dt[i] = (float) (i % 14 == 0 ? 60 : i % 6 < 2 ? 3 : 1e-4);
+        }
+        List<List<double[]>> both = new ArrayList<>();
+        for (String backend : new String[] {"reference", "cpu"}) {
+            try (Device device = backend.equals("cpu") ? cpu(vector, 1) : Device.open(backend); Scope _ = Scope.open()) {
+                List<Tensor> in = new ArrayList<>(StateSpaceDualTest.operands(device, DType.F32, s));
+                in.set(0, in.get(0).mul(1e28));
+                in.set(1, Tensor.of(device, dt, 1, 70, 2).cast(DType.F32));
+                StateSpaceDual.Operands x = StateSpaceDualTest.pack(in, true);
+                StateSpaceDual.Result r = backend.equals("cpu") ? StateSpaceDual.apply(x, 1, null) : PlainDual.run(x, null);
+                both.add(List.of(r.y().toDoubles(), r.finalState().toDoubles()));
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            StateSpaceDualTest.assertClose(NAMES[i], both.get(1).get(i), both.get(0).get(i), 2e-6);
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"auto", "off"})
     void nanReachesExactlyTheOutputsThatDependOnIt(String vector) {

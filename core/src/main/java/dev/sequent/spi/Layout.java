@@ -218,4 +218,14 @@ public final class Layout {
         }
         return result;
     }
+
+    /** Strides under which a tensor reads as {@code to}, a shape that it broadcasts to: 0 along repeated and added axes. */
+    public static long[] broadcast(Shape from, long[] strides, Shape to) {
+        long[] result = new long[to.rank()];
+        int added = result.length - from.rank();
+        for (int i = added; i < result.length; i++) {
+            result[i] = from.dim(i - added) == to.dim(i) ? strides[i - added] : 0;
+        }
+        return result;
+    }
 }

@@ -5,6 +5,7 @@ import dev.sequent.op.CompareOp;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
+import dev.sequent.spi.BackendGuard;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.HostMemory;
 import dev.sequent.spi.Layout;
@@ -12,19 +13,13 @@ import dev.sequent.spi.MatmulProvider;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.Parallel;
 import dev.sequent.spi.TensorHandle;
-import dev.sequent.type.BackendException;
 import dev.sequent.type.DType;
-import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.Shape;
-import dev.sequent.type.ShapeException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.LockSupport;
-import java.util.function.Supplier;
 
 /**
  * The CPU backend: checks handles and hands them to the classes that do the work. Movement operations are views wherever strides can
@@ -35,7 +30,6 @@ final class CpuBackend implements Backend, HostMemory {
     private static final Elementwise.Mode ARITHMETIC = new Elementwise.Mode(true, true);
     private static final Elementwise.Mode COMPARISON = new Elementwise.Mode(true, false);
     private static final Elementwise.Mode RAW = new Elementwise.Mode(false, false);
-    private static final long CLOSE_POLL_NANOS = 50_000;
     /** Rows, columns and depth of a product that is worth any special instruction. */
     private static final long LARGE = 1_024;
 
@@ -52,8 +46,7 @@ final class CpuBackend implements Backend, HostMemory {
     private final MatmulProvider.Matmul provider;
     private final Matmul matmul;
     private final String description;
-    private final AtomicInteger inFlight = new AtomicInteger();
-    private volatile boolean closed;
+    private final BackendGuard guard = new BackendGuard("the CPU backend");
 
     /** A backend; {@code matmulProvider} is null for the built-in product. */
     CpuBackend(CpuOptions options, Kernels kernels, MatmulProvider matmulProvider) {
@@ -110,45 +103,38 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public Capabilities capabilities(int device) {
-        checkDevice("capabilities", device);
+        guard.checkDevice("capabilities", device);
         return new Capabilities(description, EnumSet.allOf(DType.class), kernels.vectorised());
     }
 
     @Override
     public MemoryStats memory(int device) {
-        checkDevice("memory", device);
+        guard.checkDevice("memory", device);
         return allocator.stats();
     }
 
     /** Every operation is complete when it returns, so there is nothing to wait for. */
     @Override
     public void synchronize(int device) {
-        checkDevice("synchronize", device);
+        guard.checkDevice("synchronize", device);
     }
 
     @Override
     public <T> Optional<T> facility(Class<T> type) {
-        checkOpen("facility");
+        guard.checkOpen("facility");
         return type == HostMemory.class ? Optional.of(type.cast(this)) : Optional.empty();
     }
 
     @Override
     public void close() {
-        synchronized (this) {
-            if (closed) {
-                return;
+        if (guard.close()) {
+            machine.pool().close();
+            if (provider != null) {
+                provider.close();
             }
-            closed = true;
+            machine.close();
+            allocator.close();
         }
-        machine.pool().close();
-        while (inFlight.get() > 0) {
-            LockSupport.parkNanos(CLOSE_POLL_NANOS);
-        }
-        if (provider != null) {
-            provider.close();
-        }
-        machine.close();
-        allocator.close();
     }
 
     // host memory
@@ -170,7 +156,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public View view(TensorHandle handle) {
-        return run("view", () -> {
+        return guard.run("view", () -> {
             CpuHandle x = live("view", handle);
             MemorySegment memory = x.memory().asSlice(x.offset());
             return new View(memory, x.strides().clone(), x.contiguous());
@@ -179,21 +165,21 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public Optional<TensorHandle> project(TensorHandle x, TensorHandle weight) {
-        return run("matmul", () -> Optional.ofNullable(matmul.project(live("matmul", x), live("matmul", weight))));
+        return guard.run("matmul", () -> Optional.ofNullable(matmul.project(live("matmul", x), live("matmul", weight))));
     }
 
     @Override
     public TensorHandle allocate(Shape shape, DType dtype, int device) {
-        checkDevice("allocate", device);
-        return run("allocate", () -> machine.allocate("allocate", shape, dtype));
+        guard.checkDevice("allocate", device);
+        return guard.run("allocate", () -> machine.allocate("allocate", shape, dtype));
     }
 
     // storage
 
     @Override
     public TensorHandle full(Shape shape, DType dtype, double value, int device) {
-        checkDevice("full", device);
-        return run("full", () -> {
+        guard.checkDevice("full", device);
+        return guard.run("full", () -> {
             CpuHandle y = machine.allocate("full", shape, dtype);
             return machine.produce(y, () -> casts.fill(y, value));
         });
@@ -201,9 +187,9 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
-        checkDevice("upload", device);
-        return run("upload", () -> {
-            checkBytes("upload", shape, dtype, source);
+        guard.checkDevice("upload", device);
+        return guard.run("upload", () -> {
+            BackendGuard.checkBytes("upload", shape, dtype, source);
             CpuHandle y = machine.allocate("upload", shape, dtype);
             return machine.produce(y, () -> {
                 MemorySegment.copy(MemorySegment.ofBuffer(source), 0, y.memory(), y.offset(), source.remaining());
@@ -216,9 +202,9 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public void download(TensorHandle x, ByteBuffer target) {
-        run("download", () -> {
+        guard.run("download", () -> {
             CpuHandle a = live("download", x);
-            checkBytes("download", a.shape(), a.dtype(), target);
+            BackendGuard.checkBytes("download", a.shape(), a.dtype(), target);
             CpuHandle dense = copies.contiguous("download", a);
             try {
                 MemorySegment.copy(dense.memory(), dense.offset(), MemorySegment.ofBuffer(target), 0, target.remaining());
@@ -229,15 +215,9 @@ final class CpuBackend implements Backend, HostMemory {
         });
     }
 
-    private static void checkBytes(String op, Shape shape, DType dtype, ByteBuffer buffer) {
-        if (buffer.remaining() != shape.size() * dtype.bytes()) {
-            throw new ShapeException(op, shape.size() * dtype.bytes() + " bytes for " + dtype + shape, buffer.remaining() + " bytes");
-        }
-    }
-
     @Override
     public void release(TensorHandle x) {
-        run("release", () -> {
+        guard.run("release", () -> {
             own("release", x).release();
             return null;
         });
@@ -245,12 +225,12 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle share(TensorHandle x) {
-        return run("share", () -> live("share", x).share());
+        return guard.run("share", () -> live("share", x).share());
     }
 
     @Override
     public void write(TensorHandle target, long[] start, TensorHandle source) {
-        run("write", () -> {
+        guard.run("write", () -> {
             paste(live("write", target), start, live("write", source));
             return null;
         });
@@ -265,8 +245,8 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle iota(long n, DType dtype, int device) {
-        checkDevice("iota", device);
-        return run("iota", () -> {
+        guard.checkDevice("iota", device);
+        return guard.run("iota", () -> {
             CpuHandle y = machine.allocate("iota", Shape.of(n), dtype);
             return machine.produce(y, () -> machine.range(n, Machine.GRAIN, (from, to) -> {
                 for (long i = from; i < to; i++) {
@@ -278,15 +258,15 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle randomUniform(Shape shape, DType dtype, long seed, long offset, int device) {
-        checkDevice("randomUniform", device);
-        return run("randomUniform", () -> random.uniform(shape, dtype, seed, offset));
+        guard.checkDevice("randomUniform", device);
+        return guard.run("randomUniform", () -> random.uniform(shape, dtype, seed, offset));
     }
 
     // elementwise
 
     @Override
     public TensorHandle unary(UnaryOp op, TensorHandle x) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             CpuHandle a = live(op.name(), x);
             Elementwise.RowKernel kernel = isF32(a) ? row -> kernels.unary(op, row.in[0], row.at[0], row.out, row.outAt, row.n)
                     : PlainRows.unary(op, a.dtype());
@@ -296,7 +276,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle binary(BinaryOp op, TensorHandle x, TensorHandle z) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             CpuHandle a = live(op.name(), x);
             CpuHandle b = live(op.name(), z);
             if (!isF32(a)) {
@@ -319,7 +299,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle binaryScalar(BinaryOp op, TensorHandle x, double s, boolean reversed) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             CpuHandle a = live(op.name(), x);
             float f = (float) s;
             Elementwise.RowKernel kernel = isF32(a)
@@ -331,7 +311,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle compare(CompareOp op, TensorHandle x, TensorHandle z) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             CpuHandle a = live(op.name(), x);
             CpuHandle b = live(op.name(), z);
             Elementwise.RowKernel kernel = isF32(a)
@@ -343,7 +323,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle where(TensorHandle condition, TensorHandle x, TensorHandle z) {
-        return run("where", () -> {
+        return guard.run("where", () -> {
             CpuHandle c = live("where", condition);
             CpuHandle a = live("where", x);
             CpuHandle b = live("where", z);
@@ -355,31 +335,31 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle cast(TensorHandle x, DType dtype) {
-        return run("cast", () -> casts.cast(live("cast", x), dtype));
+        return guard.run("cast", () -> casts.cast(live("cast", x), dtype));
     }
 
     // reductions and scans
 
     @Override
     public TensorHandle reduce(ReduceOp op, TensorHandle x, int[] axes) {
-        return run(op.name(), () -> reductions.reduce(op, live(op.name(), x), axes));
+        return guard.run(op.name(), () -> reductions.reduce(op, live(op.name(), x), axes));
     }
 
     @Override
     public TensorHandle argReduce(ReduceOp op, TensorHandle x, int axis) {
-        return run("argReduce", () -> reductions.argReduce(op, live("argReduce", x), axis));
+        return guard.run("argReduce", () -> reductions.argReduce(op, live("argReduce", x), axis));
     }
 
     @Override
     public TensorHandle scan(ReduceOp op, TensorHandle x, int axis, boolean reverse) {
-        return run("scan", () -> reductions.scan(op, live("scan", x), axis, reverse));
+        return guard.run("scan", () -> reductions.scan(op, live("scan", x), axis, reverse));
     }
 
     // movement
 
     @Override
     public TensorHandle reshape(TensorHandle x, Shape shape) {
-        return run("reshape", () -> {
+        return guard.run("reshape", () -> {
             CpuHandle a = live("reshape", x);
             if (a.contiguous() || shape.size() == 0) {
                 return a.view(a.offset(), shape, shape.strides());
@@ -391,7 +371,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle permute(TensorHandle x, int[] order) {
-        return run("permute", () -> {
+        return guard.run("permute", () -> {
             CpuHandle a = live("permute", x);
             Shape shape = Shape.of(Layout.permute(a.shape().toArray(), order));
             return a.view(a.offset(), shape, Layout.permute(a.strides(), order));
@@ -400,20 +380,15 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle broadcastTo(TensorHandle x, Shape shape) {
-        return run("broadcastTo", () -> {
+        return guard.run("broadcastTo", () -> {
             CpuHandle a = live("broadcastTo", x);
-            long[] strides = new long[shape.rank()];
-            int added = shape.rank() - a.shape().rank();
-            for (int i = added; i < strides.length; i++) {
-                strides[i] = a.shape().dim(i - added) == shape.dim(i) ? a.strides()[i - added] : 0;
-            }
-            return a.view(a.offset(), shape, strides);
+            return a.view(a.offset(), shape, Layout.broadcast(a.shape(), a.strides(), shape));
         });
     }
 
     @Override
     public TensorHandle slice(TensorHandle x, long[] start, long[] stop) {
-        return run("slice", () -> {
+        return guard.run("slice", () -> {
             CpuHandle a = live("slice", x);
             long[] dims = new long[start.length];
             for (int i = 0; i < dims.length; i++) {
@@ -427,7 +402,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle pad(TensorHandle x, long[] before, long[] after, double value) {
-        return run("pad", () -> {
+        return guard.run("pad", () -> {
             CpuHandle a = live("pad", x);
             long[] dims = a.shape().toArray();
             for (int i = 0; i < dims.length; i++) {
@@ -443,7 +418,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle flip(TensorHandle x, int[] axes) {
-        return run("flip", () -> {
+        return guard.run("flip", () -> {
             CpuHandle a = live("flip", x);
             CpuHandle y = machine.allocate("flip", a.shape(), a.dtype());
             if (a.shape().size() == 0) {
@@ -462,7 +437,7 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle concat(TensorHandle[] xs, int axis) {
-        return run("concat", () -> {
+        return guard.run("concat", () -> {
             CpuHandle[] parts = Arrays.stream(xs).map(x -> live("concat", x)).toArray(CpuHandle[]::new);
             long size = Arrays.stream(parts).mapToLong(part -> part.shape().dim(axis)).sum();
             CpuHandle y = machine.allocate("concat", parts[0].shape().with(axis, size), parts[0].dtype());
@@ -478,56 +453,45 @@ final class CpuBackend implements Backend, HostMemory {
 
     @Override
     public TensorHandle contiguous(TensorHandle x) {
-        return run("contiguous", () -> copies.contiguous("contiguous", live("contiguous", x)));
+        return guard.run("contiguous", () -> copies.contiguous("contiguous", live("contiguous", x)));
     }
 
     // indexing
 
     @Override
     public TensorHandle gather(TensorHandle x, int axis, TensorHandle index) {
-        return run("gather", () -> indexing.gather(live("gather", x), axis, live("gather", index)));
+        return guard.run("gather", () -> indexing.gather(live("gather", x), axis, live("gather", index)));
     }
 
     @Override
     public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run("scatterAdd",
+        return guard.run("scatterAdd",
                 () -> indexing.scatterAdd(live("scatterAdd", x), axis, live("scatterAdd", index), live("scatterAdd", source)));
     }
 
     @Override
     public TensorHandle indexSelect(TensorHandle x, int axis, TensorHandle index) {
-        return run("indexSelect", () -> indexing.indexSelect(live("indexSelect", x), axis, live("indexSelect", index)));
+        return guard.run("indexSelect", () -> indexing.indexSelect(live("indexSelect", x), axis, live("indexSelect", index)));
     }
 
     @Override
     public TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run("indexAdd", () -> indexing.indexAdd(live("indexAdd", x), axis, live("indexAdd", index), live("indexAdd", source)));
+        return guard.run("indexAdd", () -> indexing.indexAdd(live("indexAdd", x), axis, live("indexAdd", index), live("indexAdd", source)));
     }
 
     @Override
     public TensorHandle topK(TensorHandle x, int k) {
-        return run("topK", () -> reductions.topK(live("topK", x), k));
+        return guard.run("topK", () -> reductions.topK(live("topK", x), k));
     }
 
     // contraction
 
     @Override
     public TensorHandle matmul(TensorHandle a, TensorHandle b, boolean transposeA, boolean transposeB) {
-        return run("matmul", () -> matmul.matmul(live("matmul", a), live("matmul", b), transposeA, transposeB));
+        return guard.run("matmul", () -> matmul.matmul(live("matmul", a), live("matmul", b), transposeA, transposeB));
     }
 
     // what the operations share
-
-    /** Runs an operation; {@link #close} waits until all of them have ended. */
-    private <R> R run(String op, Supplier<R> body) {
-        inFlight.incrementAndGet();
-        try {
-            checkOpen(op);
-            return body.get();
-        } finally {
-            inFlight.decrementAndGet();
-        }
-    }
 
     /** Whether the F32 kernels compute this dtype. */
     private static boolean isF32(CpuHandle x) {
@@ -538,25 +502,12 @@ final class CpuBackend implements Backend, HostMemory {
         if (x instanceof CpuHandle handle && handle.allocator() == allocator) {
             return handle;
         }
-        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
+        throw BackendGuard.foreign(op, x);
     }
 
     private CpuHandle live(String op, TensorHandle x) {
         CpuHandle handle = own(op, x);
         handle.check(op);
         return handle;
-    }
-
-    private void checkOpen(String op) {
-        if (closed) {
-            throw new BackendException(op, "an open backend", "the CPU backend after close()");
-        }
-    }
-
-    private void checkDevice(String op, int device) {
-        checkOpen(op);
-        if (device != 0) {
-            throw new BackendException(op, "device 0", "device " + device);
-        }
     }
 }

@@ -6,12 +6,11 @@ import dev.sequent.op.Philox;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
+import dev.sequent.spi.BackendGuard;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.TensorHandle;
-import dev.sequent.type.BackendException;
 import dev.sequent.type.DType;
-import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.OutOfDeviceMemoryException;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
@@ -31,7 +30,7 @@ import java.util.stream.IntStream;
  * target belongs to one caller.
  */
 public final class ReferenceBackend implements Backend {
-    private volatile boolean closed;
+    private final BackendGuard guard = new BackendGuard("the reference backend");
 
     // guarded by this
     private long liveHandles;
@@ -54,38 +53,38 @@ public final class ReferenceBackend implements Backend {
 
     @Override
     public Capabilities capabilities(int device) {
-        checkDevice("capabilities", device);
+        guard.checkDevice("capabilities", device);
         return new Capabilities("plain Java loops in double precision", EnumSet.allOf(DType.class), false);
     }
 
     @Override
     public synchronized MemoryStats memory(int device) {
-        checkDevice("memory", device);
+        guard.checkDevice("memory", device);
         return new MemoryStats(liveHandles, liveBytes, 0, peakBytes, Runtime.getRuntime().maxMemory());
     }
 
     /** Every operation is complete when it returns, so there is nothing to wait for. */
     @Override
     public void synchronize(int device) {
-        checkDevice("synchronize", device);
+        guard.checkDevice("synchronize", device);
     }
 
     @Override
     public <T> Optional<T> facility(Class<T> type) {
-        checkOpen("facility");
+        guard.checkOpen("facility");
         return Optional.empty();
     }
 
     @Override
     public void close() {
-        closed = true;
+        guard.close();
     }
 
     // storage
 
     @Override
     public TensorHandle full(Shape shape, DType dtype, double value, int device) {
-        checkDevice("full", device);
+        guard.checkDevice("full", device);
         HeapArray y = allocate("full", shape, dtype);
         y.fill(value);
         return handle(y);
@@ -93,7 +92,7 @@ public final class ReferenceBackend implements Backend {
 
     @Override
     public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
-        checkDevice("upload", device);
+        guard.checkDevice("upload", device);
         HeapArray y = allocate("upload", shape, dtype);
         y.read("upload", source);
         return handle(y);
@@ -125,7 +124,7 @@ public final class ReferenceBackend implements Backend {
 
     @Override
     public TensorHandle iota(long n, DType dtype, int device) {
-        checkDevice("iota", device);
+        guard.checkDevice("iota", device);
         HeapArray y = allocate("iota", Shape.of(n), dtype);
         for (int i = 0; i < y.length(); i++) {
             y.setInteger(i, i);
@@ -135,7 +134,7 @@ public final class ReferenceBackend implements Backend {
 
     @Override
     public TensorHandle randomUniform(Shape shape, DType dtype, long seed, long offset, int device) {
-        checkDevice("randomUniform", device);
+        guard.checkDevice("randomUniform", device);
         HeapArray y = allocate("randomUniform", shape, dtype);
         int[] words = new int[Philox.WORDS];
         for (int i = 0; i < y.length(); i++) {
@@ -569,23 +568,10 @@ public final class ReferenceBackend implements Backend {
     }
 
     private ReferenceTensor own(String op, TensorHandle x) {
-        checkOpen(op);
+        guard.checkOpen(op);
         if (x instanceof ReferenceTensor tensor && tensor.owner() == this) {
             return tensor;
         }
-        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
-    }
-
-    private void checkOpen(String op) {
-        if (closed) {
-            throw new BackendException(op, "an open backend", "the reference backend after close()");
-        }
-    }
-
-    private void checkDevice(String op, int device) {
-        checkOpen(op);
-        if (device != 0) {
-            throw new BackendException(op, "device 0", "device " + device);
-        }
+        throw BackendGuard.foreign(op, x);
     }
 }

@@ -5,6 +5,7 @@ import dev.sequent.op.CompareOp;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
+import dev.sequent.spi.BackendGuard;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.DeviceCode;
 import dev.sequent.spi.GraphCapture;
@@ -15,7 +16,6 @@ import dev.sequent.type.BackendException;
 import dev.sequent.type.DType;
 import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.Shape;
-import dev.sequent.type.ShapeException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -135,7 +135,7 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
     @Override
     public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
         return on("upload", device, unit -> {
-            checkBytes("upload", source, shape, dtype);
+            BackendGuard.checkBytes("upload", shape, dtype, source);
             CudaHandle y = unit.device.allocate("upload", shape, dtype);
             unit.device.staging().upload(source, y.address());
             return y;
@@ -145,7 +145,7 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
     @Override
     public void download(TensorHandle x, ByteBuffer target) {
         with("download", x, (unit, a) -> {
-            checkBytes("download", target, a.shape(), a.dtype());
+            BackendGuard.checkBytes("download", a.shape(), a.dtype(), target);
             if (unit.device.isCapturing()) {
                 throw new BackendException("download", "no look at values while work is recorded for a graph", "a capture in progress");
             }
@@ -154,13 +154,6 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
             dense.release();
             return null;
         });
-    }
-
-    private static void checkBytes(String op, ByteBuffer buffer, Shape shape, DType dtype) {
-        long bytes = Math.multiplyExact(shape.size(), (long) dtype.bytes());
-        if (buffer.remaining() != bytes) {
-            throw new ShapeException(op, bytes + " bytes for " + dtype + shape, buffer.remaining() + " bytes");
-        }
     }
 
     /** Works on a lost device, too, so that programs can clean up after its error. */
@@ -271,14 +264,7 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
 
     @Override
     public TensorHandle broadcastTo(TensorHandle x, Shape shape) {
-        return with("broadcastTo", x, (_, a) -> {
-            long[] strides = new long[shape.rank()];
-            int newAxes = shape.rank() - a.shape().rank();
-            for (int axis = newAxes; axis < strides.length; axis++) {
-                strides[axis] = a.shape().dim(axis - newAxes) == 1 && shape.dim(axis) != 1 ? 0 : a.strides()[axis - newAxes];
-            }
-            return a.view(0, shape, strides);
-        });
+        return with("broadcastTo", x, (_, a) -> a.view(0, shape, Layout.broadcast(a.shape(), a.strides(), shape)));
     }
 
     @Override
@@ -450,7 +436,7 @@ public final class CudaBackend implements Backend, DeviceCode, GraphCapture {
                 && units.get(handle.device().index()).device == handle.device()) {
             return handle;
         }
-        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
+        throw BackendGuard.foreign(op, x);
     }
 
     private CudaHandle operand(String op, Unit unit, TensorHandle x) {

@@ -10,12 +10,12 @@ import dev.sequent.op.CompareOp;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
+import dev.sequent.spi.BackendGuard;
 import dev.sequent.spi.Capabilities;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.TensorHandle;
 import dev.sequent.type.BackendException;
 import dev.sequent.type.DType;
-import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
 import java.lang.foreign.MemorySegment;
@@ -23,8 +23,6 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -35,12 +33,10 @@ import java.util.stream.IntStream;
 final class DjlBackend implements Backend {
     /** Largest length that DJL's range, whose bounds are floats, counts exactly. */
     private static final long FLOAT_RANGE = 1L << 24;
-    private static final long CLOSE_POLL_NANOS = 50_000;
 
     private final List<DjlDevice> devices;
     private final List<String> descriptions;
-    private final AtomicInteger inFlight = new AtomicInteger();
-    private volatile boolean closed;
+    private final BackendGuard guard = new BackendGuard("the DJL backend");
 
     DjlBackend(DjlEngine engine, long memoryLimit) {
         descriptions = engine.descriptions();
@@ -83,23 +79,16 @@ final class DjlBackend implements Backend {
 
     @Override
     public <T> Optional<T> facility(Class<T> type) {
-        checkOpen("facility");
+        guard.checkOpen("facility");
         return Optional.empty();
     }
 
     @Override
     public void close() {
-        synchronized (this) {
-            if (closed) {
-                return;
+        if (guard.close()) {
+            for (DjlDevice device : devices) {
+                device.manager().close();
             }
-            closed = true;
-        }
-        while (inFlight.get() > 0) {
-            LockSupport.parkNanos(CLOSE_POLL_NANOS);
-        }
-        for (DjlDevice device : devices) {
-            device.manager().close();
         }
     }
 
@@ -122,7 +111,7 @@ final class DjlBackend implements Backend {
     public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
         return run(call("upload", device), c -> {
             c.reserve(shape, dtype);
-            checkBytes("upload", shape, dtype, source);
+            BackendGuard.checkBytes("upload", shape, dtype, source);
             PtNDArray y = c.hostArray(shape, dtype);
             if (source.hasRemaining()) {
                 MemorySegment to = c.memory(y, shape, dtype);
@@ -139,18 +128,12 @@ final class DjlBackend implements Backend {
     public void download(TensorHandle x, ByteBuffer target) {
         run(new Call(this, "download"), c -> {
             PtNDArray a = c.dense(x);
-            checkBytes("download", x.shape(), x.dtype(), target);
+            BackendGuard.checkBytes("download", x.shape(), x.dtype(), target);
             if (target.hasRemaining()) {
                 MemorySegment.ofBuffer(target).copyFrom(c.memory(c.toHost(a), x.shape(), x.dtype()));
             }
             return null;
         });
-    }
-
-    private static void checkBytes(String op, Shape shape, DType dtype, ByteBuffer buffer) {
-        if (buffer.remaining() != shape.size() * dtype.bytes()) {
-            throw new ShapeException(op, shape.size() * dtype.bytes() + " bytes for " + dtype + shape, buffer.remaining() + " bytes");
-        }
     }
 
     @Override
@@ -459,15 +442,13 @@ final class DjlBackend implements Backend {
 
     /** Runs an operation and closes its call; errors of DJL become this library's. {@link #close} waits for it. */
     private <R> R run(Call call, Function<Call, R> body) {
-        inFlight.incrementAndGet();
-        try (call) {
-            checkOpen(call.op());
-            return body.apply(call);
-        } catch (EngineException | IllegalStateException error) {
-            throw failure(call, error);
-        } finally {
-            inFlight.decrementAndGet();
-        }
+        return guard.run(call.op(), () -> {
+            try (call) {
+                return body.apply(call);
+            } catch (EngineException | IllegalStateException error) {
+                throw failure(call, error);
+            }
+        });
     }
 
     private static RuntimeException failure(Call call, RuntimeException error) {
@@ -492,20 +473,11 @@ final class DjlBackend implements Backend {
         if (x instanceof DjlHandle handle && handle.device().backend() == this) {
             return handle;
         }
-        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
-    }
-
-    private void checkOpen(String op) {
-        if (closed) {
-            throw new BackendException(op, "an open backend", "the DJL backend after close()");
-        }
+        throw BackendGuard.foreign(op, x);
     }
 
     private DjlDevice device(String op, int device) {
-        checkOpen(op);
-        if (device < 0 || device >= devices.size()) {
-            throw new BackendException(op, "a device in [0, " + devices.size() + ")", "device " + device);
-        }
+        guard.checkDevice(op, device, devices.size());
         return devices.get(device);
     }
 }

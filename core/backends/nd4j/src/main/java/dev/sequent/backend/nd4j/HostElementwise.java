@@ -7,6 +7,8 @@ import dev.sequent.op.UnaryOp;
 import dev.sequent.type.DType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.DoubleUnaryOperator;
+import java.util.function.LongUnaryOperator;
 
 /**
  * Elementwise operations as loops of ours over ND4J's buffers: in double precision for floats, in exact arithmetic for integers. For
@@ -30,29 +32,48 @@ final class HostElementwise {
         return (int) Math.min(Elements.RUN, x.size());
     }
 
-    static void unary(UnaryOp op, Dense x, Dense y) {
+    /** Elements of {@code y} from those of {@code x}, as double or as long; their dtypes may differ. */
+    private static void map(Dense x, Dense y, DoubleUnaryOperator floats, LongUnaryOperator integers) {
         MemorySegment in = x.segment();
         MemorySegment out = y.segment();
-        DType dtype = x.dtype();
-        if (dtype.isFloat()) {
+        DType from = x.dtype();
+        DType to = y.dtype();
+        if (from.isFloat()) {
             double[] a = new double[length(x)];
-            runs(x.size(), (from, n) -> {
-                Elements.load(dtype, in, from, n, a);
+            runs(x.size(), (at, n) -> {
+                Elements.load(from, in, at, n, a);
                 for (int i = 0; i < n; i++) {
-                    a[i] = op.apply(a[i]);
+                    a[i] = floats.applyAsDouble(a[i]);
                 }
-                Elements.store(dtype, out, from, n, a);
+                Elements.store(to, out, at, n, a);
             });
         } else {
             long[] a = new long[length(x)];
-            runs(x.size(), (from, n) -> {
-                Elements.load(dtype, in, from, n, a);
+            runs(x.size(), (at, n) -> {
+                Elements.load(from, in, at, n, a);
                 for (int i = 0; i < n; i++) {
-                    a[i] = op.applyInteger(a[i]);
+                    a[i] = integers.applyAsLong(a[i]);
                 }
-                Elements.store(dtype, out, from, n, a);
+                Elements.store(to, out, at, n, a);
             });
         }
+    }
+
+    static void unary(UnaryOp op, Dense x, Dense y) {
+        map(x, y, op::apply, op::applyInteger);
+    }
+
+    static void binaryScalar(BinaryOp op, Dense x, double s, boolean reversed, Dense y) {
+        long integer = (long) s;
+        if (reversed) {
+            map(x, y, a -> op.apply(s, a), a -> op.applyInteger(integer, a));
+        } else {
+            map(x, y, a -> op.apply(a, s), a -> op.applyInteger(a, integer));
+        }
+    }
+
+    static void cast(Dense x, Dense y) {
+        map(x, y, DoubleUnaryOperator.identity(), LongUnaryOperator.identity());
     }
 
     static void binary(BinaryOp op, Dense x, Dense z, Dense y) {
@@ -79,32 +100,6 @@ final class HostElementwise {
                 Elements.load(dtype, right, from, n, b);
                 for (int i = 0; i < n; i++) {
                     a[i] = op.applyInteger(a[i], b[i]);
-                }
-                Elements.store(dtype, out, from, n, a);
-            });
-        }
-    }
-
-    static void binaryScalar(BinaryOp op, Dense x, double s, boolean reversed, Dense y) {
-        MemorySegment in = x.segment();
-        MemorySegment out = y.segment();
-        DType dtype = x.dtype();
-        if (dtype.isFloat()) {
-            double[] a = new double[length(x)];
-            runs(x.size(), (from, n) -> {
-                Elements.load(dtype, in, from, n, a);
-                for (int i = 0; i < n; i++) {
-                    a[i] = reversed ? op.apply(s, a[i]) : op.apply(a[i], s);
-                }
-                Elements.store(dtype, out, from, n, a);
-            });
-        } else {
-            long[] a = new long[length(x)];
-            long b = (long) s;
-            runs(x.size(), (from, n) -> {
-                Elements.load(dtype, in, from, n, a);
-                for (int i = 0; i < n; i++) {
-                    a[i] = reversed ? op.applyInteger(b, a[i]) : op.applyInteger(a[i], b);
                 }
                 Elements.store(dtype, out, from, n, a);
             });
@@ -156,26 +151,6 @@ final class HostElementwise {
             if (i > first) {
                 MemorySegment.copy(in, first * bytes, out, first * bytes, (i - first) * bytes);
             }
-        }
-    }
-
-    static void cast(Dense x, Dense y) {
-        MemorySegment in = x.segment();
-        MemorySegment out = y.segment();
-        DType from = x.dtype();
-        DType to = y.dtype();
-        if (from.isFloat()) {
-            double[] a = new double[length(x)];
-            runs(x.size(), (at, n) -> {
-                Elements.load(from, in, at, n, a);
-                Elements.store(to, out, at, n, a);
-            });
-        } else {
-            long[] a = new long[length(x)];
-            runs(x.size(), (at, n) -> {
-                Elements.load(from, in, at, n, a);
-                Elements.store(to, out, at, n, a);
-            });
         }
     }
 

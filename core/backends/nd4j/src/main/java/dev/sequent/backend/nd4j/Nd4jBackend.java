@@ -5,12 +5,12 @@ import dev.sequent.op.CompareOp;
 import dev.sequent.op.ReduceOp;
 import dev.sequent.op.UnaryOp;
 import dev.sequent.spi.Backend;
+import dev.sequent.spi.BackendGuard;
 import dev.sequent.spi.Capabilities;
+import dev.sequent.spi.Layout;
 import dev.sequent.spi.MemoryStats;
 import dev.sequent.spi.TensorHandle;
-import dev.sequent.type.BackendException;
 import dev.sequent.type.DType;
-import dev.sequent.type.DeviceMismatchException;
 import dev.sequent.type.Shape;
 import dev.sequent.type.ShapeException;
 import java.lang.foreign.MemorySegment;
@@ -18,9 +18,6 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.LockSupport;
-import java.util.function.Supplier;
 
 /**
  * The ND4J backend: checks handles and decides who computes. {@link Arithmetic} goes to ND4J, matrix products go to its BLAS
@@ -28,7 +25,6 @@ import java.util.function.Supplier;
  * views wherever strides can express them. Thread-safe.
  */
 final class Nd4jBackend implements Backend {
-    private static final long CLOSE_POLL_NANOS = 50_000;
 
     private final Memory memory;
     private final Workbench bench;
@@ -37,8 +33,7 @@ final class Nd4jBackend implements Backend {
     private final Arithmetic arithmetic;
     private final Products products;
     private final String description;
-    private final AtomicInteger inFlight = new AtomicInteger();
-    private volatile boolean closed;
+    private final BackendGuard guard = new BackendGuard("the ND4J backend");
 
     Nd4jBackend(Nd4jOptions options, Nd4jRuntime runtime) {
         memory = new Memory(options.memoryLimit());
@@ -64,49 +59,42 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public Capabilities capabilities(int device) {
-        checkDevice("capabilities", device);
+        guard.checkDevice("capabilities", device);
         return new Capabilities(description, EnumSet.allOf(DType.class), true, Detours.all());
     }
 
     @Override
     public MemoryStats memory(int device) {
-        checkDevice("memory", device);
+        guard.checkDevice("memory", device);
         return memory.stats();
     }
 
     /** Every operation is complete when it returns, so there is nothing to wait for. */
     @Override
     public void synchronize(int device) {
-        checkDevice("synchronize", device);
+        guard.checkDevice("synchronize", device);
     }
 
     @Override
     public <T> Optional<T> facility(Class<T> type) {
-        checkOpen("facility");
+        guard.checkOpen("facility");
         return Optional.empty();
     }
 
     @Override
     public void close() {
-        synchronized (this) {
-            if (closed) {
-                return;
-            }
-            closed = true;
+        if (guard.close()) {
+            engine.close();
+            memory.close();
         }
-        while (inFlight.get() > 0) {
-            LockSupport.parkNanos(CLOSE_POLL_NANOS);
-        }
-        engine.close();
-        memory.close();
     }
 
     // storage
 
     @Override
     public TensorHandle full(Shape shape, DType dtype, double value, int device) {
-        checkDevice("full", device);
-        return run("full", () -> {
+        guard.checkDevice("full", device);
+        return guard.run("full", () -> {
             Nd4jHandle y = bench.allocate("full", shape, dtype);
             return bench.produce(y, () -> Elements.fill(dtype, y.storage().segment(), value));
         });
@@ -114,9 +102,9 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle upload(ByteBuffer source, Shape shape, DType dtype, int device) {
-        checkDevice("upload", device);
-        return run("upload", () -> {
-            checkBytes("upload", shape, dtype, source);
+        guard.checkDevice("upload", device);
+        return guard.run("upload", () -> {
+            BackendGuard.checkBytes("upload", shape, dtype, source);
             Nd4jHandle y = bench.allocate("upload", shape, dtype);
             return bench.produce(y, () -> {
                 MemorySegment out = y.storage().segment();
@@ -132,9 +120,9 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public void download(TensorHandle x, ByteBuffer target) {
-        run("download", () -> {
+        guard.run("download", () -> {
             Nd4jHandle a = live("download", x);
-            checkBytes("download", a.shape(), a.dtype(), target);
+            BackendGuard.checkBytes("download", a.shape(), a.dtype(), target);
             try (Dense dense = bench.dense("download", a)) {
                 MemorySegment.copy(dense.segment(), 0, MemorySegment.ofBuffer(target), 0, target.remaining());
             }
@@ -142,15 +130,9 @@ final class Nd4jBackend implements Backend {
         });
     }
 
-    private static void checkBytes(String op, Shape shape, DType dtype, ByteBuffer buffer) {
-        if (buffer.remaining() != shape.size() * dtype.bytes()) {
-            throw new ShapeException(op, shape.size() * dtype.bytes() + " bytes for " + dtype + shape, buffer.remaining() + " bytes");
-        }
-    }
-
     @Override
     public void release(TensorHandle x) {
-        run("release", () -> {
+        guard.run("release", () -> {
             own("release", x).release();
             return null;
         });
@@ -158,7 +140,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle share(TensorHandle x) {
-        return run("share", () -> same(live("share", x)));
+        return guard.run("share", () -> same(live("share", x)));
     }
 
     private static Nd4jHandle same(Nd4jHandle x) {
@@ -167,7 +149,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public void write(TensorHandle target, long[] start, TensorHandle source) {
-        run("write", () -> {
+        guard.run("write", () -> {
             paste(live("write", target), start, live("write", source));
             return null;
         });
@@ -181,36 +163,36 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle iota(long n, DType dtype, int device) {
-        checkDevice("iota", device);
-        return run("iota", () -> fresh("iota", Shape.of(n), dtype, HostElementwise::iota));
+        guard.checkDevice("iota", device);
+        return guard.run("iota", () -> fresh("iota", Shape.of(n), dtype, HostElementwise::iota));
     }
 
     @Override
     public TensorHandle randomUniform(Shape shape, DType dtype, long seed, long offset, int device) {
-        checkDevice("randomUniform", device);
-        return run("randomUniform", () -> fresh("randomUniform", shape, dtype, y -> HostElementwise.uniform(seed, offset, y)));
+        guard.checkDevice("randomUniform", device);
+        return guard.run("randomUniform", () -> fresh("randomUniform", shape, dtype, y -> HostElementwise.uniform(seed, offset, y)));
     }
 
     // elementwise
 
     @Override
     public TensorHandle unary(UnaryOp op, TensorHandle x) {
-        return run(op.name(), () -> arithmetic.unary(op, live(op.name(), x)));
+        return guard.run(op.name(), () -> arithmetic.unary(op, live(op.name(), x)));
     }
 
     @Override
     public TensorHandle binary(BinaryOp op, TensorHandle x, TensorHandle z) {
-        return run(op.name(), () -> arithmetic.binary(op, live(op.name(), x), live(op.name(), z)));
+        return guard.run(op.name(), () -> arithmetic.binary(op, live(op.name(), x), live(op.name(), z)));
     }
 
     @Override
     public TensorHandle binaryScalar(BinaryOp op, TensorHandle x, double s, boolean reversed) {
-        return run(op.name(), () -> arithmetic.binaryScalar(op, live(op.name(), x), s, reversed));
+        return guard.run(op.name(), () -> arithmetic.binaryScalar(op, live(op.name(), x), s, reversed));
     }
 
     @Override
     public TensorHandle compare(CompareOp op, TensorHandle x, TensorHandle z) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             Nd4jHandle a = live(op.name(), x);
             Nd4jHandle b = live(op.name(), z);
             return fresh(op.name(), a.shape(), DType.BOOL, y -> {
@@ -223,7 +205,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle where(TensorHandle condition, TensorHandle x, TensorHandle z) {
-        return run("where", () -> {
+        return guard.run("where", () -> {
             Nd4jHandle c = live("where", condition);
             Nd4jHandle a = live("where", x);
             Nd4jHandle b = live("where", z);
@@ -237,14 +219,14 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle cast(TensorHandle x, DType dtype) {
-        return run("cast", () -> casts.cast("cast", live("cast", x), dtype));
+        return guard.run("cast", () -> casts.cast("cast", live("cast", x), dtype));
     }
 
     // reductions and scans
 
     @Override
     public TensorHandle reduce(ReduceOp op, TensorHandle x, int[] axes) {
-        return run(op.name(), () -> {
+        return guard.run(op.name(), () -> {
             Nd4jHandle a = live(op.name(), x);
             Shape shape = a.shape();
             for (int axis : axes) {
@@ -290,7 +272,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle argReduce(ReduceOp op, TensorHandle x, int axis) {
-        return run("argReduce", () -> {
+        return guard.run("argReduce", () -> {
             Nd4jHandle a = live("argReduce", x);
             if (a.shape().dim(axis) == 0) {
                 throw new ShapeException("argReduce", "at least one element along axis " + axis, a.shape().toString());
@@ -305,7 +287,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle scan(ReduceOp op, TensorHandle x, int axis, boolean reverse) {
-        return run("scan", () -> {
+        return guard.run("scan", () -> {
             Nd4jHandle a = live("scan", x);
             return fresh("scan", a.shape(), a.dtype(), y -> {
                 try (Dense in = bench.dense("scan", a)) {
@@ -319,40 +301,30 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle reshape(TensorHandle x, Shape shape) {
-        return run("reshape", () -> bench.contiguous("reshape", live("reshape", x), shape));
+        return guard.run("reshape", () -> bench.contiguous("reshape", live("reshape", x), shape));
     }
 
     @Override
     public TensorHandle permute(TensorHandle x, int[] order) {
-        return run("permute", () -> permuted(live("permute", x), order));
+        return guard.run("permute", () -> permuted(live("permute", x), order));
     }
 
     private static Nd4jHandle permuted(Nd4jHandle x, int[] order) {
-        long[] dims = new long[order.length];
-        long[] strides = new long[order.length];
-        for (int axis = 0; axis < order.length; axis++) {
-            dims[axis] = x.shape().dim(order[axis]);
-            strides[axis] = x.strides()[order[axis]];
-        }
-        return x.view(x.offset(), Shape.of(dims), strides);
+        Shape shape = Shape.of(Layout.permute(x.shape().toArray(), order));
+        return x.view(x.offset(), shape, Layout.permute(x.strides(), order));
     }
 
     @Override
     public TensorHandle broadcastTo(TensorHandle x, Shape shape) {
-        return run("broadcastTo", () -> {
+        return guard.run("broadcastTo", () -> {
             Nd4jHandle a = live("broadcastTo", x);
-            long[] strides = new long[shape.rank()];
-            int added = shape.rank() - a.shape().rank();
-            for (int axis = added; axis < strides.length; axis++) {
-                strides[axis] = a.shape().dim(axis - added) == shape.dim(axis) ? a.strides()[axis - added] : 0;
-            }
-            return a.view(a.offset(), shape, strides);
+            return a.view(a.offset(), shape, Layout.broadcast(a.shape(), a.strides(), shape));
         });
     }
 
     @Override
     public TensorHandle slice(TensorHandle x, long[] start, long[] stop) {
-        return run("slice", () -> {
+        return guard.run("slice", () -> {
             Nd4jHandle a = live("slice", x);
             long[] dims = new long[start.length];
             Arrays.setAll(dims, axis -> stop[axis] - start[axis]);
@@ -362,7 +334,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle pad(TensorHandle x, long[] before, long[] after, double value) {
-        return run("pad", () -> {
+        return guard.run("pad", () -> {
             Nd4jHandle a = live("pad", x);
             long[] dims = a.shape().toArray();
             Arrays.setAll(dims, axis -> dims[axis] + before[axis] + after[axis]);
@@ -376,7 +348,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle flip(TensorHandle x, int[] axes) {
-        return run("flip", () -> {
+        return guard.run("flip", () -> {
             Nd4jHandle a = live("flip", x);
             long[] strides = a.strides().clone();
             long offset = a.offset();
@@ -390,7 +362,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle concat(TensorHandle[] xs, int axis) {
-        return run("concat", () -> {
+        return guard.run("concat", () -> {
             Nd4jHandle[] parts = Arrays.stream(xs).map(x -> live("concat", x)).toArray(Nd4jHandle[]::new);
             long size = Arrays.stream(parts).mapToLong(part -> part.shape().dim(axis)).sum();
             Nd4jHandle y = bench.allocate("concat", parts[0].shape().with(axis, size), parts[0].dtype());
@@ -406,7 +378,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle contiguous(TensorHandle x) {
-        return run("contiguous", () -> {
+        return guard.run("contiguous", () -> {
             Nd4jHandle a = live("contiguous", x);
             return bench.contiguous("contiguous", a, a.shape());
         });
@@ -416,7 +388,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle gather(TensorHandle x, int axis, TensorHandle index) {
-        return run("gather", () -> {
+        return guard.run("gather", () -> {
             Nd4jHandle a = live("gather", x);
             long[] at = indices("gather", live("gather", index), a.shape().dim(axis));
             Shape shape = index.shape();
@@ -430,7 +402,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle scatterAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run("scatterAdd", () -> {
+        return guard.run("scatterAdd", () -> {
             Nd4jHandle a = live("scatterAdd", x);
             long[] at = indices("scatterAdd", live("scatterAdd", index), a.shape().dim(axis));
             long[] to = HostIndexing.positions(source.shape(), a.shape(), axis, at);
@@ -440,7 +412,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle indexSelect(TensorHandle x, int axis, TensorHandle index) {
-        return run("indexSelect", () -> {
+        return guard.run("indexSelect", () -> {
             Nd4jHandle a = live("indexSelect", x);
             long[] at = indices("indexSelect", live("indexSelect", index), a.shape().dim(axis));
             HostReductions.Axis sizes = axis(a.shape(), axis, axis + 1);
@@ -454,7 +426,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle indexAdd(TensorHandle x, int axis, TensorHandle index, TensorHandle source) {
-        return run("indexAdd", () -> {
+        return guard.run("indexAdd", () -> {
             Nd4jHandle a = live("indexAdd", x);
             long[] at = indices("indexAdd", live("indexAdd", index), a.shape().dim(axis));
             HostReductions.Axis sizes = axis(a.shape(), axis, axis + 1);
@@ -486,7 +458,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle topK(TensorHandle x, int k) {
-        return run("topK", () -> {
+        return guard.run("topK", () -> {
             Nd4jHandle a = live("topK", x);
             return fresh("topK", a.shape().with(-1, k), DType.I64, y -> {
                 try (Dense in = bench.dense("topK", a)) {
@@ -500,7 +472,7 @@ final class Nd4jBackend implements Backend {
 
     @Override
     public TensorHandle matmul(TensorHandle a, TensorHandle b, boolean transposeA, boolean transposeB) {
-        return run("matmul", () -> products.matmul(live("matmul", a), live("matmul", b), transposeA, transposeB));
+        return guard.run("matmul", () -> products.matmul(live("matmul", a), live("matmul", b), transposeA, transposeB));
     }
 
     // what the operations share
@@ -522,40 +494,16 @@ final class Nd4jBackend implements Backend {
         });
     }
 
-    /** Runs an operation; {@link #close} waits until all of them have ended. */
-    private <R> R run(String op, Supplier<R> body) {
-        inFlight.incrementAndGet();
-        try {
-            checkOpen(op);
-            return body.get();
-        } finally {
-            inFlight.decrementAndGet();
-        }
-    }
-
     private Nd4jHandle own(String op, TensorHandle x) {
         if (x instanceof Nd4jHandle handle && handle.storage().memory() == memory) {
             return handle;
         }
-        throw new DeviceMismatchException(op, "a handle of this backend", x == null ? "null" : x.getClass().getName());
+        throw BackendGuard.foreign(op, x);
     }
 
     private Nd4jHandle live(String op, TensorHandle x) {
         Nd4jHandle handle = own(op, x);
         handle.check(op);
         return handle;
-    }
-
-    private void checkOpen(String op) {
-        if (closed) {
-            throw new BackendException(op, "an open backend", "the ND4J backend after close()");
-        }
-    }
-
-    private void checkDevice(String op, int device) {
-        checkOpen(op);
-        if (device != 0) {
-            throw new BackendException(op, "device 0", "device " + device);
-        }
     }
 }

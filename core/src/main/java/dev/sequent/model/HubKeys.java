@@ -1,5 +1,7 @@
 package dev.sequent.model;
 
+import dev.sequent.mixer.ConfigReader;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -24,5 +26,22 @@ public final class HubKeys {
         Set<String> all = new TreeSet<>(COMMON);
         all.addAll(Set.of(more));
         return all;
+    }
+
+    /**
+     * A reader of a decoder's configuration: carried keys are ignored, and no part of an encoder and no removed head is accepted.
+     *
+     * @param family its name in errors
+     * @param values what {@code config.json} holds
+     * @param carried keys without influence, from {@link #with}
+     * @throws dev.sequent.type.ConfigException for a model that is not a plain decoder
+     */
+    public static ConfigReader decoder(String family, Map<String, Object> values, Set<String> carried) {
+        ConfigReader r = new ConfigReader(family, values);
+        r.ignore(carried);
+        r.only("is_encoder_decoder", false);
+        r.only("add_cross_attention", false);
+        r.only("pruned_heads", Map.of());
+        return r;
     }
 }

@@ -49,14 +49,10 @@ public final class JambaFamily implements CheckpointFamily {
 
     @Override
     public LanguageModelConfig parse(Map<String, Object> values) {
-        ConfigReader r = new ConfigReader(NAME, values);
-        r.ignore(CARRIED);
+        ConfigReader r = HubKeys.decoder(NAME, values, CARRIED);
         r.only("hidden_act", "silu", "swish");
         r.only("sliding_window");
         r.only("mamba_inner_layernorms", true);
-        r.only("is_encoder_decoder", false);
-        r.only("add_cross_attention", false);
-        r.only("pruned_heads", Map.of());
         int width = r.integer("hidden_size", 1, MOST);
         int layers = r.integer("num_hidden_layers", 1, LayerPattern.MAX_LAYERS);
         double eps = r.number("rms_norm_eps", 1e-6);

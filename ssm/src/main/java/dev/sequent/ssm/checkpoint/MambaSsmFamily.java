@@ -111,7 +111,7 @@ public final class MambaSsmFamily implements CheckpointFamily {
                 config.norm_eps(), config.tie_word_embeddings(), config.max_position_embeddings(), config.dropout(),
                 config.initializer_range());
         boolean second = config.layers().getFirst().mixer() instanceof Mamba2Config;
-        Optional<String> reason = MambaFamily.refusal(rms, second ? Mamba2Config.class : MambaConfig.class);
+        Optional<String> reason = MambaFormat.refusal(rms, second ? Mamba2Config.class : MambaConfig.class);
         if (reason.isPresent()) {
             return reason;
         }
@@ -195,6 +195,6 @@ public final class MambaSsmFamily implements CheckpointFamily {
 
     @Override
     public KeyMap keys(LanguageModelConfig config) {
-        return MambaFamily.keys(config, "backbone.embedding.", "backbone.embeddings.");
+        return MambaFormat.keys(config, "backbone.embedding.", "backbone.embeddings.");
     }
 }

@@ -40,13 +40,9 @@ public final class Gpt2Family implements CheckpointFamily {
 
     @Override
     public LanguageModelConfig parse(Map<String, Object> values) {
-        ConfigReader r = new ConfigReader(NAME, values);
-        r.ignore(CARRIED);
+        ConfigReader r = HubKeys.decoder(NAME, values, CARRIED);
         r.only("scale_attn_weights", true);
         r.only("scale_attn_by_inverse_layer_idx", false);
-        r.only("add_cross_attention", false);
-        r.only("is_encoder_decoder", false);
-        r.only("pruned_heads", Map.of());
         int width = r.integer("n_embd", 1, Integer.MAX_VALUE);
         int heads = r.integer("n_head", 1, Integer.MAX_VALUE);
         if (width % heads != 0) {

@@ -62,12 +62,8 @@ abstract class LlamaFormat implements CheckpointFamily {
 
     @Override
     public final LanguageModelConfig parse(Map<String, Object> values) {
-        ConfigReader r = new ConfigReader(name, values);
-        r.ignore(CARRIED);
+        ConfigReader r = HubKeys.decoder(name, values, CARRIED);
         r.only("hidden_act", "silu", "swish");
-        r.only("is_encoder_decoder", false);
-        r.only("add_cross_attention", false);
-        r.only("pruned_heads", Map.of());
         int width = r.integer("hidden_size", 1, MOST);
         int heads = r.integer("num_attention_heads", 1, MOST);
         if (!r.has("head_dim") && width % heads != 0) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.sequent.model.LanguageModel;
 import dev.sequent.tensor.Device;
 import dev.sequent.type.DType;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
@@ -38,7 +39,7 @@ public abstract class GoldenVariantLaws {
 
     private Stream<DynamicTest> agree(String backend, DType dtype, double tolerance) {
         return GoldenVariant.all(families).map(variant -> DynamicTest.dynamicTest(variant.name(), () -> {
-            Path checkpoint = directory.resolve(variant.name());
+            Path checkpoint = Files.createDirectories(directory.resolve(backend).resolve(variant.name()));
             variant.write(checkpoint);
             try (Device device = Device.open(backend); LanguageModel model = LanguageModel.load(checkpoint, device, dtype)) {
                 assertThat(variant.forward(model)).as("forward").isLessThan(tolerance);

@@ -23,23 +23,52 @@ final class GemvKernels {
     /** Rows of B whose products are summed over their lanes together. */
     static final int GROUP = 16;
 
-    /** Bytes of B of a task: so few that threads end together, and so many that handing tasks out costs nothing. */
-    private static final int TASK_BYTES = 1 << 17;
+    /** Rows of B that are read at a time: several streams, because one alone waits at the start of every page. */
+    private static final int STREAMS = 8;
 
-    /** Rows of B of a task, where one takes {@code bytes} bytes. */
-    static int taskRows(long bytes) {
-        return (int) Math.max(1, TASK_BYTES / bytes / GROUP) * GROUP;
+    /** Bytes of B of a task at least: so many that handing tasks out costs nothing. */
+    private static final long TASK_BYTES = 1 << 17;
+    /** Bytes of B of a task at most: memory is slow at the start of each task. */
+    private static final long MOST_TASK_BYTES = 1 << 19;
+    /** Tasks for each thread, if they can be so small. */
+    private static final int TASKS_PER_THREAD = 16;
+
+    /**
+     * Tasks of consecutive rows of B: three quarters of the rows in large ones, the rest in small ones, so that threads end together.
+     *
+     * @param rows of B
+     * @param large number of large tasks
+     * @param largeRows rows of a large task
+     * @param smallRows rows of a small task; the last may have fewer
+     */
+    record Tasks(int rows, int large, int largeRows, int smallRows) {
+        /** The tasks of a matrix of {@code rows} rows of {@code bytes} bytes. */
+        static Tasks of(int rows, long bytes, int threads) {
+            long most = Math.clamp(rows * bytes / threads / TASKS_PER_THREAD, TASK_BYTES, MOST_TASK_BYTES);
+            int largeRows = groups(most, bytes);
+            return new Tasks(rows, rows / 4 * 3 / largeRows, largeRows, groups(TASK_BYTES, bytes));
+        }
+
+        private static int groups(long task, long bytes) {
+            return (int) Math.max(1, task / bytes / GROUP) * GROUP;
+        }
+
+        int count() {
+            return large + Math.ceilDiv(rows - large * largeRows, smallRows);
+        }
+
+        /** First row of a task; where the last one ends for the number of tasks. */
+        int from(int task) {
+            return Math.min(rows, Math.min(task, large) * largeRows + Math.max(0, task - large) * smallRows);
+        }
     }
 
-    /** Products of one row of A with rows of B stored as (n, k), four at a time. */
+    /** Products of one row of A with rows of B stored as (n, k), eight at a time. */
     static void dotOne(float[] a, MemorySegment b, long offset, long ld, int columns, int k, float[] out, float[] lanes) {
         for (int j = 0; j < columns; j += GROUP) {
             int count = Math.min(GROUP, columns - j);
-            for (int g = 0; g < count; g += 4) {
-                int last = count - 1 - g;
-                long first = offset + (j + g) * ld;
-                dot1x4(a, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k,
-                        lanes, g * LANES);
+            for (int g = 0; g < count; g += STREAMS) {
+                dot1x8(a, b, offset + (j + g) * ld, ld, count - 1 - g, k, lanes, g * LANES);
             }
             sums(lanes, count, out, j);
         }
@@ -82,45 +111,45 @@ final class GemvKernels {
         }
     }
 
-    private static void dot1x4(float[] a, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] lanes, int to) {
+    /** Eight rows of B from {@code offset} on, of which there are {@code last + 1}; beyond it the last one takes part several times. */
+    private static void dot1x8(float[] a, MemorySegment b, long offset, long ld, int last, int k, float[] lanes, int to) {
         int full = S.loopBound(k);
         // slices made here are indexed by small numbers: checks of bounds then cost nothing
-        MemorySegment b0 = b.asSlice(o0, 4L * full);
-        MemorySegment b1 = b.asSlice(o1, 4L * full);
-        MemorySegment b2 = b.asSlice(o2, 4L * full);
-        MemorySegment b3 = b.asSlice(o3, 4L * full);
-        FloatVector u0 = FloatVector.zero(S);
-        FloatVector u1 = FloatVector.zero(S);
-        FloatVector u2 = FloatVector.zero(S);
-        FloatVector u3 = FloatVector.zero(S);
-        FloatVector v0 = FloatVector.zero(S);
-        FloatVector v1 = FloatVector.zero(S);
-        FloatVector v2 = FloatVector.zero(S);
-        FloatVector v3 = FloatVector.zero(S);
-        int p = 0;
-        for (; p + 2 * LANES <= full; p += 2 * LANES) {
+        MemorySegment b0 = b.asSlice(offset, 4L * full);
+        MemorySegment b1 = b.asSlice(offset + Math.min(1, last) * ld, 4L * full);
+        MemorySegment b2 = b.asSlice(offset + Math.min(2, last) * ld, 4L * full);
+        MemorySegment b3 = b.asSlice(offset + Math.min(3, last) * ld, 4L * full);
+        MemorySegment b4 = b.asSlice(offset + Math.min(4, last) * ld, 4L * full);
+        MemorySegment b5 = b.asSlice(offset + Math.min(5, last) * ld, 4L * full);
+        MemorySegment b6 = b.asSlice(offset + Math.min(6, last) * ld, 4L * full);
+        MemorySegment b7 = b.asSlice(offset + Math.min(7, last) * ld, 4L * full);
+        FloatVector c0 = FloatVector.zero(S);
+        FloatVector c1 = FloatVector.zero(S);
+        FloatVector c2 = FloatVector.zero(S);
+        FloatVector c3 = FloatVector.zero(S);
+        FloatVector c4 = FloatVector.zero(S);
+        FloatVector c5 = FloatVector.zero(S);
+        FloatVector c6 = FloatVector.zero(S);
+        FloatVector c7 = FloatVector.zero(S);
+        for (int p = 0; p < full; p += LANES) {
             FloatVector x = FloatVector.fromArray(S, a, p);
-            FloatVector y = FloatVector.fromArray(S, a, p + LANES);
-            u0 = x.fma(FloatVector.fromMemorySegment(S, b0, p * 4L, LE), u0);
-            u1 = x.fma(FloatVector.fromMemorySegment(S, b1, p * 4L, LE), u1);
-            u2 = x.fma(FloatVector.fromMemorySegment(S, b2, p * 4L, LE), u2);
-            u3 = x.fma(FloatVector.fromMemorySegment(S, b3, p * 4L, LE), u3);
-            v0 = y.fma(FloatVector.fromMemorySegment(S, b0, (p + LANES) * 4L, LE), v0);
-            v1 = y.fma(FloatVector.fromMemorySegment(S, b1, (p + LANES) * 4L, LE), v1);
-            v2 = y.fma(FloatVector.fromMemorySegment(S, b2, (p + LANES) * 4L, LE), v2);
-            v3 = y.fma(FloatVector.fromMemorySegment(S, b3, (p + LANES) * 4L, LE), v3);
+            c0 = x.fma(FloatVector.fromMemorySegment(S, b0, p * 4L, LE), c0);
+            c1 = x.fma(FloatVector.fromMemorySegment(S, b1, p * 4L, LE), c1);
+            c2 = x.fma(FloatVector.fromMemorySegment(S, b2, p * 4L, LE), c2);
+            c3 = x.fma(FloatVector.fromMemorySegment(S, b3, p * 4L, LE), c3);
+            c4 = x.fma(FloatVector.fromMemorySegment(S, b4, p * 4L, LE), c4);
+            c5 = x.fma(FloatVector.fromMemorySegment(S, b5, p * 4L, LE), c5);
+            c6 = x.fma(FloatVector.fromMemorySegment(S, b6, p * 4L, LE), c6);
+            c7 = x.fma(FloatVector.fromMemorySegment(S, b7, p * 4L, LE), c7);
         }
-        if (p < full) {
-            FloatVector x = FloatVector.fromArray(S, a, p);
-            u0 = x.fma(FloatVector.fromMemorySegment(S, b0, p * 4L, LE), u0);
-            u1 = x.fma(FloatVector.fromMemorySegment(S, b1, p * 4L, LE), u1);
-            u2 = x.fma(FloatVector.fromMemorySegment(S, b2, p * 4L, LE), u2);
-            u3 = x.fma(FloatVector.fromMemorySegment(S, b3, p * 4L, LE), u3);
-        }
-        u0.add(v0).intoArray(lanes, to);
-        u1.add(v1).intoArray(lanes, to + LANES);
-        u2.add(v2).intoArray(lanes, to + 2 * LANES);
-        u3.add(v3).intoArray(lanes, to + 3 * LANES);
+        c0.intoArray(lanes, to);
+        c1.intoArray(lanes, to + LANES);
+        c2.intoArray(lanes, to + 2 * LANES);
+        c3.intoArray(lanes, to + 3 * LANES);
+        c4.intoArray(lanes, to + 4 * LANES);
+        c5.intoArray(lanes, to + 5 * LANES);
+        c6.intoArray(lanes, to + 6 * LANES);
+        c7.intoArray(lanes, to + 7 * LANES);
     }
 
     /**

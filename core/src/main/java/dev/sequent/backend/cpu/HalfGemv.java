@@ -14,7 +14,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Products of a few rows of F32 with a matrix of 16-bit floats stored as (n, k), as weights are in generation. The matrix is read once,
+ * Products of a few rows with a matrix of 16-bit floats stored as (n, k), as weights are in generation. The matrix is read once,
  * where it lies, and widened in registers, so that it costs half of an F32 matrix' memory traffic.
  *
  * <p>A vector of ints holds two elements a lane: those of even positions in its lower halves, those of odd positions in its upper halves.
@@ -24,7 +24,6 @@ import jdk.incubator.vector.VectorSpecies;
 final class HalfGemv {
     private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
     private static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LE);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(LE);
     /** Elements of a vector of 16-bit floats. */
     private static final int PAIRS = 2 * LANES;
@@ -47,30 +46,30 @@ final class HalfGemv {
 
     private static final class Scratch {
         final float[] lanes = new float[GemvKernels.GROUP * LANES];
-        float[] out = new float[0];
+        final float[] out = new float[GemvKernels.GROUP];
         float[] rows = new float[0];
     }
 
     /**
      * C = A B^T, everything row-major.
      *
-     * @param dtype BF16 or F16, of B
-     * @param a F32 (m, k), dense
+     * @param dtype BF16 or F16, of A, B and C
+     * @param a (m, k), dense
      * @param b first element of B (n, k); {@code ldb} is the distance of its rows in elements
-     * @param c F32 (m, n), dense
+     * @param c (m, n), dense; sums are rounded once
      */
     void multiply(DType dtype, int m, int n, int k, MemorySegment a, MemorySegment b, long ldb, MemorySegment c) {
-        float[] rows = paired(a, m, k);
-        int columns = GemvKernels.taskRows(2L * k);
-        parallel.forEach(Math.ceilDiv(n, columns), task -> {
-            int from = task * columns;
-            task(dtype == DType.BF16, rows, m, k, b, from * ldb * Short.BYTES, ldb * Short.BYTES, Math.min(columns, n - from),
-                    c.asSlice(4L * from), n);
+        float[] rows = paired(dtype, a, m, k);
+        GemvKernels.Tasks tasks = GemvKernels.Tasks.of(n, 2L * k, parallel.threads());
+        parallel.forEach(tasks.count(), task -> {
+            int from = tasks.from(task);
+            task(dtype, rows, m, k, b, from * ldb * Short.BYTES, ldb * Short.BYTES, tasks.from(task + 1) - from,
+                    c.asSlice((long) Short.BYTES * from), n);
         });
     }
 
-    /** Rows of A with even and odd positions apart; the last elements, which fill no two vectors, stay as they are. */
-    private float[] paired(MemorySegment a, int m, int k) {
+    /** Rows of A in F32 with even and odd positions apart; the last elements, which fill no two vectors, stay as they are. */
+    private float[] paired(DType dtype, MemorySegment a, int m, int k) {
         Scratch own = scratch.get();
         if (own.rows.length < m * k) {
             own.rows = new float[m * k];
@@ -78,26 +77,39 @@ final class HalfGemv {
         int full = k - k % PAIRS;
         for (int i = 0; i < m; i++) {
             int row = i * k;
-            for (int p = 0; p < full; p += PAIRS) {
-                for (int l = 0; l < LANES; l++) {
-                    own.rows[row + p + l] = a.get(FLOAT, 4L * (row + p + 2 * l));
-                    own.rows[row + p + LANES + l] = a.get(FLOAT, 4L * (row + p + 2 * l + 1));
+            if (dtype == DType.BF16) {
+                split(a.asSlice(2L * row, 2L * k), full, own.rows, row);
+            } else {
+                for (int p = 0; p < full; p++) {
+                    int place = p % PAIRS / 2 + p % 2 * LANES;
+                    own.rows[row + p - p % PAIRS + place] = Float.float16ToFloat(a.get(SHORT, 2L * (row + p)));
                 }
             }
-            MemorySegment.copy(a, FLOAT, 4L * (row + full), own.rows, row + full, k - full);
+            for (int p = full; p < k; p++) {
+                own.rows[row + p] = widened(dtype, a.get(SHORT, 2L * (row + p)));
+            }
         }
         return own.rows;
     }
 
-    private void task(boolean bf16, float[] a, int m, int k, MemorySegment b, long offset, long ld, int columns, MemorySegment c, int ldc) {
-        Scratch own = scratch.get();
-        if (own.out.length < columns) {
-            own.out = new float[Math.ceilDiv(columns, LANES) * LANES];
+    private static void split(MemorySegment a, int full, float[] rows, int to) {
+        for (int p = 0; p < full; p += PAIRS) {
+            IntVector w = IntVector.fromMemorySegment(I, a, p * 2L, LE);
+            w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(rows, to + p);
+            w.and(UPPER).reinterpretAsFloats().intoArray(rows, to + p + LANES);
         }
+    }
+
+    private static float widened(DType dtype, short bits) {
+        return dtype == DType.BF16 ? Float.intBitsToFloat(bits << 16) : Float.float16ToFloat(bits);
+    }
+
+    private void task(DType dtype, float[] a, int m, int k, MemorySegment b, long offset, long ld, int columns, MemorySegment c, int ldc) {
+        Scratch own = scratch.get();
         for (int j = 0; j < columns; j += GemvKernels.GROUP) {
             int count = Math.min(GemvKernels.GROUP, columns - j);
             for (int i = 0; i < m; i++) {
-                if (bf16) {
+                if (dtype == DType.BF16) {
                     bf16Group(a, i * k, b, offset + j * ld, ld, count, k, own.lanes);
                 } else {
                     for (int g = 0; g < count; g++) {
@@ -105,17 +117,18 @@ final class HalfGemv {
                     }
                 }
                 GemvKernels.sums(own.lanes, count, own.out, 0);
-                addTail(bf16, a, i * k, b, offset + j * ld, ld, count, k, own.out);
-                GemvKernels.store(own.out, 0, count, c, 4L * (i * (long) ldc + j), false);
+                addTail(dtype, a, i * k, b, offset + j * ld, ld, count, k, own.out);
+                for (int g = 0; g < count; g++) {
+                    c.set(SHORT, 2L * (i * (long) ldc + j + g), ScalarKernels.narrow(dtype, own.out[g]));
+                }
             }
         }
     }
 
-    private static void addTail(boolean bf16, float[] a, int ao, MemorySegment b, long offset, long ld, int count, int k, float[] out) {
+    private static void addTail(DType dtype, float[] a, int ao, MemorySegment b, long offset, long ld, int count, int k, float[] out) {
         for (int j = 0; k % PAIRS != 0 && j < count; j++) {
             for (int p = k - k % PAIRS; p < k; p++) {
-                short bits = b.get(SHORT, offset + j * ld + 2L * p);
-                out[j] += a[ao + p] * (bf16 ? Float.intBitsToFloat(bits << 16) : Float.float16ToFloat(bits));
+                out[j] += a[ao + p] * widened(dtype, b.get(SHORT, offset + j * ld + 2L * p));
             }
         }
     }

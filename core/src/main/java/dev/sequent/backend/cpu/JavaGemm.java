@@ -152,6 +152,7 @@ final class JavaGemm implements Gemm {
         private int taskRows;
         private int taskColumns;
         private int columnTasks;
+        private GemvKernels.Tasks thinTasks;
         private int pieceK;
 
         void set(boolean ta, boolean tb, int m, int n, int k, MemorySegment a, long lda, MemorySegment b, long ldb, boolean add,
@@ -381,14 +382,14 @@ final class JavaGemm implements Gemm {
             sharedA = scratch.get().a(roundUp(m, 4) * aStride);
             copyRowsOfA();
             if (tb) {
-                taskColumns = GemvKernels.taskRows(4L * k);
+                thinTasks = GemvKernels.Tasks.of(n, 4L * k, parallel.threads());
             } else {
                 taskColumns = Math.max(THIN_COLUMNS, roundUp(ceilDiv(n, 4 * parallel.threads()), LANES));
                 if (m > 1) {
                     taskColumns = Math.min(taskColumns, MOST_THIN_COLUMNS);
                 }
             }
-            loop(Phase.THIN, ceilDiv(n, taskColumns));
+            loop(Phase.THIN, tb ? thinTasks.count() : ceilDiv(n, taskColumns));
         }
 
         private void copyRowsOfA() {
@@ -407,8 +408,8 @@ final class JavaGemm implements Gemm {
         }
 
         private void thinTask(Scratch own, int task) {
-            int column = task * taskColumns;
-            int columns = Math.min(taskColumns, n - column);
+            int column = tb ? thinTasks.from(task) : task * taskColumns;
+            int columns = tb ? thinTasks.from(task + 1) - column : Math.min(taskColumns, n - column);
             int stride = roundUp(columns, LANES);
             int rows = m == 1 ? 1 : roundUp(m, 4);
             float[] out = own.b(rows * stride);

@@ -70,7 +70,7 @@ final class Matmul {
             return machine.produce(y, () -> casts.fill(y, 0));
         }
         if (isThin(a, b, ta, tb, sizes)) {
-            return rounded(thin(a, b, tb, sizes, shape), a.dtype());
+            return thin(a, b, tb, sizes, shape);
         }
         return switch (a.dtype()) {
             case F32 -> product(a, b, ta, tb, sizes, shape);
@@ -97,7 +97,7 @@ final class Matmul {
         Shape shape = a.shape().with(-1, sizes.n);
         return switch (a.dtype()) {
             case F32 -> provider != null && provider.accepts(sizes.m, sizes.n, sizes.k, Float.BYTES) ? null : few(a, b, sizes, shape);
-            case BF16, F16 -> half == null ? null : rounded(thin(a, b, true, sizes, shape), a.dtype());
+            case BF16, F16 -> half == null ? null : thin(a, b, true, sizes, shape);
             default -> null;
         };
     }
@@ -115,19 +115,14 @@ final class Matmul {
     }
 
     private CpuHandle thin(CpuHandle a, CpuHandle b, boolean tb, Sizes sizes, Shape shape) {
-        CpuHandle wide = casts.cast(a, DType.F32);
+        CpuHandle rows = copies.contiguous("matmul", a);
         try {
-            CpuHandle rows = copies.contiguous("matmul", wide);
-            try {
-                CpuHandle y = machine.allocate("matmul", shape, DType.F32);
-                MemorySegment q = b.memory().asSlice(b.offset());
-                return machine.produce(y, () -> half.multiply(b.dtype(), sizes.m, sizes.n, sizes.k, rows.memory().asSlice(rows.offset()), q,
-                        b.strides()[tb ? 0 : 1], y.memory().asSlice(y.offset())));
-            } finally {
-                rows.release();
-            }
+            CpuHandle y = machine.allocate("matmul", shape, a.dtype());
+            MemorySegment q = b.memory().asSlice(b.offset());
+            return machine.produce(y, () -> half.multiply(b.dtype(), sizes.m, sizes.n, sizes.k, rows.memory().asSlice(rows.offset()), q,
+                    b.strides()[tb ? 0 : 1], y.memory().asSlice(y.offset())));
         } finally {
-            wide.release();
+            rows.release();
         }
     }
 

@@ -3,6 +3,7 @@ package dev.sequent.benchmarks.run;
 import dev.sequent.benchmarks.KernelSubject;
 import dev.sequent.benchmarks.OperationBenchmark;
 import dev.sequent.benchmarks.StepModels;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -27,6 +28,9 @@ enum Preset {
     private static final List<String> MIXERS = StepModels.MIXERS;
     private static final String BASELINE = "BaselineBenchmark.forward";
     private static final List<String> MODELS = List.of("transformer", "mamba", "mamba2", "hybrid");
+
+    /** Until a process measures: the JVM, the model, its check against the reference. */
+    private static final Duration START = Duration.ofSeconds(3);
 
     final int warmups;
     final int measurements;
@@ -75,6 +79,14 @@ enum Preset {
             case FULL -> full(cases);
         }
         return cases;
+    }
+
+    /**
+     * The least time that measurements take: their iterations, and the start and the check of each process. Where one call takes longer
+     * than an iteration, as with attention over long sequences, it is more.
+     */
+    Duration atLeast(int measurements, int forks) {
+        return START.plusMillis((long) (warmups + this.measurements) * iterationMillis).multipliedBy((long) measurements * forks);
     }
 
     /** Layers of other libraries, and ours where it is the same function. */

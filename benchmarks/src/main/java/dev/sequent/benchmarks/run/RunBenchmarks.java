@@ -46,7 +46,7 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--quick", description = "a first impression, under 15 minutes (default)")
     private boolean quick;
 
-    @CommandLine.Option(names = "--full", description = "the numbers to publish; hours")
+    @CommandLine.Option(names = "--full", description = "the numbers to publish: several hours, 16 GB of memory")
     private boolean full;
 
     @CommandLine.Option(names = "--only", paramLabel = "REGEX",
@@ -79,7 +79,7 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--notes", description = "a sentence that the record keeps")
     private String notes = "";
 
-    @CommandLine.Option(names = "--list", description = "lists the measurements and does not run them")
+    @CommandLine.Option(names = "--list", description = "lists the measurements, with the time that they take at least, and does not run them")
     private boolean list;
 
     private final PrintStream console = System.out;
@@ -99,7 +99,8 @@ public final class RunBenchmarks implements Callable<Integer> {
         List<Case> cases = cases(preset).stream().filter(c -> only.matcher(c.toString()).find()).toList();
         if (list || cases.isEmpty()) {
             cases.forEach(console::println);
-            console.printf("%d measurements%n", cases.size());
+            Duration least = preset.atLeast(cases.size(), forks);
+            console.printf("%d measurements, at least %d:%02d hours%n", cases.size(), least.toHours(), least.toMinutesPart());
             return cases.isEmpty() ? 1 : 0;
         }
         try {

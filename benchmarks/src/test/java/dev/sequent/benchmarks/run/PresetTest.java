@@ -3,11 +3,13 @@ package dev.sequent.benchmarks.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.openjdk.jmh.runner.BenchmarkList;
@@ -33,6 +35,13 @@ class PresetTest {
     void noCaseRunsTwice(Preset preset) {
         List<Case> cases = preset.cases();
         assertThat(new HashSet<>(cases)).hasSize(cases.size());
+    }
+
+    @Test
+    void presetsFitTheTimeThatTheyPromise() {
+        assertThat(Preset.SMOKE.atLeast(Preset.SMOKE.cases().size(), 1)).isLessThan(Duration.ofMinutes(2));
+        assertThat(Preset.QUICK.atLeast(Preset.QUICK.cases().size(), 1)).isLessThan(Duration.ofMinutes(15));
+        assertThat(Preset.FULL.atLeast(10, 3)).isEqualTo(Duration.ofSeconds(10 * 3 * 21));
     }
 
     private static List<BenchmarkListEntry> entries() throws IOException {

@@ -88,9 +88,11 @@ final class PanelAttention implements RawAttention {
             int head = task / pieces;
             PanelBackward.delta(call, gradients, head / sizes.heads(), head % sizes.heads(), task % pieces);
         });
+        long id = calls.getAndIncrement();
         parallel.forEach(groups * chunks, task -> {
-            int group = task % groups;
-            PanelBackward.task(call, gradients, group / sizes.groups(), group % sizes.groups(), task / groups, scratch(sizes.width()));
+            // all chunks of a head one after the other, because a thread then loads its queries once
+            int group = task / chunks;
+            PanelBackward.task(call, gradients, id, group / sizes.groups(), group % sizes.groups(), task % chunks, scratch(sizes.width()));
         });
         if (chunks > 1) {
             parallel.forEach(heads * pieces, task -> {

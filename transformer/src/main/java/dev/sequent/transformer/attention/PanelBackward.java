@@ -84,17 +84,25 @@ final class PanelBackward {
         }
     }
 
-    /** Computes dk and dv of one chunk of a key-value head, and its share of dq. */
-    static void task(AttentionCall call, AttentionGradients gradients, int row, int group, int chunk, PanelScratch s) {
+    /**
+     * Computes dk and dv of one chunk of a key-value head, and its share of dq.
+     *
+     * @param id a number of this call, by which threads recognise what they have loaded for it
+     */
+    static void task(AttentionCall call, AttentionGradients gradients, long id, int row, int group, int chunk, PanelScratch s) {
         AttentionSizes sizes = call.sizes();
         HeadsView dq = queryGradient(call, gradients, chunk);
-        s.release();
-        if (keepsRows(sizes, s)) {
+        int head = row * sizes.groups() + group;
+        if (!keepsRows(sizes, s)) {
+            s.release();
+        } else if (!s.holds(id, head)) {
+            s.release();
             s.firstRows.reserve(sizes.headsPerGroup() * sizes.queries());
             s.secondRows.reserve(sizes.headsPerGroup() * sizes.queries());
             for (int h = 0; h < sizes.headsPerGroup(); h++) {
                 loadRows(call, gradients, row, group * sizes.headsPerGroup() + h, 0, sizes.queries(), h * sizes.queries(), s);
             }
+            s.hold(id, head);
         }
         for (int k0 = chunk * BLOCK; k0 < sizes.keys(); k0 += chunks(sizes) * BLOCK) {
             block(call, gradients, dq, row, group, k0, Math.min(BLOCK, sizes.keys() - k0), k0 > chunk * BLOCK, s);
@@ -160,9 +168,9 @@ final class PanelBackward {
         }
     }
 
-    /** Whether a task loads the rows of all its queries once, because several blocks of keys read them. */
+    /** Whether a thread loads the rows of all queries of a head once, because several blocks of keys read them. */
     private static boolean keepsRows(AttentionSizes sizes, PanelScratch s) {
-        return sizes.keys() > chunks(sizes) * BLOCK && (long) sizes.headsPerGroup() * sizes.queries() * s.width <= PanelScratch.MOST_FLOATS;
+        return sizes.keys() > BLOCK && (long) sizes.headsPerGroup() * sizes.queries() * s.width <= PanelScratch.MOST_FLOATS;
     }
 
     /** Brings queries and result gradients into row tiles, from row {@code to} on. */

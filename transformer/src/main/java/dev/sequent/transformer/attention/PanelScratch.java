@@ -88,7 +88,7 @@ final class PanelScratch {
         return Arena.ofAuto().allocate(count * 4L, ALIGNMENT);
     }
 
-    /** Notes that the passing rows are all keys and values of a head of a forward call. */
+    /** Notes that the passing rows are all that a call reads of a head. */
     void hold(long call, int head) {
         heldCall = call;
         heldHead = head;

@@ -25,9 +25,30 @@ public interface MixerState extends AutoCloseable {
 
     /**
      * Row b of the state becomes what row {@code rows[b]} was: beam search, or dropping finished rows. The batch becomes
-     * {@code rows.length}.
+     * {@code rows.length}. When it fails, the state is unchanged.
+     *
+     * @throws dev.sequent.type.ShapeException when there is no such row
      */
-    void reorder(int[] rows);
+    default void reorder(int[] rows) {
+        try (Reordering reordering = prepareReorder(rows)) {
+            reordering.apply();
+        }
+    }
+
+    /**
+     * Does what can fail of {@link #reorder}, memory included, and changes nothing: a model prepares all of its states before it changes the
+     * first. The state must not change in between.
+     */
+    Reordering prepareReorder(int[] rows);
+
+    /** A prepared {@link #reorder}; close it, whether it was applied or not. */
+    interface Reordering extends AutoCloseable {
+        /** Reorders the state; to be called once. */
+        void apply();
+
+        @Override
+        void close();
+    }
 
     /** Bytes that the state occupies now. */
     long bytes();

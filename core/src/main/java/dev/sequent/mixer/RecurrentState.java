@@ -169,13 +169,34 @@ public final class RecurrentState implements MixerState {
     }
 
     @Override
-    public void reorder(int[] rows) {
+    public Reordering prepareReorder(int[] rows) {
         IntStream.of(rows).filter(r -> r < 0 || r >= batch).findFirst().ifPresent(r -> {
             throw new ShapeException("reorder", "rows in [0, " + batch + ")", r + "");
         });
         try (Scope _ = Scope.open()) {
             Tensor index = Tensor.of(spec.device(), rows);
-            replace(tensors().stream().map(t -> t.indexSelect(0, index)).toList(), 0);
+            List<Tensor> next = tensors().stream().map(t -> t.indexSelect(0, index)).toList();
+            next.forEach(Tensor::own);
+            return new Next(next);
+        }
+    }
+
+    /** The tensors after a reordering. */
+    private final class Next implements Reordering {
+        private final List<Tensor> next;
+
+        private Next(List<Tensor> next) {
+            this.next = next;
+        }
+
+        @Override
+        public void apply() {
+            replace(next, 0);
+        }
+
+        @Override
+        public void close() {
+            next.forEach(Tensor::close);
         }
     }
 

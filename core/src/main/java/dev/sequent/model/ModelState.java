@@ -88,14 +88,23 @@ public final class ModelState implements AutoCloseable {
         return copy;
     }
 
-    /** Row b becomes what row {@code rows[b]} was. */
+    /**
+     * Row b becomes what row {@code rows[b]} was. When it fails, the state is unchanged: all layers are copied before the first one changes,
+     * which takes as much more memory as the states of the new rows occupy.
+     */
     public void reorder(int[] rows) {
         for (int row : rows) {
             if (row < 0 || row >= tokens.length) {
                 throw new ShapeException("reorder", "rows in [0, " + tokens.length + ")", row + "");
             }
         }
-        layers.forEach(s -> s.reorder(rows));
+        List<MixerState.Reordering> prepared = new ArrayList<>();
+        try {
+            layers.forEach(s -> prepared.add(s.prepareReorder(rows)));
+            prepared.forEach(MixerState.Reordering::apply);
+        } finally {
+            prepared.forEach(MixerState.Reordering::close);
+        }
         tokens = Arrays.stream(rows).map(r -> tokens[r]).toArray();
     }
 

@@ -337,20 +337,22 @@ public final class KvCache implements MixerState {
         return copy;
     }
 
+    /** While the number of rows stays, takes more memory only for a copy of the slots in use, and then only until it is applied. */
     @Override
-    public void reorder(int[] rows) {
+    public Reordering prepareReorder(int[] rows) {
         requireOpen();
         for (int r : rows) {
             if (r < 0 || r >= start.length) {
                 throw new ShapeException("reorder", "rows in [0, " + start.length + ")", r + "");
             }
         }
-        if (!Arrays.equals(rows, IntStream.range(0, start.length).toArray())) {
-            keys = reordered(keys, rows);
-            values = reordered(values, rows);
+        try (Scope _ = Scope.open()) {
+            boolean same = Arrays.equals(rows, IntStream.range(0, start.length).toArray());
+            Tensor index = Tensor.of(spec.device(), rows);
+            Tensor k = same ? null : reordered(keys, index, rows.length);
+            Tensor v = same ? null : reordered(values, index, rows.length);
+            return new Rows(rows.clone(), same ? null : k.own(), same ? null : v.own());
         }
-        start = Arrays.stream(rows).map(r -> start[r]).toArray();
-        end = Arrays.stream(rows).map(r -> end[r]).toArray();
     }
 
     /** The slots in use, (B, G, S, P): capacity beyond them is never copied. */
@@ -358,16 +360,52 @@ public final class KvCache implements MixerState {
         return memory.slice(2, 0, length());
     }
 
-    private Tensor reordered(Tensor memory, int[] rows) {
-        try (Scope _ = Scope.open()) {
-            Tensor kept = filled(memory).indexSelect(0, Tensor.of(spec.device(), rows));
-            boolean sameSize = rows.length == start.length;
-            Tensor next = sameSize ? memory : zeros(rows.length).own();
-            next.write(kept, 0, 0, 0, 0);
-            if (!sameSize) {
-                memory.close();
+    /** The slots in use of the new rows or, where there are more or fewer rows than before, memory of full capacity that holds them. */
+    private Tensor reordered(Tensor memory, Tensor index, int rows) {
+        Tensor kept = filled(memory).indexSelect(0, index);
+        if (rows == start.length) {
+            return kept;
+        }
+        Tensor next = zeros(rows);
+        next.write(kept, 0, 0, 0, 0);
+        return next;
+    }
+
+    /** New rows; without tensors where every row stays what it is. */
+    private final class Rows implements Reordering {
+        private final int[] rows;
+        private Tensor nextKeys;
+        private Tensor nextValues;
+
+        private Rows(int[] rows, Tensor nextKeys, Tensor nextValues) {
+            this.rows = rows;
+            this.nextKeys = nextKeys;
+            this.nextValues = nextValues;
+        }
+
+        @Override
+        public void apply() {
+            if (nextKeys != null && rows.length == start.length) {
+                keys.write(nextKeys, 0, 0, 0, 0);
+                values.write(nextValues, 0, 0, 0, 0);
+            } else if (nextKeys != null) {
+                Tensor k = keys;
+                Tensor v = values;
+                keys = nextKeys;
+                values = nextValues;
+                nextKeys = k;
+                nextValues = v;
             }
-            return next;
+            start = Arrays.stream(rows).map(r -> start[r]).toArray();
+            end = Arrays.stream(rows).map(r -> end[r]).toArray();
+        }
+
+        @Override
+        public void close() {
+            if (nextKeys != null) {
+                nextKeys.close();
+                nextValues.close();
+            }
         }
     }
 

@@ -134,4 +134,47 @@ class KvCacheTest {
             assertThat(small.memory().liveHandles()).isZero();
         }
     }
+
+    /** With as many rows as before and with more, and with any part of the memory that it needs. */
+    @Test
+    void aReorderingThatRunsOutOfMemoryChangesNothing() {
+        for (int[] rows : new int[][] {{1, 0}, {1, 0, 1}}) {
+            int failures = 0;
+            boolean done = false;
+            for (int limit = 150_000; !done; limit += 2_000) {
+                try (Device device = Device.open("cpu", Map.of("memoryLimit", limit + "")); Scope _ = Scope.open();
+                        KvCache cache = new KvCache(new StateSpec(2, 4096, DType.F32, device), 1, 1)) {
+                    for (int t = 0; t < 3000; t += 500) {
+                        int from = t;
+                        Scope.returning(() -> append(cache, device, from));
+                    }
+                    done = reorders(cache, rows);
+                    failures += done ? 0 : 1;
+                }
+            }
+            assertThat(failures).isGreaterThan(3);
+        }
+    }
+
+    private static Tensor append(KvCache cache, Device device, int from) {
+        Tensor x = tokens(device, 2, from, from + 500);
+        append(cache, x);
+        return x;
+    }
+
+    /** Whether there was memory for it. */
+    private static boolean reorders(KvCache cache, int[] rows) {
+        float[] keys = cache.keys().toFloats();
+        float[] values = cache.values().toFloats();
+        try {
+            cache.reorder(rows);
+            assertThat(cache.keys().toFloats()).startsWith(10).hasSize(rows.length * 3000);
+            return true;
+        } catch (OutOfDeviceMemoryException e) {
+            assertThat(cache.keys().toFloats()).isEqualTo(keys);
+            assertThat(cache.values().toFloats()).isEqualTo(values);
+            assertThat(cache.tokens()).containsExactly(3000, 3000);
+            return false;
+        }
+    }
 }

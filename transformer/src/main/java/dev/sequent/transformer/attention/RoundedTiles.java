@@ -25,8 +25,8 @@ final class RoundedTiles {
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final float LOWEST = -126f;
 
-    /** 1.5 * 2^23: adding it rounds to an integer that stands in the low bits. */
-    private static final float MAGIC = 12582912f;
+    /** 1.5 * 2^23 + 127: adding it rounds a float to an integer n, and n + 127, the exponent of 2^n, stands in the low bits of the sum. */
+    private static final float MAGIC = 12583039f;
 
     private static final float C0 = 0.99992807f;
     private static final float C1 = 0.69326099f;
@@ -99,9 +99,9 @@ final class RoundedTiles {
             FloatVector f1 = u1.sub(z1.sub(magic));
             FloatVector p0 = f0.fma(k3, k2).fma(f0, k1).fma(f0, k0);
             FloatVector p1 = f1.fma(k3, k2).fma(f1, k1).fma(f1, k0);
-            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+            FloatVector e0 = p0.mul(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                     .blend(zero, t0);
-            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+            FloatVector e1 = p1.mul(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                     .blend(zero, t1);
             l0 = l0.add(e0);
             l1 = l1.add(e1);
@@ -150,9 +150,9 @@ final class RoundedTiles {
             FloatVector f1 = u1.sub(z1.sub(magic));
             FloatVector p0 = f0.fma(k3, k2).fma(f0, k1).fma(f0, k0);
             FloatVector p1 = f1.fma(k3, k2).fma(f1, k1).fma(f1, k0);
-            FloatVector e0 = p0.reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+            FloatVector e0 = p0.mul(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                     .blend(zero, t0);
-            FloatVector e1 = p1.reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+            FloatVector e1 = p1.mul(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats())
                     .blend(zero, t1);
             IntVector low = e0.reinterpretAsInts().add(HALF).lanewise(VectorOperators.LSHR, 16);
             IntVector high = e1.reinterpretAsInts().add(HALF).lanewise(VectorOperators.AND, UPPER);

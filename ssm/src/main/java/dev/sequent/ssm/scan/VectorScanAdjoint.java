@@ -22,10 +22,10 @@ final class VectorScanAdjoint {
     private static final float C3 = VectorScanTiles.C3;
     private static final float C4 = VectorScanTiles.C4;
     private static final float C5 = VectorScanTiles.C5;
-    private static final float C6 = VectorScanTiles.C6;
     private static final float LOWEST = VectorScanTiles.LOWEST;
     private static final float HIGHEST = VectorScanTiles.HIGHEST;
-    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    /** Without a check of the alignment in front of every access. */
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private VectorScanAdjoint() {}
 
@@ -39,7 +39,6 @@ final class VectorScanAdjoint {
         final FloatVector k3 = FloatVector.broadcast(S, C3);
         final FloatVector k4 = FloatVector.broadcast(S, C4);
         final FloatVector k5 = FloatVector.broadcast(S, C5);
-        final FloatVector k6 = FloatVector.broadcast(S, C6);
         final FloatVector one = FloatVector.broadcast(S, 1f);
         MemorySegment step = s.step.segment().asSlice(0, ((to - 1) * s.step.stride() + W) * 4);
         MemorySegment input = s.input.segment().asSlice(0, ((to - 1) * s.input.stride() + W) * 4);
@@ -52,10 +51,12 @@ final class VectorScanAdjoint {
         MemorySegment decay = s.decay.asSlice(0, (long) to * states * W * 4);
         MemorySegment before = s.before.asSlice(0, (to + 1L) * states * W * 4);
         MemorySegment sums = s.cGrad.asSlice(0, to * states * L * 4L);
-        int next = states * W;
+        long next = states * W * 4L;
         for (int t = from; t < to; t++) {
             for (int j = 0; j < W; j += 2 * L) {
                 int r = t * W + j;
+                long row = t * (states * W * 4L);
+                long entry = t * (states * 4L);
                 int v = t * stride + j;
                 FloatVector d0 = FloatVector.fromMemorySegment(S, step, v * 4L, LE);
                 FloatVector d1 = FloatVector.fromMemorySegment(S, step, (v + L) * 4L, LE);
@@ -66,35 +67,36 @@ final class VectorScanAdjoint {
                 FloatVector y0 = FloatVector.fromMemorySegment(S, out, r * 4L, LE);
                 FloatVector y1 = FloatVector.fromMemorySegment(S, out, (r + L) * 4L, LE);
                 for (int n = first; n < end; n++) {
-                    int i = n * W + j;
-                    int m = t * next + i;
-                    int q = t * states + n;
-                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
-                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
-                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
+                    long i = j * 4L + n * (W * 4L);
+                    long m = row + i;
+                    long q = entry + n * 4L;
+                    long sq = entry * L + n * (L * 4L);
+                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q));
+                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q));
+                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, sq, LE);
 
-                    FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
+                    FloatVector a0 = FloatVector.fromMemorySegment(S, a, i, LE);
                     FloatVector z0 = d0.fma(a0, magic);
                     FloatVector f0 = d0.fma(a0, magic.sub(z0));
-                    FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
+                    FloatVector e0 = f0.fma(k5, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
                             .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                    e0.intoMemorySegment(decay, m * 4L, LE);
-                    FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, before, m * 4L, LE), w0.mul(b));
-                    h0.intoMemorySegment(before, (m + next) * 4L, LE);
+                    e0.intoMemorySegment(decay, m, LE);
+                    FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, before, m, LE), w0.mul(b));
+                    h0.intoMemorySegment(before, m + next, LE);
                     y0 = h0.fma(c, y0);
                     sum = h0.fma(g0, sum);
 
-                    FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
+                    FloatVector a1 = FloatVector.fromMemorySegment(S, a, i + L * 4L, LE);
                     FloatVector z1 = d1.fma(a1, magic);
                     FloatVector f1 = d1.fma(a1, magic.sub(z1));
-                    FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
+                    FloatVector e1 = f1.fma(k5, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
                             .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                    e1.intoMemorySegment(decay, (m + L) * 4L, LE);
-                    FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE), w1.mul(b));
-                    h1.intoMemorySegment(before, (m + next + L) * 4L, LE);
+                    e1.intoMemorySegment(decay, m + L * 4L, LE);
+                    FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, before, m + L * 4L, LE), w1.mul(b));
+                    h1.intoMemorySegment(before, m + next + L * 4L, LE);
                     y1 = h1.fma(c, y1);
                     sum = h1.fma(g1, sum);
-                    sum.intoMemorySegment(sums, q * L * 4L, LE);
+                    sum.intoMemorySegment(sums, sq, LE);
                 }
                 y0.intoMemorySegment(out, r * 4L, LE);
                 y1.intoMemorySegment(out, (r + L) * 4L, LE);
@@ -112,7 +114,6 @@ final class VectorScanAdjoint {
         final FloatVector k3 = FloatVector.broadcast(S, C3);
         final FloatVector k4 = FloatVector.broadcast(S, C4);
         final FloatVector k5 = FloatVector.broadcast(S, C5);
-        final FloatVector k6 = FloatVector.broadcast(S, C6);
         final FloatVector one = FloatVector.broadcast(S, 1f);
         final FloatVector lowest = FloatVector.broadcast(S, LOWEST);
         final FloatVector highest = FloatVector.broadcast(S, HIGHEST);
@@ -145,8 +146,9 @@ final class VectorScanAdjoint {
                     u = u.blend(highest, u.compare(VectorOperators.GT, highest));
                     FloatVector z = u.add(magic);
                     FloatVector f = u.sub(z.sub(magic));
-                    FloatVector e = f.fma(k6, k5).fma(f, k4).fma(f, k3).fma(f, k2).fma(f, k1).fma(f, one)
+                    FloatVector e = f.fma(k5, k4).fma(f, k3).fma(f, k2).fma(f, k1).fma(f, one)
                             .reinterpretAsInts().add(z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                    e = e.blend(u, u.compare(VectorOperators.NE, u));
                     e.intoMemorySegment(decay, m * 4L, LE);
                     FloatVector h = e.fma(FloatVector.fromMemorySegment(S, before, m * 4L, LE), w.mul(b));
                     h.intoMemorySegment(before, (m + next) * 4L, LE);
@@ -179,6 +181,8 @@ final class VectorScanAdjoint {
         for (int t = to - 1; t >= from; t--) {
             for (int j = 0; j < W; j += 2 * L) {
                 int r = t * W + j;
+                long row = t * (states * W * 4L);
+                long entry = t * (states * 4L);
                 int v = t * stride + j;
                 FloatVector d0 = FloatVector.fromMemorySegment(S, step, v * 4L, LE);
                 FloatVector d1 = FloatVector.fromMemorySegment(S, step, (v + L) * 4L, LE);
@@ -191,31 +195,32 @@ final class VectorScanAdjoint {
                 FloatVector w1Grad = FloatVector.fromMemorySegment(S, driveGrad, (r + L) * 4L, LE);
                 FloatVector d1Grad = FloatVector.fromMemorySegment(S, stepGrad, (r + L) * 4L, LE);
                 for (int n = first; n < end; n++) {
-                    int i = n * W + j;
-                    int m = t * states * W + i;
-                    int q = t * states + n;
-                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q * 4L));
-                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q * 4L));
-                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, q * L * 4L, LE);
+                    long i = j * 4L + n * (W * 4L);
+                    long m = row + i;
+                    long q = entry + n * 4L;
+                    long sq = entry * L + n * (L * 4L);
+                    FloatVector b = FloatVector.broadcast(S, bt.get(F32, q));
+                    FloatVector c = FloatVector.broadcast(S, ct.get(F32, q));
+                    FloatVector sum = FloatVector.fromMemorySegment(S, sums, sq, LE);
 
-                    FloatVector g0 = y0.fma(c, FloatVector.fromMemorySegment(S, carry, i * 4L, LE));
+                    FloatVector g0 = y0.fma(c, FloatVector.fromMemorySegment(S, carry, i, LE));
                     sum = g0.fma(w0, sum);
                     w0Grad = g0.fma(b, w0Grad);
-                    FloatVector p0 = g0.mul(FloatVector.fromMemorySegment(S, decay, m * 4L, LE));
-                    p0.intoMemorySegment(carry, i * 4L, LE);
-                    FloatVector q0 = p0.mul(FloatVector.fromMemorySegment(S, before, m * 4L, LE));
-                    d0Grad = q0.fma(FloatVector.fromMemorySegment(S, a, i * 4L, LE), d0Grad);
-                    q0.fma(d0, FloatVector.fromMemorySegment(S, aGrad, i * 4L, LE)).intoMemorySegment(aGrad, i * 4L, LE);
+                    FloatVector p0 = g0.mul(FloatVector.fromMemorySegment(S, decay, m, LE));
+                    p0.intoMemorySegment(carry, i, LE);
+                    FloatVector q0 = p0.mul(FloatVector.fromMemorySegment(S, before, m, LE));
+                    d0Grad = q0.fma(FloatVector.fromMemorySegment(S, a, i, LE), d0Grad);
+                    q0.fma(d0, FloatVector.fromMemorySegment(S, aGrad, i, LE)).intoMemorySegment(aGrad, i, LE);
 
-                    FloatVector g1 = y1.fma(c, FloatVector.fromMemorySegment(S, carry, (i + L) * 4L, LE));
+                    FloatVector g1 = y1.fma(c, FloatVector.fromMemorySegment(S, carry, i + L * 4L, LE));
                     sum = g1.fma(w1, sum);
                     w1Grad = g1.fma(b, w1Grad);
-                    FloatVector p1 = g1.mul(FloatVector.fromMemorySegment(S, decay, (m + L) * 4L, LE));
-                    p1.intoMemorySegment(carry, (i + L) * 4L, LE);
-                    FloatVector q1 = p1.mul(FloatVector.fromMemorySegment(S, before, (m + L) * 4L, LE));
-                    d1Grad = q1.fma(FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE), d1Grad);
-                    q1.fma(d1, FloatVector.fromMemorySegment(S, aGrad, (i + L) * 4L, LE)).intoMemorySegment(aGrad, (i + L) * 4L, LE);
-                    sum.intoMemorySegment(sums, q * L * 4L, LE);
+                    FloatVector p1 = g1.mul(FloatVector.fromMemorySegment(S, decay, m + L * 4L, LE));
+                    p1.intoMemorySegment(carry, i + L * 4L, LE);
+                    FloatVector q1 = p1.mul(FloatVector.fromMemorySegment(S, before, m + L * 4L, LE));
+                    d1Grad = q1.fma(FloatVector.fromMemorySegment(S, a, i + L * 4L, LE), d1Grad);
+                    q1.fma(d1, FloatVector.fromMemorySegment(S, aGrad, i + L * 4L, LE)).intoMemorySegment(aGrad, i + L * 4L, LE);
+                    sum.intoMemorySegment(sums, sq, LE);
                 }
                 w0Grad.intoMemorySegment(driveGrad, r * 4L, LE);
                 d0Grad.intoMemorySegment(stepGrad, r * 4L, LE);

@@ -24,7 +24,6 @@ final class VectorScanRowGradients {
     private static final float C3 = VectorScanTiles.C3;
     private static final float C4 = VectorScanTiles.C4;
     private static final float C5 = VectorScanTiles.C5;
-    private static final float C6 = VectorScanTiles.C6;
     private static final int MAGNITUDE = VectorScanTiles.MAGNITUDE;
     private static final int LARGEST_EXPONENT = VectorScanTiles.LARGEST_EXPONENT;
 
@@ -40,7 +39,6 @@ final class VectorScanRowGradients {
         final FloatVector c3 = FloatVector.broadcast(S, C3);
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
-        final FloatVector c6 = FloatVector.broadcast(S, C6);
         final FloatVector a1 = FloatVector.broadcast(S, VectorScanRows.A1);
         final FloatVector a2 = FloatVector.broadcast(S, VectorScanRows.A2);
         final FloatVector a3 = FloatVector.broadcast(S, VectorScanRows.A3);
@@ -59,7 +57,7 @@ final class VectorScanRowGradients {
                 FloatVector m0 = b0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
-                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                FloatVector e0 = f0.fma(c5, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
                 p0.intoMemorySegment(slope, r * 4L, LE);
@@ -73,7 +71,7 @@ final class VectorScanRowGradients {
                 FloatVector m1 = b1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
-                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                FloatVector e1 = f1.fma(c5, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
                 p1.intoMemorySegment(slope, (r + L) * 4L, LE);
@@ -95,7 +93,6 @@ final class VectorScanRowGradients {
         final FloatVector c3 = FloatVector.broadcast(S, C3);
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
-        final FloatVector c6 = FloatVector.broadcast(S, C6);
         MemorySegment gates = s.gates.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
         MemorySegment grad = s.grads.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
         int stride = s.stride;
@@ -107,7 +104,7 @@ final class VectorScanRowGradients {
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
-                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                FloatVector e0 = f0.fma(c5, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector n0 = one.div(e0.add(one));
                 VectorMask<Float> b0 = x0.compare(VectorOperators.GE, 0f);
@@ -118,7 +115,7 @@ final class VectorScanRowGradients {
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
-                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                FloatVector e1 = f1.fma(c5, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector n1 = one.div(e1.add(one));
                 VectorMask<Float> b1 = x1.compare(VectorOperators.GE, 0f);

@@ -25,7 +25,6 @@ final class VectorScanRows {
     private static final float C3 = VectorScanTiles.C3;
     private static final float C4 = VectorScanTiles.C4;
     private static final float C5 = VectorScanTiles.C5;
-    private static final float C6 = VectorScanTiles.C6;
     // artanh(s) 2 / s in s^2 on [0, 1/9]
     static final float A1 = 0.66666317f;
     static final float A2 = 0.4002491f;
@@ -78,7 +77,6 @@ final class VectorScanRows {
         final FloatVector c3 = FloatVector.broadcast(S, C3);
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
-        final FloatVector c6 = FloatVector.broadcast(S, C6);
         final FloatVector a1 = FloatVector.broadcast(S, A1);
         final FloatVector a2 = FloatVector.broadcast(S, A2);
         final FloatVector a3 = FloatVector.broadcast(S, A3);
@@ -96,7 +94,7 @@ final class VectorScanRows {
                 FloatVector m0 = p0.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
-                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                FloatVector e0 = f0.fma(c5, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector q0 = e0.div(e0.add(two));
                 FloatVector s0 = q0.mul(q0);
@@ -107,7 +105,7 @@ final class VectorScanRows {
                 FloatVector m1 = p1.reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
-                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                FloatVector e1 = f1.fma(c5, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector q1 = e1.div(e1.add(two));
                 FloatVector s1 = q1.mul(q1);
@@ -129,7 +127,6 @@ final class VectorScanRows {
         final FloatVector c3 = FloatVector.broadcast(S, C3);
         final FloatVector c4 = FloatVector.broadcast(S, C4);
         final FloatVector c5 = FloatVector.broadcast(S, C5);
-        final FloatVector c6 = FloatVector.broadcast(S, C6);
         MemorySegment out = s.outs.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
         MemorySegment gates = s.gates.asSlice(0, ((rows - 1L) * s.stride + columns) * 4);
         int stride = s.stride;
@@ -141,7 +138,7 @@ final class VectorScanRows {
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k0 = m0.fma(scale, magic);
                 FloatVector f0 = m0.fma(scale, magic.sub(k0));
-                FloatVector e0 = f0.fma(c6, c5).fma(f0, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
+                FloatVector e0 = f0.fma(c5, c4).fma(f0, c3).fma(f0, c2).fma(f0, c1).fma(f0, one)
                         .reinterpretAsInts().add(k0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p0 = e0.blend(one, x0.compare(VectorOperators.GE, 0f)).div(e0.add(one));
                 FloatVector x1 = FloatVector.fromMemorySegment(S, gates, (r + L) * 4L, LE);
@@ -149,7 +146,7 @@ final class VectorScanRows {
                         .reinterpretAsInts().min(LARGEST_EXPONENT).reinterpretAsFloats();
                 FloatVector k1 = m1.fma(scale, magic);
                 FloatVector f1 = m1.fma(scale, magic.sub(k1));
-                FloatVector e1 = f1.fma(c6, c5).fma(f1, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
+                FloatVector e1 = f1.fma(c5, c4).fma(f1, c3).fma(f1, c2).fma(f1, c1).fma(f1, one)
                         .reinterpretAsInts().add(k1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
                 FloatVector p1 = e1.blend(one, x1.compare(VectorOperators.GE, 0f)).div(e1.add(one));
                 FloatVector v0 = FloatVector.fromMemorySegment(S, out, r * 4L, LE);

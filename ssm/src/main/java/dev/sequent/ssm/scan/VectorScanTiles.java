@@ -20,8 +20,12 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>exp(step A) in the recurrences is 2^u with u = step (log2(e) A) = k + f, k the nearest integer (added and subtracted as
  * {@link #MAGIC}, in one fused operation with the product, so that f has no rounding error but its own), and a minimax polynomial
- * of degree 6 for 2^f: relative error at most 1 ulp, and |u| 2^-24 from the rounding of log2(e) A.
- * When a tile's largest |u| exceeds {@link ScanTiles#BOUND}, slower loops clamp u to [-126, 128); NaN passes through both.
+ * of degree 5 for 2^f: relative error at most 1.7e-7 (2 ulp), and |u| 2^-24 from the rounding of log2(e) A.
+ * When a tile's largest |u| exceeds {@link ScanTiles#BOUND} or is NaN, slower loops clamp u to [-126, 128) and put back a NaN, which
+ * adding k to the exponent may have turned into a number.
+ *
+ * <p>Offsets in the innermost loops are the counter times a constant, in bytes: then the compiler checks bounds before the loop. With
+ * offsets computed in {@code int} it checks every access, and the checks take a fifth of the recurrence's issue slots.
  */
 final class VectorScanTiles implements ScanTiles {
     static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
@@ -32,13 +36,12 @@ final class VectorScanTiles implements ScanTiles {
     /** 1.5 2^23: adding it rounds a number below 2^22 to an integer, which then stands in the lowest bits. */
     static final float MAGIC = 12582912f;
     static final float LOG2E = 1.44269504088896340736f;
-    // 2^f = 1 + f (C1 + ... + C6 f^5) on [-1/2, 1/2]; exactly 1 at 0, because an error there is one of a slowly decaying state's rate
-    static final float C1 = 0.6931472149680372f;
-    static final float C2 = 0.24022652782875056f;
-    static final float C3 = 0.05550310551000378f;
-    static final float C4 = 0.00961769297504919f;
-    static final float C5 = 0.0013406643903511178f;
-    static final float C6 = 0.00015594677500509606f;
+    // 2^f = 1 + f (C1 + ... + C5 f^4) on [-1/2, 1/2]; exactly 1 at 0, because an error there is one of a slowly decaying state's rate
+    static final float C1 = 0.6931470036506653f;
+    static final float C2 = 0.24022242426872253f;
+    static final float C3 = 0.05550733581185341f;
+    static final float C4 = 0.009671512991189957f;
+    static final float C5 = 0.0013264728477224708f;
 
     static final int MAGNITUDE = 0x7fffffff;
     /** exp(-x) stays above 2^-126 up to here. */
@@ -126,7 +129,6 @@ final class VectorScanTiles implements ScanTiles {
         final FloatVector k3 = FloatVector.broadcast(S, C3);
         final FloatVector k4 = FloatVector.broadcast(S, C4);
         final FloatVector k5 = FloatVector.broadcast(S, C5);
-        final FloatVector k6 = FloatVector.broadcast(S, C6);
         final FloatVector one = FloatVector.broadcast(S, 1f);
         MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
         MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
@@ -143,6 +145,7 @@ final class VectorScanTiles implements ScanTiles {
             int r = t * stepStride;
             int v = t * inputStride;
             int w = t * outStride;
+            long q = t * (states * 4L);
             FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
             FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
             FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
@@ -160,44 +163,44 @@ final class VectorScanTiles implements ScanTiles {
             FloatVector y2 = x2.mul(FloatVector.fromMemorySegment(S, skip, 2 * L * 4L, LE));
             FloatVector y3 = x3.mul(FloatVector.fromMemorySegment(S, skip, 3 * L * 4L, LE));
             for (int n = 0; n < end; n++) {
-                int i = n * W;
-                FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));
-                FloatVector c = FloatVector.broadcast(S, ct.get(F32, (t * states + n) * 4L));
+                long i = n * (W * 4L);
+                FloatVector b = FloatVector.broadcast(S, bt.get(F32, q + n * 4L));
+                FloatVector c = FloatVector.broadcast(S, ct.get(F32, q + n * 4L));
 
-                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
+                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i, LE);
                 FloatVector z0 = d0.fma(a0, magic);
                 FloatVector f0 = d0.fma(a0, magic.sub(z0));
-                FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
+                FloatVector e0 = f0.fma(k5, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
                         .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, state, i * 4L, LE), w0.mul(b));
-                h0.intoMemorySegment(state, i * 4L, LE);
+                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, state, i, LE), w0.mul(b));
+                h0.intoMemorySegment(state, i, LE);
                 y0 = h0.fma(c, y0);
 
-                FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
+                FloatVector a1 = FloatVector.fromMemorySegment(S, a, i + L * 4L, LE);
                 FloatVector z1 = d1.fma(a1, magic);
                 FloatVector f1 = d1.fma(a1, magic.sub(z1));
-                FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
+                FloatVector e1 = f1.fma(k5, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
                         .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, state, (i + L) * 4L, LE), w1.mul(b));
-                h1.intoMemorySegment(state, (i + L) * 4L, LE);
+                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, state, i + L * 4L, LE), w1.mul(b));
+                h1.intoMemorySegment(state, i + L * 4L, LE);
                 y1 = h1.fma(c, y1);
 
-                FloatVector a2 = FloatVector.fromMemorySegment(S, a, (i + 2 * L) * 4L, LE);
+                FloatVector a2 = FloatVector.fromMemorySegment(S, a, i + 2 * L * 4L, LE);
                 FloatVector z2 = d2.fma(a2, magic);
                 FloatVector f2 = d2.fma(a2, magic.sub(z2));
-                FloatVector e2 = f2.fma(k6, k5).fma(f2, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
+                FloatVector e2 = f2.fma(k5, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
                         .reinterpretAsInts().add(z2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, state, (i + 2 * L) * 4L, LE), w2.mul(b));
-                h2.intoMemorySegment(state, (i + 2 * L) * 4L, LE);
+                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, state, i + 2 * L * 4L, LE), w2.mul(b));
+                h2.intoMemorySegment(state, i + 2 * L * 4L, LE);
                 y2 = h2.fma(c, y2);
 
-                FloatVector a3 = FloatVector.fromMemorySegment(S, a, (i + 3 * L) * 4L, LE);
+                FloatVector a3 = FloatVector.fromMemorySegment(S, a, i + 3 * L * 4L, LE);
                 FloatVector z3 = d3.fma(a3, magic);
                 FloatVector f3 = d3.fma(a3, magic.sub(z3));
-                FloatVector e3 = f3.fma(k6, k5).fma(f3, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
+                FloatVector e3 = f3.fma(k5, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
                         .reinterpretAsInts().add(z3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, state, (i + 3 * L) * 4L, LE), w3.mul(b));
-                h3.intoMemorySegment(state, (i + 3 * L) * 4L, LE);
+                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, state, i + 3 * L * 4L, LE), w3.mul(b));
+                h3.intoMemorySegment(state, i + 3 * L * 4L, LE);
                 y3 = h3.fma(c, y3);
             }
             y0.intoMemorySegment(out, w * 4L, LE);
@@ -222,7 +225,6 @@ final class VectorScanTiles implements ScanTiles {
         final FloatVector k3 = FloatVector.broadcast(S, C3);
         final FloatVector k4 = FloatVector.broadcast(S, C4);
         final FloatVector k5 = FloatVector.broadcast(S, C5);
-        final FloatVector k6 = FloatVector.broadcast(S, C6);
         final FloatVector one = FloatVector.broadcast(S, 1f);
         MemorySegment step = steps.segment().asSlice(0, ((to - 1) * steps.stride() + W) * 4);
         MemorySegment input = inputs.segment().asSlice(0, ((to - 1) * inputs.stride() + W) * 4);
@@ -238,6 +240,7 @@ final class VectorScanTiles implements ScanTiles {
             int r = t * stepStride;
             int v = t * inputStride;
             int w = t * outStride;
+            long q = t * (states * 4L);
             FloatVector d0 = FloatVector.fromMemorySegment(S, step, r * 4L, LE);
             FloatVector d1 = FloatVector.fromMemorySegment(S, step, (r + L) * 4L, LE);
             FloatVector d2 = FloatVector.fromMemorySegment(S, step, (r + 2 * L) * 4L, LE);
@@ -251,44 +254,44 @@ final class VectorScanTiles implements ScanTiles {
             FloatVector y2 = FloatVector.fromMemorySegment(S, out, (w + 2 * L) * 4L, LE);
             FloatVector y3 = FloatVector.fromMemorySegment(S, out, (w + 3 * L) * 4L, LE);
             for (int n = first; n < end; n++) {
-                int i = n * W;
-                FloatVector b = FloatVector.broadcast(S, bt.get(F32, (t * states + n) * 4L));
-                FloatVector c = FloatVector.broadcast(S, ct.get(F32, (t * states + n) * 4L));
+                long i = n * (W * 4L);
+                FloatVector b = FloatVector.broadcast(S, bt.get(F32, q + n * 4L));
+                FloatVector c = FloatVector.broadcast(S, ct.get(F32, q + n * 4L));
 
-                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i * 4L, LE);
+                FloatVector a0 = FloatVector.fromMemorySegment(S, a, i, LE);
                 FloatVector z0 = d0.fma(a0, magic);
                 FloatVector f0 = d0.fma(a0, magic.sub(z0));
-                FloatVector e0 = f0.fma(k6, k5).fma(f0, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
+                FloatVector e0 = f0.fma(k5, k4).fma(f0, k3).fma(f0, k2).fma(f0, k1).fma(f0, one)
                         .reinterpretAsInts().add(z0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, state, i * 4L, LE), w0.mul(b));
-                h0.intoMemorySegment(state, i * 4L, LE);
+                FloatVector h0 = e0.fma(FloatVector.fromMemorySegment(S, state, i, LE), w0.mul(b));
+                h0.intoMemorySegment(state, i, LE);
                 y0 = h0.fma(c, y0);
 
-                FloatVector a1 = FloatVector.fromMemorySegment(S, a, (i + L) * 4L, LE);
+                FloatVector a1 = FloatVector.fromMemorySegment(S, a, i + L * 4L, LE);
                 FloatVector z1 = d1.fma(a1, magic);
                 FloatVector f1 = d1.fma(a1, magic.sub(z1));
-                FloatVector e1 = f1.fma(k6, k5).fma(f1, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
+                FloatVector e1 = f1.fma(k5, k4).fma(f1, k3).fma(f1, k2).fma(f1, k1).fma(f1, one)
                         .reinterpretAsInts().add(z1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, state, (i + L) * 4L, LE), w1.mul(b));
-                h1.intoMemorySegment(state, (i + L) * 4L, LE);
+                FloatVector h1 = e1.fma(FloatVector.fromMemorySegment(S, state, i + L * 4L, LE), w1.mul(b));
+                h1.intoMemorySegment(state, i + L * 4L, LE);
                 y1 = h1.fma(c, y1);
 
-                FloatVector a2 = FloatVector.fromMemorySegment(S, a, (i + 2 * L) * 4L, LE);
+                FloatVector a2 = FloatVector.fromMemorySegment(S, a, i + 2 * L * 4L, LE);
                 FloatVector z2 = d2.fma(a2, magic);
                 FloatVector f2 = d2.fma(a2, magic.sub(z2));
-                FloatVector e2 = f2.fma(k6, k5).fma(f2, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
+                FloatVector e2 = f2.fma(k5, k4).fma(f2, k3).fma(f2, k2).fma(f2, k1).fma(f2, one)
                         .reinterpretAsInts().add(z2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, state, (i + 2 * L) * 4L, LE), w2.mul(b));
-                h2.intoMemorySegment(state, (i + 2 * L) * 4L, LE);
+                FloatVector h2 = e2.fma(FloatVector.fromMemorySegment(S, state, i + 2 * L * 4L, LE), w2.mul(b));
+                h2.intoMemorySegment(state, i + 2 * L * 4L, LE);
                 y2 = h2.fma(c, y2);
 
-                FloatVector a3 = FloatVector.fromMemorySegment(S, a, (i + 3 * L) * 4L, LE);
+                FloatVector a3 = FloatVector.fromMemorySegment(S, a, i + 3 * L * 4L, LE);
                 FloatVector z3 = d3.fma(a3, magic);
                 FloatVector f3 = d3.fma(a3, magic.sub(z3));
-                FloatVector e3 = f3.fma(k6, k5).fma(f3, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
+                FloatVector e3 = f3.fma(k5, k4).fma(f3, k3).fma(f3, k2).fma(f3, k1).fma(f3, one)
                         .reinterpretAsInts().add(z3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, state, (i + 3 * L) * 4L, LE), w3.mul(b));
-                h3.intoMemorySegment(state, (i + 3 * L) * 4L, LE);
+                FloatVector h3 = e3.fma(FloatVector.fromMemorySegment(S, state, i + 3 * L * 4L, LE), w3.mul(b));
+                h3.intoMemorySegment(state, i + 3 * L * 4L, LE);
                 y3 = h3.fma(c, y3);
             }
             y0.intoMemorySegment(out, w * 4L, LE);
@@ -309,7 +312,6 @@ final class VectorScanTiles implements ScanTiles {
         final FloatVector k3 = FloatVector.broadcast(S, C3);
         final FloatVector k4 = FloatVector.broadcast(S, C4);
         final FloatVector k5 = FloatVector.broadcast(S, C5);
-        final FloatVector k6 = FloatVector.broadcast(S, C6);
         final FloatVector one = FloatVector.broadcast(S, 1f);
         final FloatVector lowest = FloatVector.broadcast(S, LOWEST);
         final FloatVector highest = FloatVector.broadcast(S, HIGHEST);
@@ -342,8 +344,9 @@ final class VectorScanTiles implements ScanTiles {
                     u = u.blend(highest, u.compare(VectorOperators.GT, highest));
                     FloatVector z = u.add(magic);
                     FloatVector f = u.sub(z.sub(magic));
-                    FloatVector e = f.fma(k6, k5).fma(f, k4).fma(f, k3).fma(f, k2).fma(f, k1).fma(f, one)
+                    FloatVector e = f.fma(k5, k4).fma(f, k3).fma(f, k2).fma(f, k1).fma(f, one)
                             .reinterpretAsInts().add(z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+                    e = e.blend(u, u.compare(VectorOperators.NE, u));
                     FloatVector h = e.fma(FloatVector.fromMemorySegment(S, state, i * 4L, LE), w.mul(b));
                     h.intoMemorySegment(state, i * 4L, LE);
                     y = h.fma(c, y);
@@ -433,10 +436,9 @@ final class VectorScanTiles implements ScanTiles {
         u = u.blend(HIGHEST, u.compare(VectorOperators.GT, HIGHEST));
         FloatVector z = u.add(MAGIC);
         FloatVector f = u.sub(z.sub(MAGIC));
-        FloatVector p = f.fma(FloatVector.broadcast(S, C6), FloatVector.broadcast(S, C5)).fma(f, FloatVector.broadcast(S, C4))
-                .fma(f, FloatVector.broadcast(S, C3)).fma(f, FloatVector.broadcast(S, C2)).fma(f, FloatVector.broadcast(S, C1))
-                .fma(f, FloatVector.broadcast(S, 1f));
+        FloatVector p = f.fma(FloatVector.broadcast(S, C5), FloatVector.broadcast(S, C4)).fma(f, FloatVector.broadcast(S, C3))
+                .fma(f, FloatVector.broadcast(S, C2)).fma(f, FloatVector.broadcast(S, C1)).fma(f, FloatVector.broadcast(S, 1f));
         FloatVector decay = p.reinterpretAsInts().add(z.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
-        return decay.fma(h, input);
+        return decay.blend(u, u.compare(VectorOperators.NE, u)).fma(h, input);
     }
 }

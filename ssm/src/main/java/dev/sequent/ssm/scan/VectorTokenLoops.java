@@ -121,7 +121,8 @@ final class VectorTokenLoops implements TokenLoops {
         FloatVector w = FloatVector.broadcast(S, drive);
         FloatVector y = FloatVector.zero(S);
         for (int n = 0; n < whole; n += L) {
-            FloatVector u = FloatVector.fromMemorySegment(S, logs, (row + n) * 4L, LE).mul(LOG2E);
+            FloatVector log = FloatVector.fromMemorySegment(S, logs, (row + n) * 4L, LE);
+            FloatVector u = log.mul(LOG2E);
             u = u.blend(lowest, u.compare(VectorOperators.LT, lowest));
             u = u.blend(HIGHEST, u.compare(VectorOperators.GT, HIGHEST));
             FloatVector k = u.add(MAGIC);
@@ -134,6 +135,8 @@ final class VectorTokenLoops implements TokenLoops {
             f = u.sub(k.sub(MAGIC));
             FloatVector decay = f.fma(c6, c5).fma(f, c4).fma(f, c3).fma(f, c2).fma(f, c1).fma(f, FloatVector.broadcast(S, 1f))
                     .reinterpretAsInts().add(k.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+            // adding k to the exponent may make a number of a NaN
+            decay = decay.blend(log, log.compare(VectorOperators.NE, log));
             FloatVector next = decay.fma(FloatVector.fromMemorySegment(S, state, (row + n) * 4L, LE),
                     w.mul(FloatVector.fromArray(S, b, n)));
             next.intoMemorySegment(state, (row + n) * 4L, LE);

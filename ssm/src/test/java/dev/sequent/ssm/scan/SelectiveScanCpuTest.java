@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.sequent.spi.Parallel;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -261,6 +262,75 @@ class SelectiveScanCpuTest {
                 boolean later = operand < 2 ? i / 70 >= 20 : i / 70 == 20;
                 assertThat(Double.isNaN(y[i])).as("operand %d, token %d, channel %d", operand, i / 70, i % 70)
                         .isEqualTo(later && i % 70 == 33);
+            }
+        }
+    }
+
+    /** Quiet and signalling, of both signs, with and without bits that an exponential's integer arithmetic would shift into the exponent. */
+    private static final int[] NOT_NUMBERS = {0x7fc00000, 0x7fc00001, 0x7fffffff, 0xffc00155, 0x7f800001, 0xff9234ab};
+
+    private static ScanCase spoilt(int operand, int bits, boolean isActivated) {
+        ScanCase x = new ScanCase(new ScanShape(1, 40, 70, 4), new ScanCase.Options(isActivated, isActivated, true, false, false, false,
+                false), 9);
+        MemorySegment target = List.of(x.inputs.u().segment(), x.inputs.delta().segment(), x.inputs.a()).get(operand);
+        target.setAtIndex(ValueLayout.JAVA_INT, operand < 2 ? 20L * 70 + 33 : 33L * 4 + 2, bits);
+        return x;
+    }
+
+    @ParameterizedTest
+    @MethodSource("tiles")
+    void nanOfAnyPayloadStaysNan(ScanTiles tiles) {
+        for (int bits : NOT_NUMBERS) {
+            for (int operand = 0; operand < 6; operand++) {
+                ScanCase x = spoilt(operand % 3, bits, operand < 3);
+                kernel(tiles, SERIAL).forward(x.inputs, x.y, x.finalState, null);
+                double[] y = x.values(x.y, 70);
+                int first = operand % 3 == 2 ? 0 : 20;
+                for (int i = 0; i < y.length; i++) {
+                    assertThat(Double.isNaN(y[i])).as("%x in operand %d, token %d, channel %d", bits, operand, i / 70, i % 70)
+                            .isEqualTo(i / 70 >= first && i % 70 == 33);
+                }
+                double[] state = ScanCase.values(x.finalState);
+                for (int i = 0; i < state.length; i++) {
+                    boolean isState = operand % 3 < 2 ? i / 4 == 33 : i == 33 * 4 + 2;
+                    assertThat(Double.isNaN(state[i])).as("%x in operand %d, state %d", bits, operand, i).isEqualTo(isState);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("tiles")
+    void nanOfAnyPayloadStaysNanInGradients(ScanTiles tiles) {
+        SelectiveScanCpu kernel = kernel(tiles, SERIAL);
+        for (int bits : NOT_NUMBERS) {
+            ScanCase x = spoilt(2, bits, false);
+            MemorySegment saved = ScanCase.poison(kernel.savedFloats(x.shape));
+            kernel.forward(x.inputs, x.y, x.finalState, saved);
+            kernel.backward(x.inputs, saved, x.dy, x.dFinalState, x.gradients, ScanCase.poison(kernel.workspaceFloats(x.shape)));
+            double[] a = ScanCase.values(x.gradients.a());
+            for (int i = 0; i < a.length; i++) {
+                assertThat(Double.isNaN(a[i])).as("%x, gradient %d of A", bits, i).isEqualTo(i == 33 * 4 + 2);
+            }
+            double[] delta = x.values(x.gradients.delta(), 70);
+            for (int i = 0; i < delta.length; i++) {
+                assertThat(Double.isNaN(delta[i])).as("%x, token %d, channel %d", bits, i / 70, i % 70).isEqualTo(i % 70 == 33);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("tiles")
+    void nanOfAnyPayloadStaysNanInAStep(ScanTiles tiles) {
+        for (int states : new int[] {4, 16, 19}) {
+            for (int bits : NOT_NUMBERS) {
+                ScanCase x = new ScanCase(new ScanShape(1, 1, 70, states), ScanCase.Options.NONE, 10);
+                x.inputs.a().setAtIndex(ValueLayout.JAVA_INT, 33L * states + states - 1, bits);
+                kernel(tiles, SERIAL).forward(x.inputs, x.y, x.finalState, null);
+                double[] y = x.values(x.y, 70);
+                for (int i = 0; i < 70; i++) {
+                    assertThat(Double.isNaN(y[i])).as("%x, channel %d", bits, i).isEqualTo(i == 33);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 package dev.sequent.ssm.scan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -68,6 +69,26 @@ final class TokenLoopsTest {
         scalar.softplus(x, special.length);
         vector.softplus(y, special.length);
         close(x, y, special.length);
+    }
+
+    @Test
+    void rateThatIsNotANumberMakesTheStateNotANumber() {
+        int states = vector.padded(1) + 3;
+        try (Arena arena = Arena.ofConfined()) {
+            for (int bits : new int[] {0x7fc00000, 0x7fc00001, 0xffc00155, 0x7f800001}) {
+                for (int spoilt : new int[] {2, states - 1}) {
+                    MemorySegment logs = segment(arena, numbers(states, 2), states);
+                    logs.setAtIndex(ValueLayout.JAVA_INT, spoilt, bits);
+                    MemorySegment h = segment(arena, numbers(states, 2), states);
+                    float[] sums = new float[vector.padded(1)];
+                    vector.select(1, states, numbers(1, 2), numbers(1, 2), logs, numbers(states, 2), numbers(states, 2), h, sums);
+                    assertTrue(Float.isNaN(sums[0]));
+                    for (int n = 0; n < states; n++) {
+                        assertEquals(n == spoilt, Float.isNaN(h.getAtIndex(ValueLayout.JAVA_FLOAT, n)), "state " + n);
+                    }
+                }
+            }
+        }
     }
 
     @Test

@@ -6,7 +6,7 @@ import dev.sequent.type.DType;
 import dev.sequent.type.Shape;
 import java.util.Optional;
 
-/** {@link NormKernel} over F32 rows in host memory. */
+/** {@link NormKernel} over F32 rows in host memory. Without a derivative 16-bit rows are normalised in F32, and rounded once. */
 final class NormCpu implements NormKernel {
     private final HostTensors host;
     private final NormRows kernel;
@@ -27,7 +27,26 @@ final class NormCpu implements NormKernel {
     }
 
     @Override
+    public Optional<String> forwardRefusal(Tensor x) {
+        return isHalf(x) ? Optional.empty() : refusal(x);
+    }
+
+    private static boolean isHalf(Tensor x) {
+        return x.dtype() == DType.BF16 || x.dtype() == DType.F16;
+    }
+
+    private Result halfForward(Tensor x, Tensor residual, Tensor weight, Tensor bias, boolean centred, double eps) {
+        Tensor sum = residual == null ? null : x.add(residual);
+        Tensor wide = (sum == null ? x : sum).cast(DType.F32);
+        Result r = forward(wide, null, weight.cast(DType.F32), bias == null ? null : bias.cast(DType.F32), centred, eps);
+        return new Result(sum, r.y().cast(x.dtype()), r.mean(), r.rstd());
+    }
+
+    @Override
     public Result forward(Tensor x, Tensor residual, Tensor weight, Tensor bias, boolean centred, double eps) {
+        if (isHalf(x)) {
+            return halfForward(x, residual, weight, bias, centred, eps);
+        }
         int rows = HostTensors.rows(x);
         Tensor sum = residual == null ? null : host.allocate(x);
         Tensor y = host.allocate(x);

@@ -12,6 +12,11 @@ public interface NormKernel extends Kernel {
     /** Why this kernel cannot normalise {@code x}; empty when it can. */
     Optional<String> refusal(Tensor x);
 
+    /** Why this kernel cannot normalise {@code x} where no derivative is wanted; empty when it can. */
+    default Optional<String> forwardRefusal(Tensor x) {
+        return refusal(x);
+    }
+
     /**
      * What a forward pass yields.
      *

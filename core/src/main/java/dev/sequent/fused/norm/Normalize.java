@@ -3,6 +3,7 @@ package dev.sequent.fused.norm;
 import dev.sequent.autograd.CustomOp;
 import dev.sequent.kernel.KernelTable;
 import dev.sequent.tensor.Tensor;
+import dev.sequent.tensor.Tracing;
 import dev.sequent.type.DTypeException;
 import java.util.Optional;
 
@@ -47,7 +48,8 @@ public final class Normalize {
     private record Op(String name, boolean centred, double eps) {
         Added apply(Tensor x, Tensor residual, Tensor weight, Tensor bias) {
             check(x, residual, weight, bias);
-            Optional<NormKernel> kernel = KernelTable.of(x.device()).select(NormKernel.class, k -> k.refusal(x));
+            Optional<NormKernel> kernel = KernelTable.of(x.device()).select(NormKernel.class,
+                    k -> Tracing.current() == null ? k.forwardRefusal(x) : k.refusal(x));
             if (kernel.isPresent()) {
                 Tensor[] out = CustomOp.apply(new Fused(this, kernel.get()), x, residual, weight, bias);
                 return new Added(out[0], out[1]);

@@ -21,8 +21,7 @@ import java.util.Optional;
  * }</pre>
  *
  * <p>Differentiable with respect to every operand, the initial state included, and through the final state. A kernel of the device runs the
- * recurrence; without one, tensor operations convolve with 2 Re(sum_p c_p b_p a_p^t), which is the same function
- * ({@link DiagonalConvolution}).
+ * recurrence; without one, tensor operations compute the same function in chunks of tokens ({@link DiagonalChunks}).
  *
  * <p>Tokens may carry flags: {@link SequenceInfo#RESET} starts a document, before which the state is zero; {@link SequenceInfo#SKIP} is
  * padding, which the state passes unchanged, and whose output is zero.
@@ -121,7 +120,7 @@ public final class DiagonalScan {
             Tensor[] out = CustomOp.apply(new Fused(kernel.get(), x.discretisation(), info.flags()), x.tensors());
             return new Result(out[0], out[1], out[2]);
         }
-        return DiagonalConvolution.apply(x, info);
+        return DiagonalChunks.apply(x, info);
     }
 
     /**

@@ -29,8 +29,8 @@ import java.util.List;
  * </ul>
  * so that y = K * u + D u with K_l = 2 Re(sum_n C_n dB_n dA_n^l). The output is GLU(W GELU(y) + b).
  *
- * <p>Both forms are one function, {@link DiagonalScan}: a kernel of the device runs the recurrence, O(T) over a sequence; without one,
- * tensor operations convolve, O(T^2) where the device has no Fourier transform either. A single token costs O(1).
+ * <p>Both forms are one function, {@link DiagonalScan}: a kernel of the device runs the recurrence; without one, tensor operations convolve
+ * within chunks of tokens and carry states between them. Both cost O(T) time and memory over a sequence, and O(1) for a token.
  *
  * <p>Parameters: {@code log_dt} (D), {@code log_A_real} and {@code A_imag} (D, N/2) with A = -e^{log_A_real} + i A_imag, {@code C} (D, N/2,
  * 2), {@code D} (D), {@code output_linear.weight} (2 D, D), {@code output_linear.bias}. State: {@code h_re}, {@code h_im} (B, D, N/2).

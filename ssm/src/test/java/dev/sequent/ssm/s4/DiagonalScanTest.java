@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -70,8 +71,13 @@ class DiagonalScanTest {
                 t.size() > 6 ? t.get(7) : null, discretisation);
     }
 
-    /** Output, states, and the derivatives of a random combination of them. */
     private static List<double[]> results(Device device, List<Tensor> in, Case c) {
+        return results(device, in, c, DiagonalScan::apply);
+    }
+
+    /** Output, states, and the derivatives of a random combination of them. */
+    private static List<double[]> results(Device device, List<Tensor> in, Case c,
+            BiFunction<DiagonalScan.Operands, SequenceInfo, DiagonalScan.Result> scan) {
         List<double[]> results = new ArrayList<>();
         DType dtype = in.get(0).dtype();
         List<Variable> variables = new ArrayList<>();
@@ -79,7 +85,7 @@ class DiagonalScanTest {
         List<Tensor> cotangents = List.of(random(device, dtype, 11, -1, 1, c.batch, c.time, c.channels), random(device, dtype, 12, -1, 1,
                 c.batch, c.channels, c.pairs), random(device, dtype, 13, -1, 1, c.batch, c.channels, c.pairs));
         Autograd.Pullback p = Autograd.vjp(variables, () -> {
-            DiagonalScan.Result r = DiagonalScan.apply(pack(in, c.discretisation), c.info());
+            DiagonalScan.Result r = scan.apply(pack(in, c.discretisation), c.info());
             return List.of(r.y(), r.stateRe(), r.stateIm());
         }, cotangents);
         p.outputs().forEach(t -> results.add(t.toDoubles()));
@@ -87,12 +93,16 @@ class DiagonalScanTest {
         return results;
     }
 
+    private static List<double[]> results(Device device, DType dtype, Case c) {
+        try (Scope _ = Scope.open()) {
+            return results(device, operands(device, dtype, c), c);
+        }
+    }
+
     private static List<double[]> results(String backend, Map<String, String> options, DType dtype, Case c) {
         List<double[]> results;
         try (Device device = Device.open(backend, options)) {
-            try (Scope _ = Scope.open()) {
-                results = results(device, operands(device, dtype, c), c);
-            }
+            results = results(device, dtype, c);
             assertThat(device.memory().liveHandles()).isZero();
         }
         return results;
@@ -121,6 +131,61 @@ class DiagonalScanTest {
                     return Tensor.concat(0, r.y().reshape(-1), r.stateRe().reshape(-1), r.stateIm().reshape(-1));
                 }, 1e-6, operands(device, DType.F64, c).toArray(Tensor[]::new));
             }
+        }
+    }
+
+    /** The equations of {@link DiagonalScan}, token by token: what everything else is compared with in the end. */
+    private static DiagonalScan.Result recurrence(DiagonalScan.Operands x, SequenceInfo info) {
+        Device device = x.u().device();
+        DType dtype = x.u().dtype();
+        Tensor dt = x.logStep().exp().unsqueeze(-1);
+        Complex spectrum = new Complex(x.logDecay().exp().neg(), x.frequency());
+        Complex one = new Complex(Tensor.ones(device, dtype, 1), Tensor.zeros(device, dtype, 1));
+        Complex half = spectrum.mul(dt).mul(0.5);
+        boolean bilinear = x.discretisation() == Discretisation.BILINEAR;
+        Complex a = bilinear ? one.add(half).div(one.add(half.mul(-1))) : spectrum.mul(dt).exp();
+        Complex b = bilinear ? one.mul(dt).div(one.add(half.mul(-1))) : a.add(-1).div(spectrum);
+        Tensor none = Tensor.zeros(device, dtype, x.u().dim(0), x.u().dim(2), x.logDecay().dim(1));
+        Complex h = x.stateRe() == null ? new Complex(none, none) : new Complex(x.stateRe(), x.stateIm());
+        Tensor keep = info.keepMask(device, dtype).reshape(info.batch(), info.time(), 1, 1);
+        Tensor valid = info.validMask(device, dtype).reshape(info.batch(), info.time(), 1, 1);
+        List<Tensor> ys = new ArrayList<>();
+        for (int t = 0; t < info.time(); t++) {
+            Tensor u = x.u().select(1, t).unsqueeze(-1); // (B, E, 1)
+            Complex kept = h.mul(keep.select(1, t));
+            Complex after = kept.mul(a).add(b.mul(u));
+            Tensor real = x.c().select(2, 0).mul(after.re()).sub(x.c().select(2, 1).mul(after.im()));
+            ys.add(real.sum(2).mul(2).add(u.squeeze(-1).mul(x.skip())).mul(valid.select(1, t).squeeze(-1)));
+            h = after.mul(valid.select(1, t)).add(kept.mul(valid.select(1, t).neg().add(1)));
+        }
+        return new DiagonalScan.Result(Tensor.stack(1, ys.toArray(Tensor[]::new)), h.re(), h.im());
+    }
+
+    /** Around the length of a chunk, too. */
+    @ParameterizedTest
+    @CsvSource({"1,1,1,1,true,false,ZERO_ORDER_HOLD", "2,1,3,2,false,false,BILINEAR", "2,3,17,5,true,true,BILINEAR",
+            "1,17,3,8,false,false,ZERO_ORDER_HOLD", "2,63,3,2,true,false,BILINEAR", "1,64,5,3,false,false,ZERO_ORDER_HOLD",
+            "3,65,2,2,true,false,ZERO_ORDER_HOLD", "2,128,2,3,false,false,BILINEAR", "1,200,3,2,true,true,ZERO_ORDER_HOLD",
+            "2,300,2,3,true,false,ZERO_ORDER_HOLD", "2,150,2,3,false,true,BILINEAR"})
+    void decompositionAgreesWithTheRecurrence(int batch, int time, int channels, int pairs, boolean hasState, boolean documents,
+            Discretisation discretisation) {
+        Case c = new Case(batch, time, channels, pairs, hasState, documents, discretisation);
+        try (Device device = Device.open("reference"); Scope _ = Scope.open()) {
+            List<Tensor> in = operands(device, DType.F64, c);
+            assertClose("chunks", results(device, in, c), results(device, in, c, DiagonalScanTest::recurrence), 1e-11);
+        }
+    }
+
+    /** F64 has no kernel. */
+    @Test
+    void memoryOfTheDecompositionGrowsWithTheSequenceAndNoFaster() {
+        assertThat(peak(2048)).isLessThan(5 * peak(512));
+    }
+
+    private static long peak(int time) {
+        try (Device device = Device.open("cpu")) {
+            results(device, DType.F64, new Case(1, time, 8, 8, true, false, Discretisation.ZERO_ORDER_HOLD));
+            return device.memory().peakBytes();
         }
     }
 

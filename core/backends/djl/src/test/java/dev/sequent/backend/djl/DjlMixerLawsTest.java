@@ -14,7 +14,7 @@ class DjlMixerLawsTest extends MixerGradientLaws {
     @Override
     protected List<Subject> subjects() {
         AttentionConfig attention = new AttentionConfig(4, 2, 6, 500, 0.67, true, true, 1e-6, 5, 0, 0.3);
-        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3, false),
+        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3),
                 new Subject("mamba", MambaConfig.defaults().withStates(4), 5),
                 new Subject("mamba2", Mamba2Config.defaults().withStates(4).withHeads(5, 1), 5), new Subject("attention", attention, 5));
     }

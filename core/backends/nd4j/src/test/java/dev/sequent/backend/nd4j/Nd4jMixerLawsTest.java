@@ -13,7 +13,7 @@ import java.util.Map;
 class Nd4jMixerLawsTest extends MixerGradientLaws {
     @Override
     protected List<Subject> subjects() {
-        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3, false),
+        return List.of(new Subject("s4d", S4dConfig.defaults().withStateSize(4), 3),
                 new Subject("mamba", MambaConfig.defaults().withStates(4), 5),
                 new Subject("mamba2", Mamba2Config.defaults().withStates(4).withHeads(5, 1), 5),
                 new Subject("attention", AttentionConfig.of(2), 8));

@@ -36,8 +36,8 @@ public interface MixerState extends AutoCloseable {
     }
 
     /**
-     * Does what can fail of {@link #reorder}, memory included, and changes nothing: a model prepares all of its states before it changes the
-     * first. The state must not change in between.
+     * Does what can fail of {@link #reorder}, memory included, and changes nothing: a model prepares all of its states before it changes
+     * the first. The state must not change in between.
      */
     Reordering prepareReorder(int[] rows);
 

@@ -89,8 +89,8 @@ public final class ModelState implements AutoCloseable {
     }
 
     /**
-     * Row b becomes what row {@code rows[b]} was. When it fails, the state is unchanged: all layers are copied before the first one changes,
-     * which takes as much more memory as the states of the new rows occupy.
+     * Row b becomes what row {@code rows[b]} was. When it fails, the state is unchanged: all layers are copied before the first one
+     * changes, which takes as much more memory as the states of the new rows occupy.
      */
     public void reorder(int[] rows) {
         for (int row : rows) {

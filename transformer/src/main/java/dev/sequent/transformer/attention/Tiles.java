@@ -7,12 +7,16 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Register-blocked matrix products of attention's tiles, on heap arrays that fit the caches.
+ * Register-blocked matrix products of attention's tiles, on memory that fits the caches.
  *
  * <p>Two layouts meet here. A <i>row tile</i> holds vectors of one head in their natural order, {@link #COLUMNS} channels per tile row;
  * wider heads have several row tiles. A <i>panel</i> holds rows of {@link #PANEL} lanes; lanes are queries in the forward pass and keys in
- * the backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked. Strides are constants: only
- * then does the compiler remove the bounds checks from the loops.
+ * the backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked.
+ *
+ * <p>What the inner loops read as vectors lies in native memory that is aligned to cache lines; in arrays, which begin 16 bytes behind a
+ * line, every 512-bit load crosses one, and the same loops are a tenth slower. What is broadcast, or read once a call, lies in arrays. A kernel
+ * slices its segments before the loop, and strides are constants: only then does the compiler remove the checks from the loop. Accesses to
+ * segments are also what makes a method too large for the first compiler, so kernels have no more of them than they need.
  *
  * <p>Every product is written out by hand, because helper methods inside such loops are not inlined and box their vectors. Six rows by
  * four vectors keep 24 accumulators in 32 registers and leave room for the loads that the compiler moves ahead of the arithmetic (eight
@@ -46,7 +50,8 @@ final class Tiles {
      * C = A B, or C += A B, for {@link #ROWS} rows of a row tile A and panels B and C: scores, or products of values and result gradients.
      *
      * @param count channels
-     * @param spare null for C = A B, else room for {@link #ROWS} rows, because a kernel that also loads C is more than the first compiler takes
+     * @param spare null for C = A B, else room for {@link #ROWS} rows, because a kernel that also loads C is more than the first compiler
+     *     takes
      */
     static void dots(int count, float[] a, int ao, MemorySegment b, int bo, MemorySegment c, int co, MemorySegment spare) {
         MemorySegment to = spare == null ? c : spare;

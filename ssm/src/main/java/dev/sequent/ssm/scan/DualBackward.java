@@ -175,11 +175,12 @@ final class DualBackward {
         Arrays.fill(s.bGrad, 0);
         Arrays.fill(s.cGrad, 0);
         Arrays.fill(s.productGrad, 0);
+        s.readRows(tiles, in, pass.dy(), batch, firstHead, heads, token, count);
         for (int h = 0; h < heads; h++) {
             s.aGrad = 0;
             s.skipGrad = 0;
             s.packSteps(loops, in, batch, firstHead + h, token, count);
-            replay(pass, s, batch, firstHead + h, token);
+            replay(pass, s, batch, firstHead + h, h, token);
             for (int i = s.matrices.tiles - 1; i >= 0; i--) {
                 tile(pass, s, batch, firstHead + h, h, token, i);
             }
@@ -187,11 +188,15 @@ final class DualBackward {
             pass.memory().setAtIndex(F32, at, (float) s.aGrad);
             pass.memory().setAtIndex(F32, at + scalars(shape), (float) s.skipGrad);
         }
+        s.writeRows(tiles, pass.out().x(), batch, firstHead, heads, token, count);
+        int width = heads * shape.width();
+        MemorySegment dx = pass.out().x().slice(batch, token, count, firstHead * shape.width(), width);
+        StateSpaceDualCpu.clearPadding(in, batch, token, count, dx, pass.out().x().tokenStride(), width);
         storeMatrices(pass, s, batch, task.group(), task.part(), token);
     }
 
     /** Runs the recurrence of a chunk again, keeping the states before its tiles. */
-    private void replay(Pass pass, DualScratch s, int batch, int head, int token) {
+    private void replay(Pass pass, DualScratch s, int batch, int head, int local, int token) {
         DualInputs in = pass.in();
         DualMatrices m = s.matrices;
         MemorySegment state = StateSpaceDualCpu.savedState(pass.saved(), in.shape(), pass.layout(), batch, head,
@@ -204,7 +209,7 @@ final class DualBackward {
             }
             boolean continued = i + 1 < m.tiles && !in.has(batch, token + m.starts[i + 1], ScanInputs.RESET);
             for (int p = 0; continued && p < pass.layout().panels(); p++) {
-                s.pack(tiles, in, in.x(), batch, head, p, token, i, s.weights, s.x, s.scaled, 0);
+                s.pack(tiles, in, s.rows(false, local, i), pass.layout().width(), batch, p, token, i, s.weights, s.x, s.scaled, 0);
                 s.advance(tiles, i, m.b, s.scaled, 0, here, s.before(m.starts[i + 1]), p);
             }
         }
@@ -221,8 +226,9 @@ final class DualBackward {
         boolean finite = true;
         for (int p = 0; p < layout.panels(); p++) {
             int at = p * layout.tilePanel();
-            s.pack(tiles, pass.in(), pass.in().x(), batch, head, p, chunkStart, tile, s.weights, s.x, s.scaled, at);
-            finite &= s.pack(tiles, pass.in(), pass.dy(), batch, head, p, chunkStart, tile, s.since, s.dy, s.dySince, at);
+            s.pack(tiles, pass.in(), s.rows(false, local, tile), layout.width(), batch, p, chunkStart, tile, s.weights, s.x, s.scaled, at);
+            finite &= s.pack(tiles, pass.in(), s.rows(true, local, tile), layout.width(), batch, p, chunkStart, tile, s.since, s.dy,
+                    s.dySince, at);
             tiles.transpose(s.dy, at, rows, layout.panel(), s.ones, 0, s.dyColumns, at);
             tiles.transpose(s.x, at, rows, layout.panel(), s.steps.dt, start, s.driveColumns, at);
         }
@@ -234,7 +240,7 @@ final class DualBackward {
         Arrays.fill(s.sums, 0);
         float through = 0;
         for (int p = 0; p < layout.panels(); p++) {
-            input(pass, s, batch, head, local, chunkStart, tile, p, finite);
+            input(pass, s, head, local, tile, p, finite);
             int at = p * layout.statePanel();
             through += tiles.dot(carry, before, at, layout.statePanel());
             if (reset) {
@@ -255,8 +261,8 @@ final class DualBackward {
                 sums);
     }
 
-    /** Writes a panel of the gradient of the input of a tile. */
-    private void input(Pass pass, DualScratch s, int batch, int head, int local, int chunkStart, int tile, int panel, boolean finite) {
+    /** Forms a panel of the gradient of the input of a tile. */
+    private void input(Pass pass, DualScratch s, int head, int local, int tile, int panel, boolean finite) {
         DualInputs in = pass.in();
         DualLayout layout = pass.layout();
         int start = s.matrices.starts[tile];
@@ -266,12 +272,9 @@ final class DualBackward {
                 panel * layout.statePanel(), s.until, start, s.decayed, true, finite, rows, s.dy, at, s.drive, layout.panel());
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
         int columns = layout.columns(panel);
-        MemorySegment dx = pass.out().x().slice(batch, chunkStart + start, rows, head * in.shape().width() + panel * layout.panel(),
-                columns);
-        int dxRow = (int) pass.out().x().tokenStride();
-        tiles.inputGradients(s.drive, s.x, s.dy, at, layout.panel(), s.steps.dt, start, skip, rows, columns, dx, dxRow, s.inputDots,
-                s.sums);
-        StateSpaceDualCpu.clearPadding(in, batch, chunkStart + start, rows, dx, dxRow, columns);
+        MemorySegment dx = s.gradientRows(local, tile).asSlice((long) panel * layout.panel() * Float.BYTES);
+        tiles.inputGradients(s.drive, s.x, s.dy, at, layout.panel(), s.steps.dt, start, skip, rows, columns, dx, layout.width(),
+                s.inputDots, s.sums);
     }
 
     /** Writes the gradients of the step sizes of a tile, and adds to those of A and D. */

@@ -85,7 +85,9 @@ final class DualCarrier {
                         if (in.has(batch, token + s.matrices.starts[i], ScanInputs.RESET)) {
                             Arrays.fill(carry, 0);
                         } else {
-                            s.pack(tiles, in, dy, batch, head, panel, token, i, s.since, s.x, s.scaled, 0);
+                            MemorySegment rows = dy.slice(batch, token + s.matrices.starts[i], s.matrices.rows(i), head * layout.width(),
+                                    layout.width());
+                            s.pack(tiles, in, rows, (int) dy.tokenStride(), batch, panel, token, i, s.since, s.x, s.scaled, 0);
                             s.advance(tiles, i, s.matrices.c, s.scaled, 0, carry, carry, panel);
                         }
                     }

@@ -23,8 +23,8 @@ final class DualChunk {
     /** B and C, (N / BLOCK, chunk, 2, BLOCK). */
     private final float[] matrices;
     /** Panels (chunk, panel) of the heads' input divided by decays, and of their output. */
-    private final float[][] u;
-    private final float[][] y;
+    private final MemorySegment[] u;
+    private final MemorySegment[] y;
 
     DualChunk(DualLayout layout, int heads) {
         this.layout = layout;
@@ -35,10 +35,10 @@ final class DualChunk {
         states = new float[heads][];
         Arrays.setAll(states, _ -> DualScratch.take(layout.state()));
         matrices = DualScratch.take(layout.states() * layout.chunk() * 2);
-        u = new float[together][];
-        y = new float[together][];
-        Arrays.setAll(u, _ -> DualScratch.take(layout.panels() * layout.panelPitch()));
-        Arrays.setAll(y, _ -> DualScratch.take(layout.panels() * layout.panelPitch()));
+        u = new MemorySegment[together];
+        y = new MemorySegment[together];
+        Arrays.setAll(u, _ -> DualScratch.takeNative(layout.panels() * layout.panelPitch()));
+        Arrays.setAll(y, _ -> DualScratch.takeNative(layout.panels() * layout.panelPitch()));
     }
 
     /** Heads whose columns are read and written together. */
@@ -101,9 +101,9 @@ final class DualChunk {
                 steps[index].weights, steps[index].direct, u[index], y[index]);
         for (int t = from; in.flags() != null && t < to; t++) {
             for (int p = 0; in.has(batch, token + t, ScanInputs.SKIP) && p < layout.panels(); p++) {
-                int at = p * layout.panelPitch() + t * layout.panel();
-                Arrays.fill(u[index], at, at + layout.panel(), 0);
-                Arrays.fill(y[index], at, at + layout.panel(), 0);
+                long at = (long) layout.place(t, p * layout.panel()) * Float.BYTES;
+                u[index].asSlice(at, (long) layout.panel() * Float.BYTES).fill((byte) 0);
+                y[index].asSlice(at, (long) layout.panel() * Float.BYTES).fill((byte) 0);
             }
         }
     }

@@ -27,7 +27,8 @@ interface DualScan {
      * @param u panels of (chunk, panel)
      * @param y panels of (chunk, panel)
      */
-    void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, float[] u, float[] y);
+    void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, MemorySegment u,
+            MemorySegment y);
 
     /**
      * Runs {@link DualLayout#ROWS} states h along tokens: {@code h = first h}, then for each token t from {@code from} on to before
@@ -38,12 +39,12 @@ interface DualScan {
      * @param y (chunk, panel) from {@code panelAt} on
      * @param state (ROWS, panel) from {@code stateAt} on
      */
-    void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state, int stateAt,
-            float first, float last);
+    void scan(int panel, float[] matrices, int at, int from, int to, MemorySegment u, MemorySegment y, int panelAt, float[] state,
+            int stateAt, float first, float last);
 
     /** {@link #scan} without the output, with the same states to the last bit. */
-    void carry(int panel, float[] matrices, int at, int from, int to, float[] u, int panelAt, float[] state, int stateAt, float first,
-            float last);
+    void carry(int panel, float[] matrices, int at, int from, int to, MemorySegment u, int panelAt, float[] state, int stateAt,
+            float first, float last);
 
     /**
      * {@code out[t] = factors[t] y[t]} for a head's tokens t from {@code from} on to before {@code to}.
@@ -51,7 +52,7 @@ interface DualScan {
      * @param y panels of (chunk, panel)
      * @param out begins at the first of the tokens; rows {@code outRow} apart
      */
-    void emit(DualLayout layout, float[] y, float[] factors, int from, int to, MemorySegment out, int outRow);
+    void emit(DualLayout layout, MemorySegment y, float[] factors, int from, int to, MemorySegment out, int outRow);
 
     /**
      * One token of one head: {@code after[p] = decay before[p] + step x[p] b} and {@code y[p] = after[p] c + skip x[p]}.

@@ -57,6 +57,10 @@ final class DualScratch {
     final float[] inputDots = new float[TILE];
     final float[] sums = new float[TILE];
 
+    /** The chunk's rows of the task's heads, (chunk, P) each: input, gradient of the output, gradient of the input. */
+    private final MemorySegment[] inputs;
+    private final MemorySegment[] outputGrads;
+    private final MemorySegment[] inputGrads;
     private final DualLayout layout;
     private final int heads;
     private final float[][] perHead;
@@ -93,6 +97,9 @@ final class DualScratch {
         cGrad = take(n * chunkRow);
         productGrad = take(chunkRow * TILE);
         perHead = take(heads, layout.state());
+        inputs = takeRows(layout, heads);
+        outputGrads = takeRows(layout, heads);
+        inputGrads = takeRows(layout, heads);
     }
 
     /** NaN, so that reading what nobody has written shows. */
@@ -103,8 +110,14 @@ final class DualScratch {
     }
 
     /** The same outside the heap; released when the scratch is gone. */
-    private static MemorySegment takeNative(int floats) {
+    static MemorySegment takeNative(int floats) {
         return Arena.ofAuto().allocate((long) floats * Float.BYTES, ALIGNMENT).fill((byte) -1);
+    }
+
+    private static MemorySegment[] takeRows(DualLayout layout, int heads) {
+        MemorySegment[] rows = new MemorySegment[heads];
+        Arrays.setAll(rows, _ -> takeNative(layout.chunk() * layout.width()));
+        return rows;
     }
 
     private static float[][] take(int count, int floats) {
@@ -145,16 +158,65 @@ final class DualScratch {
     }
 
     /**
+     * Reads the rows of {@code heads} heads from {@code head} on: neighbouring columns of a few tokens at a time, since rows lie far apart
+     * and processors fetch ahead in a few of them only.
+     */
+    void readRows(DualTiles kernels, DualInputs in, ScanRows dy, int batch, int head, int heads, int token, int count) {
+        for (int from = 0; from < count; from += TILE) {
+            int rows = Math.min(TILE, count - from);
+            readRows(kernels, in.x(), inputs, batch, head, heads, token, from, rows);
+            readRows(kernels, dy, outputGrads, batch, head, heads, token, from, rows);
+        }
+    }
+
+    private void readRows(DualTiles kernels, ScanRows source, MemorySegment[] targets, int batch, int head, int heads, int token, int from,
+            int rows) {
+        int width = layout.width();
+        for (int h = 0; h < heads; h++) {
+            kernels.copy(source.slice(batch, token + from, rows, (head + h) * width, width), (int) source.tokenStride(), rows, width,
+                    row(targets[h], from), width);
+        }
+    }
+
+    /** Writes the gradients of the rows that {@link #readRows} has read. */
+    void writeRows(DualTiles kernels, ScanRows dx, int batch, int head, int heads, int token, int count) {
+        int width = layout.width();
+        for (int from = 0; from < count; from += TILE) {
+            int rows = Math.min(TILE, count - from);
+            for (int h = 0; h < heads; h++) {
+                kernels.copy(row(inputGrads[h], from), width, rows, width, dx.slice(batch, token + from, rows, (head + h) * width, width),
+                        (int) dx.tokenStride());
+            }
+        }
+    }
+
+    private MemorySegment row(MemorySegment rows, int token) {
+        return rows.asSlice((long) token * layout.width() * Float.BYTES);
+    }
+
+    /** A head's rows of the input from a tile on, or of the gradient of the output. */
+    MemorySegment rows(boolean gradient, int head, int tile) {
+        return row(gradient ? outputGrads[head] : inputs[head], matrices.starts[tile]);
+    }
+
+    /** A head's rows of the gradient of the input from a tile on. */
+    MemorySegment gradientRows(int head, int tile) {
+        return row(inputGrads[head], matrices.starts[tile]);
+    }
+
+    /**
      * Fills a panel of (TILE, P) with that of a tile of a head, in a chunk that begins at {@code token}, as it is and times
      * {@code factors}; zero for padding. Returns whether all of it is finite.
+     *
+     * @param source the head's rows from the tile on, {@code sourceRow} apart
      */
-    boolean pack(DualTiles kernels, DualInputs in, ScanRows source, int batch, int head, int panel, int token, int tile, float[] factors,
-            float[] plain, float[] scaled, int at) {
+    boolean pack(DualTiles kernels, DualInputs in, MemorySegment source, int sourceRow, int batch, int panel, int token, int tile,
+            float[] factors, float[] plain, float[] scaled, int at) {
         int columns = layout.columns(panel);
         int start = matrices.starts[tile];
         int rows = matrices.rows(tile);
-        MemorySegment from = source.slice(batch, token + start, rows, head * in.shape().width() + panel * layout.panel(), columns);
-        boolean finite = kernels.pack(from, (int) source.tokenStride(), rows, columns, layout.panel(), factors, start, plain, scaled, at);
+        MemorySegment from = source.asSlice((long) panel * layout.panel() * Float.BYTES);
+        boolean finite = kernels.pack(from, sourceRow, rows, columns, layout.panel(), factors, start, plain, scaled, at);
         for (int t = 0; in.flags() != null && t < rows; t++) {
             if (in.has(batch, token + start + t, ScanInputs.SKIP)) {
                 Arrays.fill(plain, at + t * layout.panel(), at + (t + 1) * layout.panel(), 0);

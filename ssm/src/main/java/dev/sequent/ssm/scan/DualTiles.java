@@ -60,6 +60,9 @@ interface DualTiles {
     boolean pack(MemorySegment x, int xRow, int rows, int columns, int panel, float[] factors, int factorsAt, float[] plain,
             float[] scaled, int at);
 
+    /** Copies {@code rows} rows of {@code columns} numbers, which begin {@code fromRow} and {@code toRow} apart. */
+    void copy(MemorySegment from, int fromRow, int rows, int columns, MemorySegment to, int toRow);
+
     /**
      * {@code l[t, j]} = the product of the decays of tokens j + 1 to t, for t at least j, and {@code s = m l}; both (TILE, TILE) and zero
      * elsewhere, {@code m} from {@code mAt}.

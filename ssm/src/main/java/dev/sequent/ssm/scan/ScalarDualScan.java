@@ -29,43 +29,43 @@ final class ScalarDualScan implements DualScan {
     }
 
     @Override
-    public void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, float[] u,
-            float[] y) {
+    public void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct,
+            MemorySegment u, MemorySegment y) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < layout.panel() * layout.panels(); j++) {
                 float value = j < layout.width() ? at(x, (t - from) * xRow + j) : 0;
                 int place = layout.place(t, j);
-                u[place] = weights[t] * value;
-                y[place] = direct[t] * value;
+                u.setAtIndex(F32, place, weights[t] * value);
+                y.setAtIndex(F32, place, direct[t] * value);
             }
         }
     }
 
     @Override
-    public void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state,
-            int stateAt, float first, float last) {
+    public void scan(int panel, float[] matrices, int at, int from, int to, MemorySegment u, MemorySegment y, int panelAt,
+            float[] state, int stateAt, float first, float last) {
         scale(state, stateAt, panel, first);
         for (int t = from; t < to; t++) {
             for (int j = 0; j < panel; j++) {
-                float sum = y[panelAt + t * panel + j];
+                float sum = at(y, panelAt + t * panel + j);
                 for (int r = 0; r < DualLayout.ROWS; r++) {
-                    sum += matrices[at + t * 2 * BLOCK + BLOCK + r] * advance(matrices, at, t, r, u[panelAt + t * panel + j], state,
+                    sum += matrices[at + t * 2 * BLOCK + BLOCK + r] * advance(matrices, at, t, r, at(u, panelAt + t * panel + j), state,
                             stateAt + r * panel + j);
                 }
-                y[panelAt + t * panel + j] = sum;
+                y.setAtIndex(F32, panelAt + t * panel + j, sum);
             }
         }
         scale(state, stateAt, panel, last);
     }
 
     @Override
-    public void carry(int panel, float[] matrices, int at, int from, int to, float[] u, int panelAt, float[] state, int stateAt,
-            float first, float last) {
+    public void carry(int panel, float[] matrices, int at, int from, int to, MemorySegment u, int panelAt, float[] state,
+            int stateAt, float first, float last) {
         scale(state, stateAt, panel, first);
         for (int t = from; t < to; t++) {
             for (int j = 0; j < panel; j++) {
                 for (int r = 0; r < DualLayout.ROWS; r++) {
-                    advance(matrices, at, t, r, u[panelAt + t * panel + j], state, stateAt + r * panel + j);
+                    advance(matrices, at, t, r, at(u, panelAt + t * panel + j), state, stateAt + r * panel + j);
                 }
             }
         }
@@ -84,10 +84,10 @@ final class ScalarDualScan implements DualScan {
     }
 
     @Override
-    public void emit(DualLayout layout, float[] y, float[] factors, int from, int to, MemorySegment out, int outRow) {
+    public void emit(DualLayout layout, MemorySegment y, float[] factors, int from, int to, MemorySegment out, int outRow) {
         for (int t = from; t < to; t++) {
             for (int j = 0; j < layout.width(); j++) {
-                out.setAtIndex(F32, (t - from) * outRow + j, factors[t] * y[layout.place(t, j)]);
+                out.setAtIndex(F32, (t - from) * outRow + j, factors[t] * at(y, layout.place(t, j)));
             }
         }
     }

@@ -103,6 +103,15 @@ final class ScalarDualTiles implements DualTiles {
     }
 
     @Override
+    public void copy(MemorySegment from, int fromRow, int rows, int columns, MemorySegment to, int toRow) {
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < columns; j++) {
+                put(to, t * toRow + j, at(from, t * fromRow + j));
+            }
+        }
+    }
+
+    @Override
     public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
         for (int t = 0; t < TILE; t++) {
             for (int j = 0; j < TILE; j++) {

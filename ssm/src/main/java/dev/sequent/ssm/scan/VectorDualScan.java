@@ -23,12 +23,8 @@ final class VectorDualScan implements DualScan {
     /** Up to here {@link VectorExp} is defined. */
     private static final float LARGEST_EXPONENT = 0.5f;
 
-    private static FloatVector load(MemorySegment source, int index) {
-        return FloatVector.fromMemorySegment(S, source, index * 4L, LE);
-    }
-
-    private static MemorySegment part(MemorySegment s, int floats) {
-        return s.asSlice(0, floats * 4L);
+    private static MemorySegment part(MemorySegment s, int at, int floats) {
+        return s.asSlice(at * 4L, floats * 4L);
     }
 
     @Override
@@ -51,13 +47,14 @@ final class VectorDualScan implements DualScan {
 
     @Override
     public void interleave(MemorySegment from, int row, int rows, int states, float[] to, int at, int pitch) {
-        MemorySegment m = part(from, (rows - 1) * row + states);
+        MemorySegment m = part(from, 0, (rows - 1) * row + states);
         int whole = states - states % L;
         int padded = Math.ceilDiv(states, BLOCK) * BLOCK;
         for (int t = 0; t < rows; t++) {
             int place = at + t * 2 * BLOCK;
             for (int n = 0; n < whole; n += L) {
-                load(m, t * row + n).intoArray(to, place + n / BLOCK * pitch * 2 * BLOCK + n % BLOCK);
+                FloatVector v = FloatVector.fromMemorySegment(S, m, (t * row + n) * 4L, LE);
+                v.intoArray(to, place + n / BLOCK * pitch * 2 * BLOCK + n % BLOCK);
             }
             for (int n = whole; n < padded; n++) {
                 to[place + n / BLOCK * pitch * 2 * BLOCK + n % BLOCK] = n < states ? m.get(F32, (t * row + n) * 4L) : 0;
@@ -66,14 +63,16 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct, float[] u,
-            float[] y) {
+    public void drive(DualLayout layout, MemorySegment x, int xRow, int from, int to, float[] weights, float[] direct,
+            MemorySegment u, MemorySegment y) {
         int width = layout.width();
-        MemorySegment xs = part(x, (to - from - 1) * xRow + width);
+        MemorySegment xs = part(x, 0, (to - from - 1) * xRow + width);
         int whole = width - width % L;
         int panel = layout.panel();
         int panels = layout.panels();
         int pitch = layout.panelPitch();
+        MemorySegment us = part(u, 0, panels * pitch);
+        MemorySegment ys = part(y, 0, panels * pitch);
         for (int t = from; t < to; t++) {
             FloatVector w = FloatVector.broadcast(S, weights[t]);
             FloatVector d = FloatVector.broadcast(S, direct[t]);
@@ -82,31 +81,31 @@ final class VectorDualScan implements DualScan {
                 int at = p * pitch + t * panel;
                 int end = Math.min(panel, whole - p * panel);
                 for (int j = 0; j < end; j += L) {
-                    FloatVector v = load(xs, row + p * panel + j);
-                    v.mul(w).intoArray(u, at + j);
-                    v.mul(d).intoArray(y, at + j);
+                    FloatVector v = FloatVector.fromMemorySegment(S, xs, (row + p * panel + j) * 4L, LE);
+                    v.mul(w).intoMemorySegment(us, (at + j) * 4L, LE);
+                    v.mul(d).intoMemorySegment(ys, (at + j) * 4L, LE);
                 }
             }
         }
         if (whole < panel * panels) {
-            driveRest(layout, xs, xRow, from, to, whole, weights, direct, u, y);
+            driveRest(layout, xs, xRow, from, to, whole, weights, direct, us, ys);
         }
     }
 
     private static void driveRest(DualLayout layout, MemorySegment x, int xRow, int from, int to, int whole, float[] weights,
-            float[] direct, float[] u, float[] y) {
+            float[] direct, MemorySegment u, MemorySegment y) {
         for (int t = from; t < to; t++) {
             for (int j = whole; j < layout.panel() * layout.panels(); j++) {
                 float v = j < layout.width() ? x.get(F32, ((t - from) * xRow + j) * 4L) : 0;
-                u[layout.place(t, j)] = v * weights[t];
-                y[layout.place(t, j)] = v * direct[t];
+                u.set(F32, layout.place(t, j) * 4L, v * weights[t]);
+                y.set(F32, layout.place(t, j) * 4L, v * direct[t]);
             }
         }
     }
 
     @Override
-    public void scan(int panel, float[] matrices, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state,
-            int stateAt, float first, float last) {
+    public void scan(int panel, float[] matrices, int at, int from, int to, MemorySegment u, MemorySegment y, int panelAt,
+            float[] state, int stateAt, float first, float last) {
         if (panel == W && L == 16) {
             scanWide(matrices, at, from, to, u, y, panelAt, state, stateAt, first, last);
         } else {
@@ -117,8 +116,10 @@ final class VectorDualScan implements DualScan {
     }
 
     /** Eight states of two vectors. */
-    private static void scanWide(float[] m, int at, int from, int to, float[] u, float[] y, int panelAt, float[] state, int o,
-            float first, float last) {
+    private static void scanWide(float[] m, int at, int from, int to, MemorySegment u, MemorySegment y, int panelAt, float[] state,
+            int o, float first, float last) {
+        MemorySegment us = part(u, panelAt, to * W);
+        MemorySegment ys = part(y, panelAt, to * W);
         FloatVector h00 = FloatVector.fromArray(S, state, o).mul(first);
         FloatVector h01 = FloatVector.fromArray(S, state, o + L).mul(first);
         FloatVector h10 = FloatVector.fromArray(S, state, o + 2 * L).mul(first);
@@ -136,11 +137,11 @@ final class VectorDualScan implements DualScan {
         FloatVector h70 = FloatVector.fromArray(S, state, o + 14 * L).mul(first);
         FloatVector h71 = FloatVector.fromArray(S, state, o + 15 * L).mul(first);
         for (int t = from; t < to; t++) {
-            int p = panelAt + t * W;
-            FloatVector u0 = FloatVector.fromArray(S, u, p);
-            FloatVector u1 = FloatVector.fromArray(S, u, p + L);
-            FloatVector y0 = FloatVector.fromArray(S, y, p);
-            FloatVector y1 = FloatVector.fromArray(S, y, p + L);
+            int p = t * W;
+            FloatVector u0 = FloatVector.fromMemorySegment(S, us, p * 4L, LE);
+            FloatVector u1 = FloatVector.fromMemorySegment(S, us, (p + L) * 4L, LE);
+            FloatVector y0 = FloatVector.fromMemorySegment(S, ys, p * 4L, LE);
+            FloatVector y1 = FloatVector.fromMemorySegment(S, ys, (p + L) * 4L, LE);
             int q = at + t * 2 * BLOCK;
             FloatVector b0 = FloatVector.broadcast(S, m[q]);
             FloatVector c0 = FloatVector.broadcast(S, m[q + BLOCK]);
@@ -190,8 +191,8 @@ final class VectorDualScan implements DualScan {
             h71 = u1.fma(b7, h71);
             y0 = h70.fma(c7, y0);
             y1 = h71.fma(c7, y1);
-            y0.intoArray(y, p);
-            y1.intoArray(y, p + L);
+            y0.intoMemorySegment(ys, p * 4L, LE);
+            y1.intoMemorySegment(ys, (p + L) * 4L, LE);
         }
         h00.mul(last).intoArray(state, o);
         h01.mul(last).intoArray(state, o + L);
@@ -211,8 +212,10 @@ final class VectorDualScan implements DualScan {
         h71.mul(last).intoArray(state, o + 15 * L);
     }
 
-    private static void scanNarrow(int panel, float[] m, int at, int from, int to, float[] u, float[] y, int j, float[] state, int o,
-            float first, float last) {
+    private static void scanNarrow(int panel, float[] m, int at, int from, int to, MemorySegment u, MemorySegment y, int panelAt,
+            float[] state, int o, float first, float last) {
+        MemorySegment us = part(u, panelAt, (to - 1) * panel + L);
+        MemorySegment ys = part(y, panelAt, (to - 1) * panel + L);
         FloatVector h0 = FloatVector.fromArray(S, state, o).mul(first);
         FloatVector h1 = FloatVector.fromArray(S, state, o + panel).mul(first);
         FloatVector h2 = FloatVector.fromArray(S, state, o + 2 * panel).mul(first);
@@ -222,8 +225,8 @@ final class VectorDualScan implements DualScan {
         FloatVector h6 = FloatVector.fromArray(S, state, o + 6 * panel).mul(first);
         FloatVector h7 = FloatVector.fromArray(S, state, o + 7 * panel).mul(first);
         for (int t = from; t < to; t++) {
-            FloatVector v = FloatVector.fromArray(S, u, t * panel + j);
-            FloatVector sum = FloatVector.fromArray(S, y, t * panel + j);
+            FloatVector v = FloatVector.fromMemorySegment(S, us, t * panel * 4L, LE);
+            FloatVector sum = FloatVector.fromMemorySegment(S, ys, t * panel * 4L, LE);
             int q = at + t * 2 * BLOCK;
             h0 = v.fma(FloatVector.broadcast(S, m[q]), h0);
             sum = h0.fma(FloatVector.broadcast(S, m[q + BLOCK]), sum);
@@ -241,7 +244,7 @@ final class VectorDualScan implements DualScan {
             sum = h6.fma(FloatVector.broadcast(S, m[q + BLOCK + 6]), sum);
             h7 = v.fma(FloatVector.broadcast(S, m[q + 7]), h7);
             sum = h7.fma(FloatVector.broadcast(S, m[q + BLOCK + 7]), sum);
-            sum.intoArray(y, t * panel + j);
+            sum.intoMemorySegment(ys, t * panel * 4L, LE);
         }
         h0.mul(last).intoArray(state, o);
         h1.mul(last).intoArray(state, o + panel);
@@ -254,15 +257,16 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void carry(int panel, float[] matrices, int at, int from, int to, float[] u, int panelAt, float[] state, int stateAt,
-            float first, float last) {
+    public void carry(int panel, float[] matrices, int at, int from, int to, MemorySegment u, int panelAt, float[] state,
+            int stateAt, float first, float last) {
         for (int j = 0; j < panel; j += L) {
             carryNarrow(panel, matrices, at, from, to, u, panelAt + j, state, stateAt + j, first, last);
         }
     }
 
-    private static void carryNarrow(int panel, float[] m, int at, int from, int to, float[] u, int j, float[] state, int o, float first,
-            float last) {
+    private static void carryNarrow(int panel, float[] m, int at, int from, int to, MemorySegment u, int panelAt, float[] state, int o,
+            float first, float last) {
+        MemorySegment us = part(u, panelAt, (to - 1) * panel + L);
         FloatVector h0 = FloatVector.fromArray(S, state, o).mul(first);
         FloatVector h1 = FloatVector.fromArray(S, state, o + panel).mul(first);
         FloatVector h2 = FloatVector.fromArray(S, state, o + 2 * panel).mul(first);
@@ -272,7 +276,7 @@ final class VectorDualScan implements DualScan {
         FloatVector h6 = FloatVector.fromArray(S, state, o + 6 * panel).mul(first);
         FloatVector h7 = FloatVector.fromArray(S, state, o + 7 * panel).mul(first);
         for (int t = from; t < to; t++) {
-            FloatVector v = FloatVector.fromArray(S, u, t * panel + j);
+            FloatVector v = FloatVector.fromMemorySegment(S, us, t * panel * 4L, LE);
             int q = at + t * 2 * BLOCK;
             h0 = v.fma(FloatVector.broadcast(S, m[q]), h0);
             h1 = v.fma(FloatVector.broadcast(S, m[q + 1]), h1);
@@ -294,13 +298,14 @@ final class VectorDualScan implements DualScan {
     }
 
     @Override
-    public void emit(DualLayout layout, float[] y, float[] factors, int from, int to, MemorySegment out, int outRow) {
+    public void emit(DualLayout layout, MemorySegment y, float[] factors, int from, int to, MemorySegment out, int outRow) {
         int width = layout.width();
-        MemorySegment o = part(out, (to - from - 1) * outRow + width);
+        MemorySegment o = part(out, 0, (to - from - 1) * outRow + width);
         int whole = width - width % L;
         int panel = layout.panel();
         int panels = layout.panels();
         int pitch = layout.panelPitch();
+        MemorySegment ys = part(y, 0, panels * pitch);
         for (int t = from; t < to; t++) {
             FloatVector f = FloatVector.broadcast(S, factors[t]);
             int row = (t - from) * outRow;
@@ -308,11 +313,11 @@ final class VectorDualScan implements DualScan {
                 int at = p * pitch + t * panel;
                 int end = Math.min(panel, whole - p * panel);
                 for (int j = 0; j < end; j += L) {
-                    FloatVector.fromArray(S, y, at + j).mul(f).intoMemorySegment(o, (row + p * panel + j) * 4L, LE);
+                    FloatVector.fromMemorySegment(S, ys, (at + j) * 4L, LE).mul(f).intoMemorySegment(o, (row + p * panel + j) * 4L, LE);
                 }
             }
             for (int j = whole; j < width; j++) {
-                o.set(F32, (row + j) * 4L, y[layout.place(t, j)] * factors[t]);
+                o.set(F32, (row + j) * 4L, ys.get(F32, layout.place(t, j) * 4L) * factors[t]);
             }
         }
     }
@@ -329,9 +334,10 @@ final class VectorDualScan implements DualScan {
             int row = p * states;
             FloatVector sum = FloatVector.zero(S);
             for (int n = 0; n < whole; n += L) {
-                FloatVector h = load(from, row + n).fma(FloatVector.broadcast(S, decay), load(b, n).mul(drive));
+                FloatVector input = FloatVector.fromMemorySegment(S, b, n * 4L, LE).mul(drive);
+                FloatVector h = FloatVector.fromMemorySegment(S, from, (row + n) * 4L, LE).fma(FloatVector.broadcast(S, decay), input);
                 h.intoMemorySegment(after, (row + n) * 4L, LE);
-                sum = h.fma(load(c, n), sum);
+                sum = h.fma(FloatVector.fromMemorySegment(S, c, n * 4L, LE), sum);
             }
             float rest = 0;
             for (int n = whole; n < states; n++) {

@@ -558,6 +558,22 @@ final class VectorDualTiles implements DualTiles {
     }
 
     @Override
+    public void copy(MemorySegment from, int fromRow, int rows, int columns, MemorySegment to, int toRow) {
+        MemorySegment source = part(from, 0, (rows - 1) * fromRow + columns);
+        MemorySegment target = part(to, 0, (rows - 1) * toRow + columns);
+        int whole = columns - columns % L;
+        for (int t = 0; t < rows; t++) {
+            for (int j = 0; j < whole; j += L) {
+                FloatVector v = FloatVector.fromMemorySegment(S, source, (t * fromRow + j) * 4L, LE);
+                v.intoMemorySegment(target, (t * toRow + j) * 4L, LE);
+            }
+            for (int j = whole; j < columns; j++) {
+                target.set(F32, (t * toRow + j) * 4L, source.get(F32, (t * fromRow + j) * 4L));
+            }
+        }
+    }
+
+    @Override
     public void weights(float[] m, int mAt, float[] decay, int from, int rows, float[] l, float[] s) {
         for (int j = 0; j < TILE; j += L) {
             FloatVector row = FloatVector.zero(S);

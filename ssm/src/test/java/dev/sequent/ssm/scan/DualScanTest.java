@@ -76,8 +76,13 @@ class DualScanTest {
                     }
                     expected[panel + i] = h * 3;
                 }
-                loops(vectorised).scan(panel, matrices, 8, range[0], range[1], u, y, 5, state, panel, 0.5f, 3);
-                loops(vectorised).carry(panel, matrices, 8, range[0], range[1], u, 5, carried, panel, 0.5f, 3);
+                try (Arena arena = Arena.ofConfined()) {
+                    MemorySegment input = arena.allocateFrom(ValueLayout.JAVA_FLOAT, u);
+                    MemorySegment output = arena.allocateFrom(ValueLayout.JAVA_FLOAT, y);
+                    loops(vectorised).scan(panel, matrices, 8, range[0], range[1], input, output, 5, state, panel, 0.5f, 3);
+                    loops(vectorised).carry(panel, matrices, 8, range[0], range[1], input, 5, carried, panel, 0.5f, 3);
+                    y = output.toArray(ValueLayout.JAVA_FLOAT);
+                }
                 assertThat(carried).isEqualTo(state);
                 for (int i = 0; i < state.length; i++) {
                     assertThat((double) state[i]).isCloseTo(expected[i], within(1e-5));
@@ -101,12 +106,12 @@ class DualScanTest {
                 MemorySegment out = arena.allocate(9 * row * 4L).fill((byte) -1);
                 float[] weights = random(random, 40);
                 float[] factors = random(random, 40);
-                float[] u = DualScratch.take(layout.panels() * layout.panelPitch());
-                float[] y = DualScratch.take(u.length);
+                MemorySegment u = DualScratch.takeNative(layout.panels() * layout.panelPitch());
+                MemorySegment y = DualScratch.takeNative(layout.panels() * layout.panelPitch());
                 loops(vectorised).drive(layout, x, row, 4, 13, weights, factors, u, y);
                 loops(vectorised).emit(layout, y, weights, 4, 13, out, row);
-                float[] expectedU = DualScratch.take(u.length);
-                float[] expectedY = DualScratch.take(u.length);
+                float[] expectedU = DualScratch.take(layout.panels() * layout.panelPitch());
+                float[] expectedY = expectedU.clone();
                 float[] expectedOut = DualScratch.take(9 * row);
                 for (int t = 4; t < 13; t++) {
                     for (int j = 0; j < layout.panel() * layout.panels(); j++) {
@@ -118,8 +123,8 @@ class DualScanTest {
                         }
                     }
                 }
-                assertThat(u).isEqualTo(expectedU);
-                assertThat(y).isEqualTo(expectedY);
+                assertThat(u.toArray(ValueLayout.JAVA_FLOAT)).isEqualTo(expectedU);
+                assertThat(y.toArray(ValueLayout.JAVA_FLOAT)).isEqualTo(expectedY);
                 assertThat(out.toArray(ValueLayout.JAVA_FLOAT)).isEqualTo(expectedOut);
             }
         }

@@ -269,7 +269,7 @@ final class DualBackward {
         int rows = s.matrices.rows(tile);
         int at = panel * layout.tilePanel();
         tiles.read(layout.panel(), s.matrices.bColumns, s.matrices.columnsAt(tile), rows, layout.states(), s.state(local),
-                panel * layout.statePanel(), s.until, start, s.decayed, true, finite, rows, s.dy, at, s.drive, layout.panel());
+                panel * layout.statePanel(), s.until, start, s.decayed, finite, rows, s.dy, at, s.drive, layout.panel());
         float skip = in.skip() == null ? 0 : in.skip().getAtIndex(F32, head);
         int columns = layout.columns(panel);
         MemorySegment dx = s.gradientRows(local, tile).asSlice((long) panel * layout.panel() * Float.BYTES);

@@ -18,7 +18,7 @@ interface DualTiles {
 
     /**
      * What the state and the tile give each token: {@code out[t] = factors[t] (sum over n of a[n, t] state[n]) + sum of mix[j, t] x[j]}
-     * over j at most t, or at least t if {@code upper}, below {@code rows}. No token depends on others than those, even by a NaN. Rows of
+     * over j from t on to before {@code rows}. No token depends on others than those, even by a NaN. Rows of
      * {@code out} from {@code rows} up to a multiple of {@link DualLayout#ROWS} have no meaning.
      *
      * @param a row n begins at {@code aAt + n aRow}
@@ -29,7 +29,7 @@ interface DualTiles {
      * @param out rows of {@code panel} numbers, {@code outRow} apart
      */
     void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors, int factorsAt, float[] mix,
-            boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow);
+            boolean finite, int rows, float[] x, int xAt, MemorySegment out, int outRow);
 
     /**
      * {@code to[n] = decay from[n] + sum over t below rows of a[t, n] x[t]}.

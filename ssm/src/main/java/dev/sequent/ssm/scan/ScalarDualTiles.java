@@ -45,7 +45,7 @@ final class ScalarDualTiles implements DualTiles {
 
     @Override
     public void read(int panel, float[] a, int aAt, int aRow, int states, float[] state, int stateAt, float[] factors,
-            int factorsAt, float[] mix, boolean upper, boolean finite, int rows, float[] x, int xAt, MemorySegment out,
+            int factorsAt, float[] mix, boolean finite, int rows, float[] x, int xAt, MemorySegment out,
             int outRow) {
         for (int t = 0; t < rows; t++) {
             for (int j = 0; j < panel; j++) {
@@ -54,7 +54,7 @@ final class ScalarDualTiles implements DualTiles {
                     sum += a[aAt + n * aRow + t] * state[stateAt + n * panel + j];
                 }
                 sum *= factors[factorsAt + t];
-                for (int i = upper ? t : 0; i < (upper ? rows : t + 1); i++) {
+                for (int i = t; i < rows; i++) {
                     sum += mix[i * TILE + t] * x[xAt + i * panel + j];
                 }
                 put(out, t * outRow + j, sum);

@@ -10,8 +10,7 @@ import java.lang.foreign.ValueLayout;
 /**
  * The recurrence of {@link DiagonalScanCpu} for one token, as decoding needs it. States are neighbours along their pairs here, as tensors
  * have them, so that nothing is packed; a task is a range of channels, whose coefficients stay in the nearest cache while they are made and
- * used. They are made anew for every token, which costs less than a test whether the parameters are still the same would have to be worth.
- * Thread-safe: no state.
+ * used. They are made anew for every token: they never belong to earlier parameters. Thread-safe: no state.
  */
 final class DiagonalStepCpu {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;

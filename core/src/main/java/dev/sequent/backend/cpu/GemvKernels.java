@@ -24,7 +24,7 @@ final class GemvKernels {
     static final int GROUP = 16;
 
     /** Rows of B that are read at a time: several streams, because one alone waits at the start of every page. */
-    private static final int STREAMS = 8;
+    static final int STREAMS = 8;
 
     /** Bytes of B of a task at least: so many that handing tasks out costs nothing. */
     private static final long TASK_BYTES = 1 << 17;

@@ -134,28 +134,38 @@ final class HalfGemv {
     }
 
     private static void bf16Group(float[] a, int ao, MemorySegment b, long offset, long ld, int count, int k, float[] lanes) {
-        for (int g = 0; g < count; g += 4) {
-            int last = count - 1 - g;
-            long first = offset + g * ld;
-            bf16Rows(a, ao, b, first, first + Math.min(1, last) * ld, first + Math.min(2, last) * ld, first + Math.min(3, last) * ld, k,
-                    lanes, g * LANES);
+        for (int g = 0; g < count; g += GemvKernels.STREAMS) {
+            bf16Rows(a, ao, b, offset + g * ld, ld, count - 1 - g, k, lanes, g * LANES);
         }
     }
 
-    private static void bf16Rows(float[] a, int ao, MemorySegment b, long o0, long o1, long o2, long o3, int k, float[] lanes, int to) {
+    /** Eight rows of B from {@code offset} on, of which there are {@code last + 1}; beyond it the last one takes part several times. */
+    private static void bf16Rows(float[] a, int ao, MemorySegment b, long offset, long ld, int last, int k, float[] lanes, int to) {
         int full = k - k % PAIRS;
-        MemorySegment b0 = b.asSlice(o0, 2L * full);
-        MemorySegment b1 = b.asSlice(o1, 2L * full);
-        MemorySegment b2 = b.asSlice(o2, 2L * full);
-        MemorySegment b3 = b.asSlice(o3, 2L * full);
+        MemorySegment b0 = b.asSlice(offset, 2L * full);
+        MemorySegment b1 = b.asSlice(offset + Math.min(1, last) * ld, 2L * full);
+        MemorySegment b2 = b.asSlice(offset + Math.min(2, last) * ld, 2L * full);
+        MemorySegment b3 = b.asSlice(offset + Math.min(3, last) * ld, 2L * full);
+        MemorySegment b4 = b.asSlice(offset + Math.min(4, last) * ld, 2L * full);
+        MemorySegment b5 = b.asSlice(offset + Math.min(5, last) * ld, 2L * full);
+        MemorySegment b6 = b.asSlice(offset + Math.min(6, last) * ld, 2L * full);
+        MemorySegment b7 = b.asSlice(offset + Math.min(7, last) * ld, 2L * full);
         FloatVector u0 = FloatVector.zero(S);
         FloatVector u1 = FloatVector.zero(S);
         FloatVector u2 = FloatVector.zero(S);
         FloatVector u3 = FloatVector.zero(S);
+        FloatVector u4 = FloatVector.zero(S);
+        FloatVector u5 = FloatVector.zero(S);
+        FloatVector u6 = FloatVector.zero(S);
+        FloatVector u7 = FloatVector.zero(S);
         FloatVector v0 = FloatVector.zero(S);
         FloatVector v1 = FloatVector.zero(S);
         FloatVector v2 = FloatVector.zero(S);
         FloatVector v3 = FloatVector.zero(S);
+        FloatVector v4 = FloatVector.zero(S);
+        FloatVector v5 = FloatVector.zero(S);
+        FloatVector v6 = FloatVector.zero(S);
+        FloatVector v7 = FloatVector.zero(S);
         for (int p = 0; p < full; p += PAIRS) {
             FloatVector even = FloatVector.fromArray(S, a, ao + p);
             FloatVector odd = FloatVector.fromArray(S, a, ao + p + LANES);
@@ -171,11 +181,27 @@ final class HalfGemv {
             w = IntVector.fromMemorySegment(I, b3, p * 2L, LE);
             u3 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u3);
             v3 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v3);
+            w = IntVector.fromMemorySegment(I, b4, p * 2L, LE);
+            u4 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u4);
+            v4 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v4);
+            w = IntVector.fromMemorySegment(I, b5, p * 2L, LE);
+            u5 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u5);
+            v5 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v5);
+            w = IntVector.fromMemorySegment(I, b6, p * 2L, LE);
+            u6 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u6);
+            v6 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v6);
+            w = IntVector.fromMemorySegment(I, b7, p * 2L, LE);
+            u7 = even.fma(w.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), u7);
+            v7 = odd.fma(w.and(UPPER).reinterpretAsFloats(), v7);
         }
         u0.add(v0).intoArray(lanes, to);
         u1.add(v1).intoArray(lanes, to + LANES);
         u2.add(v2).intoArray(lanes, to + 2 * LANES);
         u3.add(v3).intoArray(lanes, to + 3 * LANES);
+        u4.add(v4).intoArray(lanes, to + 4 * LANES);
+        u5.add(v5).intoArray(lanes, to + 5 * LANES);
+        u6.add(v6).intoArray(lanes, to + 6 * LANES);
+        u7.add(v7).intoArray(lanes, to + 7 * LANES);
     }
 
     private static void f16Row(float[] a, int ao, MemorySegment b, long offset, int k, float[] lanes, int to) {

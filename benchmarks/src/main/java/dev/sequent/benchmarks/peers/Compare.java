@@ -5,6 +5,7 @@ import dev.sequent.benchmarks.run.RunBenchmarks;
 import dev.sequent.benchmarks.run.RunRecord;
 import dev.sequent.io.AtomicFiles;
 import dev.sequent.io.Json;
+import dev.sequent.service.Services;
 import dev.sequent.tensor.Device;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -18,6 +19,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import java.util.function.DoubleSupplier;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -25,7 +27,8 @@ import picocli.CommandLine;
 
 /**
  * Compares our operations, training steps and decoding with PyTorch's, block by block in turn, and writes the results of both sides as the
- * report reads them: {@code results.json} and {@code run.json}.
+ * report reads them: {@code results.json} and {@code run.json}. A comparison that fails is named in {@code run.json} with the reason, the
+ * others run all the same, and the exit code is 1.
  */
 @CommandLine.Command(name = "compare", mixinStandardHelpOptions = true, sortOptions = false,
         description = "Runs the same shapes here and in a Python with torch, in alternating blocks.")
@@ -89,15 +92,16 @@ public final class Compare implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        try (Peer peer = Peer.start(List.of(python, script.toString()), PATIENCE)) {
-            return call(peer);
+        try (PeerSource source = new PeerSource(List.of(python, script.toString()), PATIENCE)) {
+            return call(source);
         } catch (PeerException e) {
             console.println(e.getMessage());
             return e.absent() ? 2 : 1;
         }
     }
 
-    private int call(Peer peer) throws IOException {
+    private int call(PeerSource source) throws IOException {
+        Peer peer = source.peer();
         peer.missing().forEach((file, reason) -> console.printf("without %s: %s%n", file, reason));
         List<Contest> contests = contests(peer.cases()).stream().filter(c -> Pattern.compile(only).matcher(c.toString()).find()).toList();
         if (list || contests.isEmpty()) {
@@ -107,10 +111,21 @@ public final class Compare implements Callable<Integer> {
         }
         Files.createDirectories(out);
         String notes = rounds + " alternating blocks of " + seconds + " s, products=" + products;
-        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD), RunRecord.of("compare", List.of("cpu"), threads, notes).writePretty());
+        Json.Obj record = (Json.Obj) RunRecord.of("compare", List.of("cpu"), threads, notes);
+        List<String> failures = new ArrayList<>();
+        write(record, failures);
         try (Device device = Device.open("cpu", Map.of("threads", threads + "", "products", products))) {
-            return run(peer, device, contests);
+            run(source, device, contests, failure -> {
+                failures.add(failure);
+                write(record, failures);
+            });
         }
+        return failures.isEmpty() ? 0 : 1;
+    }
+
+    private void write(Json.Obj record, List<String> failures) {
+        AtomicFiles.write(out.resolve(RunBenchmarks.RECORD),
+                record.with(RunBenchmarks.FAILED, Json.strings(failures)).writePretty());
     }
 
     private List<Contest> contests(List<String> cases) {
@@ -148,35 +163,44 @@ public final class Compare implements Callable<Integer> {
         return times.isEmpty() ? usual : times.stream().mapToInt(Integer::intValue).toArray();
     }
 
-    private int run(Peer peer, Device device, List<Contest> contests) {
-        ResultRows rows = new ResultRows(peer.name(), threads);
-        Duel duel = new Duel(rounds, seconds, warmup);
+    /** Runs all; one that fails is told to {@code failed} and does not keep the others from running. */
+    private void run(PeerSource source, Device device, List<Contest> contests, Consumer<String> failed) {
+        ResultRows rows = new ResultRows(source.peer().name(), threads);
         long start = System.nanoTime();
-        int failures = 0;
         console.println(ResultRows.HEADER);
         for (int i = 0; i < contests.size(); i++) {
             Contest c = contests.get(i);
             String line;
-            try (Subject subject = Subjects.of(c, device, products)) {
-                Optional<String> unsupported = peer.load(c.name(), c.parameters(), subject.forPeer());
-                if (unsupported.isPresent()) {
-                    line = "not in the peer: " + unsupported.get();
-                } else {
-                    Agreement.check(subject, peer, tolerance(c));
-                    Duel.Outcome outcome = duel.run(n -> timed(subject.call(), n), peer::run, Compare::processorTime,
-                            () -> peer.processorTime().map(t -> t.toNanos() * 1e-9).orElse(Double.NaN));
-                    line = rows.add(c, subject, outcome);
-                    AtomicFiles.write(out.resolve(RunBenchmarks.RESULTS), Json.ofJava(rows.all()).writePretty());
+            try {
+                line = compared(c, source.peer(), device, rows);
+            } catch (RuntimeException | AssertionError | OutOfMemoryError | LinkageError e) {
+                line = e instanceof IllegalStateException ? "wrong result: " + e.getMessage() : "failed: " + Services.sentence(e);
+                failed.accept(c + ": " + line);
+                if (e instanceof PeerException) {
+                    // what it says next may be an answer to this question
+                    source.renew();
                 }
-            } catch (IllegalStateException e) {
-                failures++;
-                line = "wrong result: " + e.getMessage();
             }
             Duration left = Duration.ofNanos((System.nanoTime() - start) / (i + 1) * (contests.size() - i - 1));
             console.printf(Locale.ROOT, "%-55s %s  (%d:%02d left)%n", c, line, left.toMinutes(), left.toSecondsPart());
         }
         console.printf("results in %s%n", out.resolve(RunBenchmarks.RESULTS));
-        return failures == 0 ? 0 : 1;
+    }
+
+    /** Runs one comparison; what to say about it. */
+    private String compared(Contest c, Peer peer, Device device, ResultRows rows) {
+        try (Subject subject = Subjects.of(c, device, products)) {
+            Optional<String> unsupported = peer.load(c.name(), c.parameters(), subject.forPeer());
+            if (unsupported.isPresent()) {
+                return "not in the peer: " + unsupported.get();
+            }
+            Agreement.check(subject, peer, tolerance(c));
+            Duel.Outcome outcome = new Duel(rounds, seconds, warmup).run(n -> timed(subject.call(), n), peer::run, Compare::processorTime,
+                    () -> peer.processorTime().map(t -> t.toNanos() * 1e-9).orElse(Double.NaN));
+            String line = rows.add(c, subject, outcome);
+            AtomicFiles.write(out.resolve(RunBenchmarks.RESULTS), Json.ofJava(rows.all()).writePretty());
+            return line;
+        }
     }
 
     private double tolerance(Contest c) {

@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /** Our side of each kind of comparison. */
 final class Subjects {
@@ -65,6 +66,20 @@ final class Subjects {
         }
         boolean gradient = c.parameters().get("pass").equals("gradient");
         Scope scope = Scope.open();
+        return orReleased(scope::close, () -> kernel(c, device, scope, time, gradient));
+    }
+
+    /** What {@code make} makes; when it fails, what had been made for it is given back. */
+    private static Subject orReleased(Runnable release, Supplier<Subject> make) {
+        try {
+            return make.get();
+        } catch (RuntimeException | Error failure) {
+            release.run();
+            throw failure;
+        }
+    }
+
+    private static Subject kernel(Contest c, Device device, Scope scope, int time, boolean gradient) {
         KernelSubject subject = KernelSubject.of(c.subject(), device, time);
         List<Tensor> cotangents = subject.cotangents();
         Runnable forward = () -> Autograd.noGrad(() -> {
@@ -90,7 +105,15 @@ final class Subjects {
         int batch = c.number("batch");
         int time = c.number("time");
         LanguageModel model = StepModels.create(c.subject(), device);
+        return orReleased(model::close, () -> step(c, model, products, batch, time));
+    }
+
+    private static Subject step(Contest c, LanguageModel model, String products, int batch, int time) {
         AdamW optimizer = new AdamW(model.namedParameters(), AdamW.Settings.defaults());
+        return orReleased(optimizer::close, () -> step(c, model, optimizer, products, batch, time));
+    }
+
+    private static Subject step(Contest c, LanguageModel model, AdamW optimizer, String products, int batch, int time) {
         Trainer trainer = StepModels.trainer(model, optimizer, batch, time);
         Work forward = model.work(Workload.forward(batch, time, DType.F32));
         Work backward = model.work(Workload.backward(batch, time, DType.F32));
@@ -149,6 +172,10 @@ final class Subjects {
         DType dtype = c.subject().endsWith(BF16) ? DType.BF16 : DType.F32;
         int context = c.number("context");
         LanguageModel model = large.isEmpty() ? StepModels.create(c.subject(), device) : StepModels.large(large, device, dtype);
+        return orReleased(model::close, () -> decode(c, model, large, dtype, context));
+    }
+
+    private static Subject decode(Contest c, LanguageModel model, String large, DType dtype, int context) {
         Decoding.check(c.subject(), model, CHECKED_STEPS, StepModels.tolerance(dtype));
         Decoding decoding = new Decoding(model, context);
         Work work = model.work(Workload.decode(1, context, dtype));

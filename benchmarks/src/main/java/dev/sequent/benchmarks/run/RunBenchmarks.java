@@ -36,6 +36,8 @@ public final class RunBenchmarks implements Callable<Integer> {
     public static final String RESULTS = "results.json";
     /** File of the conditions. */
     public static final String RECORD = "run.json";
+    /** Member of the conditions that names what failed. */
+    public static final String FAILED = "failed_measurements";
 
     /** Keeps what backends say of themselves, which the record has, out of the progress. */
     private static final String LOGGING = "logging.properties";
@@ -166,7 +168,7 @@ public final class RunBenchmarks implements Callable<Integer> {
             console.printf(Locale.ROOT, "[%d/%d] %s: %s  (%d:%02d left)%n", i + 1, cases.size(), c, outcome, left.toMinutes(),
                     left.toSecondsPart());
         }
-        AtomicFiles.write(out.resolve(RECORD), record.with("failed_measurements", Json.strings(failures)).writePretty());
+        AtomicFiles.write(out.resolve(RECORD), record.with(FAILED, Json.strings(failures)).writePretty());
         console.printf("results in %s%n", out.resolve(RESULTS));
         return failures.size();
     }

@@ -80,6 +80,26 @@ class CompareTest {
                 .anyMatch(l -> l.startsWith("Fake 1,KernelBenchmark.forward,"));
     }
 
+    /** A peer that says an error, one that ends, one whose numbers are others, and a length that our side refuses. */
+    @Test
+    void oneFailureIsRecordedAndTheOthersAreComparedAllTheSame() throws IOException {
+        String hello = HELLO.replace("\"kernel/add\"", "\"kernel/softmax\", \"kernel/swiglu\", \"kernel/add@other\", \"kernel/add\"");
+        String loop = LOOP.replace("*silu*)", "*softmax*) echo '{\"ready\": true}'; read -r line; echo '{\"error\": \"too hot\"}';;\n"
+                + "*swiglu*) echo 'it hurts' >&2; exit 3;;\n"
+                + "*other*) echo '{\"ready\": true}'; read -r line; echo '{\"seconds\": [1, 1, 1], \"values\": [1, 2, 3]}';;\n*silu*)");
+        assertThat(compare("--python", "/bin/sh", "--script", script(hello + loop).toString(), "--time", "64,-1", "--only", "forward"))
+                .as(output()).isEqualTo(1);
+        String record = Files.readString(directory.resolve("run.json"));
+        assertThat(output()).contains("too hot").contains("it hurts").contains("500.0 (500.0-500.0)");
+        assertThat(record).contains("kernel/softmax (pass=forward, time=64): failed: ").contains("too hot")
+                .contains("kernel/swiglu (pass=forward, time=64): failed: ").contains("it hurts")
+                .contains("kernel/add@other (pass=forward, time=64): wrong result: call 1")
+                .contains("kernel/add (pass=forward, time=-1): failed: ").doesNotContain("kernel/add (pass=forward, time=64)");
+        assertThat(new CommandLine(new Report()).execute(directory.toString())).isZero();
+        assertThat(Files.readString(directory.resolve("report.html"))).contains("failed measurements").contains("too hot");
+        assertThat(Files.readAllLines(directory.resolve("results.csv"))).hasSize(3).anyMatch(l -> l.contains(",add,"));
+    }
+
     @Test
     void decodingIsComparedAtEachContext() throws IOException {
         String hello = HELLO.replace("kernel/unknown", "decode/hybrid");

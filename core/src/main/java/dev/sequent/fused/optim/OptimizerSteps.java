@@ -15,8 +15,8 @@ import java.util.Optional;
  * memory with them change too.
  *
  * <p>A kernel of the device takes all tensors that it accepts in one loop; the others are updated by tensor operations. Arithmetic is in
- * F32 at least, and results are rounded to the tensors' own types: updates smaller than the rounding of a 16-bit tensor are lost, which is why
- * the optimizers of {@code dev.sequent.train} keep F32 copies.
+ * F32 at least, and results are rounded to the tensors' own types: updates smaller than the rounding of a 16-bit tensor are lost, which is
+ * why the optimizers of {@code dev.sequent.train} keep F32 copies.
  */
 public final class OptimizerSteps {
     private OptimizerSteps() {}

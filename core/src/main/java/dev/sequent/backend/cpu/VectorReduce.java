@@ -127,12 +127,15 @@ final class VectorReduce {
             FloatVector.fromMemorySegment(S, t, i * 4L, ORDER).add(a.add(b)).intoMemorySegment(t, i * 4L, ORDER);
         }
         if (i < n) {
-            VectorMask<Float> m = S.indexInRange(i, n);
-            FloatVector a = FloatVector.fromMemorySegment(S, s0, i * 4L, ORDER, m)
-                    .add(FloatVector.fromMemorySegment(S, s1, i * 4L, ORDER, m));
-            FloatVector b = FloatVector.fromMemorySegment(S, s2, i * 4L, ORDER, m)
-                    .add(FloatVector.fromMemorySegment(S, s3, i * 4L, ORDER, m));
-            FloatVector.fromMemorySegment(S, t, i * 4L, ORDER, m).add(a.add(b)).intoMemorySegment(t, i * 4L, ORDER, m);
+            addFourTails(s0, s1, s2, s3, t, i, n);
         }
+    }
+
+    private static void addFourTails(MemorySegment s0, MemorySegment s1, MemorySegment s2, MemorySegment s3, MemorySegment t, int i,
+            int n) {
+        VectorMask<Float> m = S.indexInRange(i, n);
+        FloatVector a = FloatVector.fromMemorySegment(S, s0, i * 4L, ORDER, m).add(FloatVector.fromMemorySegment(S, s1, i * 4L, ORDER, m));
+        FloatVector b = FloatVector.fromMemorySegment(S, s2, i * 4L, ORDER, m).add(FloatVector.fromMemorySegment(S, s3, i * 4L, ORDER, m));
+        FloatVector.fromMemorySegment(S, t, i * 4L, ORDER, m).add(a.add(b)).intoMemorySegment(t, i * 4L, ORDER, m);
     }
 }

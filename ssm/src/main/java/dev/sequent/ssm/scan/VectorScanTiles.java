@@ -412,13 +412,18 @@ final class VectorScanTiles implements ScanTiles {
         }
     }
 
-    /** The states at the end that do not fill a vector. */
+    /** The states at the end that do not fill a vector. In two loops: with all operands under a mask one would be too much for C1. */
     private static void stepRest(ScanScratch s, int channels, int states, MemorySegment a, MemorySegment b, MemorySegment c,
             MemorySegment before, MemorySegment after) {
         int n = states - states % L;
+        advanceRest(s, channels, states, n, a, b, before, after);
+        addRest(s, channels, states, n, c, after);
+    }
+
+    private static void advanceRest(ScanScratch s, int channels, int states, int n, MemorySegment a, MemorySegment b, MemorySegment before,
+            MemorySegment after) {
         VectorMask<Float> rest = S.indexInRange(n, states);
         FloatVector bs = FloatVector.fromMemorySegment(S, b, n * 4L, LE, rest);
-        FloatVector cs = FloatVector.fromMemorySegment(S, c, n * 4L, LE, rest);
         for (int e = 0; e < channels; e++) {
             float step = s.step.segment().getAtIndex(F32, e);
             float x = s.input.segment().getAtIndex(F32, e);
@@ -426,6 +431,15 @@ final class VectorScanTiles implements ScanTiles {
             FloatVector u = FloatVector.fromMemorySegment(S, a, i * 4L, LE, rest).mul(step * LOG2E);
             FloatVector h = advance(u, FloatVector.fromMemorySegment(S, before, i * 4L, LE, rest), bs.mul(step * x));
             h.intoMemorySegment(after, i * 4L, LE, rest);
+        }
+    }
+
+    /** Adds the outputs of the last states. */
+    private static void addRest(ScanScratch s, int channels, int states, int n, MemorySegment c, MemorySegment after) {
+        VectorMask<Float> rest = S.indexInRange(n, states);
+        FloatVector cs = FloatVector.fromMemorySegment(S, c, n * 4L, LE, rest);
+        for (int e = 0; e < channels; e++) {
+            FloatVector h = FloatVector.fromMemorySegment(S, after, ((long) e * states + n) * 4L, LE, rest);
             s.out.segment().setAtIndex(F32, e, s.out.segment().getAtIndex(F32, e) + LaneSum.of(h.mul(cs)));
         }
     }

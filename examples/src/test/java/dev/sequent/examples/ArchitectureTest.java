@@ -84,7 +84,7 @@ class ArchitectureTest {
     @ArchTest
     static void theVectorModuleIsConfinedToKernels(JavaClasses classes) {
         noClasses().that().resideOutsideOfPackages(ROOT + "backend.cpu", ROOT + "fused..", ROOT + "ssm.scan", ROOT + "ssm.s4",
-                ROOT + "transformer.attention", ROOT + "transformer.position")
+                ROOT + "transformer.attention", ROOT + "transformer.position", ROOT + "testkit")
                 .should().dependOnClassesThat().resideInAPackage("jdk.incubator.vector..").check(classes);
     }
 

@@ -1,5 +1,6 @@
 package dev.sequent.transformer.attention;
 
+import dev.sequent.fused.AddressSpace;
 import dev.sequent.fused.LaneSum;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -28,6 +29,7 @@ final class Softmax {
     private static final long VECTOR = LANES * 4L;
     private static final long PANEL_ROW = PANEL * 4L;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final MemorySegment ALL = AddressSpace.ALL;
     private static final float LOWEST = -126f;
 
     /** 1.5 * 2^23 + 127: adding it rounds a float to an integer n, and n + 127, the exponent of 2^n, stands in the low bits of the sum. */
@@ -50,7 +52,7 @@ final class Softmax {
      * @return whether any factor differs from 1
      */
     static boolean advance(int keys, MemorySegment scores, int so, float[] maximum, float[] sum, float[] alpha, int at) {
-        MemorySegment x = scores.asSlice(so * 4L, keys * PANEL_ROW);
+        long x = AddressSpace.at(scores, so * 4L, keys * PANEL_ROW);
         FloatVector o0 = FloatVector.fromArray(F, maximum, at);
         FloatVector m0 = o0;
         FloatVector o1 = FloatVector.fromArray(F, maximum, at + LANES);
@@ -61,13 +63,13 @@ final class Softmax {
         FloatVector m3 = o3;
         for (int k = 0; k < keys; k++) {
             long p = k * PANEL_ROW;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, x, p, ORDER);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, x + p, ORDER);
             m0 = m0.blend(s0, m0.lt(s0));
-            FloatVector s1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, x + p + VECTOR, ORDER);
             m1 = m1.blend(s1, m1.lt(s1));
-            FloatVector s2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, ALL, x + p + 2 * VECTOR, ORDER);
             m2 = m2.blend(s2, m2.lt(s2));
-            FloatVector s3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, ALL, x + p + 3 * VECTOR, ORDER);
             m3 = m3.blend(s3, m3.lt(s3));
         }
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
@@ -120,37 +122,37 @@ final class Softmax {
         FloatVector l3 = a3.mul(FloatVector.fromArray(F, sum, at + 3 * LANES));
         for (int k = 0; k < keys; k++) {
             long p = k * PANEL_ROW;
-            FloatVector u0 = FloatVector.fromMemorySegment(F, x, p, ORDER).sub(m0);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, ALL, x + p, ORDER).sub(m0);
             VectorMask<Float> te0 = u0.lt(LOWEST);
             FloatVector ze0 = u0.add(magic);
             FloatVector fe0 = u0.sub(ze0.sub(magic));
             FloatVector pe0 = fe0.fma(k5, k4).fma(fe0, k3).fma(fe0, k2).fma(fe0, k1).fma(fe0, k0);
             FloatVector e0 = pe0.mul(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te0);
-            e0.intoMemorySegment(x, p, ORDER);
+            e0.intoMemorySegment(ALL, x + p, ORDER);
             l0 = l0.add(e0);
-            FloatVector u1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER).sub(m1);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, ALL, x + p + VECTOR, ORDER).sub(m1);
             VectorMask<Float> te1 = u1.lt(LOWEST);
             FloatVector ze1 = u1.add(magic);
             FloatVector fe1 = u1.sub(ze1.sub(magic));
             FloatVector pe1 = fe1.fma(k5, k4).fma(fe1, k3).fma(fe1, k2).fma(fe1, k1).fma(fe1, k0);
             FloatVector e1 = pe1.mul(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te1);
-            e1.intoMemorySegment(x, p + VECTOR, ORDER);
+            e1.intoMemorySegment(ALL, x + p + VECTOR, ORDER);
             l1 = l1.add(e1);
-            FloatVector u2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER).sub(m2);
+            FloatVector u2 = FloatVector.fromMemorySegment(F, ALL, x + p + 2 * VECTOR, ORDER).sub(m2);
             VectorMask<Float> te2 = u2.lt(LOWEST);
             FloatVector ze2 = u2.add(magic);
             FloatVector fe2 = u2.sub(ze2.sub(magic));
             FloatVector pe2 = fe2.fma(k5, k4).fma(fe2, k3).fma(fe2, k2).fma(fe2, k1).fma(fe2, k0);
             FloatVector e2 = pe2.mul(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te2);
-            e2.intoMemorySegment(x, p + 2 * VECTOR, ORDER);
+            e2.intoMemorySegment(ALL, x + p + 2 * VECTOR, ORDER);
             l2 = l2.add(e2);
-            FloatVector u3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER).sub(m3);
+            FloatVector u3 = FloatVector.fromMemorySegment(F, ALL, x + p + 3 * VECTOR, ORDER).sub(m3);
             VectorMask<Float> te3 = u3.lt(LOWEST);
             FloatVector ze3 = u3.add(magic);
             FloatVector fe3 = u3.sub(ze3.sub(magic));
             FloatVector pe3 = fe3.fma(k5, k4).fma(fe3, k3).fma(fe3, k2).fma(fe3, k1).fma(fe3, k0);
             FloatVector e3 = pe3.mul(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te3);
-            e3.intoMemorySegment(x, p + 3 * VECTOR, ORDER);
+            e3.intoMemorySegment(ALL, x + p + 3 * VECTOR, ORDER);
             l3 = l3.add(e3);
         }
         l0.intoArray(sum, at);
@@ -182,8 +184,8 @@ final class Softmax {
      * @param delta each row's product of result and result gradient
      */
     static void gradient(int rows, MemorySegment scores, MemorySegment products, int so, float[] lse, float[] delta, int at) {
-        MemorySegment x = scores.asSlice(so * 4L, rows * PANEL_ROW);
-        MemorySegment dx = products.asSlice(so * 4L, rows * PANEL_ROW);
+        long x = AddressSpace.at(scores, so * 4L, rows * PANEL_ROW);
+        long dx = AddressSpace.at(products, so * 4L, rows * PANEL_ROW);
         FloatVector magic = FloatVector.broadcast(F, MAGIC);
         FloatVector zero = FloatVector.zero(F);
         FloatVector k0 = FloatVector.broadcast(F, C0);
@@ -196,38 +198,40 @@ final class Softmax {
             long p = r * PANEL_ROW;
             FloatVector m = FloatVector.broadcast(F, lse[at + r]);
             FloatVector d = FloatVector.broadcast(F, delta[at + r]);
-            FloatVector u0 = FloatVector.fromMemorySegment(F, x, p, ORDER).sub(m);
+            FloatVector u0 = FloatVector.fromMemorySegment(F, ALL, x + p, ORDER).sub(m);
             VectorMask<Float> te0 = u0.lt(LOWEST);
             FloatVector ze0 = u0.add(magic);
             FloatVector fe0 = u0.sub(ze0.sub(magic));
             FloatVector pe0 = fe0.fma(k5, k4).fma(fe0, k3).fma(fe0, k2).fma(fe0, k1).fma(fe0, k0);
             FloatVector e0 = pe0.mul(ze0.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te0);
-            e0.intoMemorySegment(x, p, ORDER);
-            FloatVector.fromMemorySegment(F, dx, p, ORDER).sub(d).mul(e0).intoMemorySegment(dx, p, ORDER);
-            FloatVector u1 = FloatVector.fromMemorySegment(F, x, p + VECTOR, ORDER).sub(m);
+            e0.intoMemorySegment(ALL, x + p, ORDER);
+            FloatVector.fromMemorySegment(F, ALL, dx + p, ORDER).sub(d).mul(e0).intoMemorySegment(ALL, dx + p, ORDER);
+            FloatVector u1 = FloatVector.fromMemorySegment(F, ALL, x + p + VECTOR, ORDER).sub(m);
             VectorMask<Float> te1 = u1.lt(LOWEST);
             FloatVector ze1 = u1.add(magic);
             FloatVector fe1 = u1.sub(ze1.sub(magic));
             FloatVector pe1 = fe1.fma(k5, k4).fma(fe1, k3).fma(fe1, k2).fma(fe1, k1).fma(fe1, k0);
             FloatVector e1 = pe1.mul(ze1.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te1);
-            e1.intoMemorySegment(x, p + VECTOR, ORDER);
-            FloatVector.fromMemorySegment(F, dx, p + VECTOR, ORDER).sub(d).mul(e1).intoMemorySegment(dx, p + VECTOR, ORDER);
-            FloatVector u2 = FloatVector.fromMemorySegment(F, x, p + 2 * VECTOR, ORDER).sub(m);
+            e1.intoMemorySegment(ALL, x + p + VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, ALL, dx + p + VECTOR, ORDER).sub(d).mul(e1).intoMemorySegment(ALL, dx + p + VECTOR, ORDER);
+            FloatVector u2 = FloatVector.fromMemorySegment(F, ALL, x + p + 2 * VECTOR, ORDER).sub(m);
             VectorMask<Float> te2 = u2.lt(LOWEST);
             FloatVector ze2 = u2.add(magic);
             FloatVector fe2 = u2.sub(ze2.sub(magic));
             FloatVector pe2 = fe2.fma(k5, k4).fma(fe2, k3).fma(fe2, k2).fma(fe2, k1).fma(fe2, k0);
             FloatVector e2 = pe2.mul(ze2.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te2);
-            e2.intoMemorySegment(x, p + 2 * VECTOR, ORDER);
-            FloatVector.fromMemorySegment(F, dx, p + 2 * VECTOR, ORDER).sub(d).mul(e2).intoMemorySegment(dx, p + 2 * VECTOR, ORDER);
-            FloatVector u3 = FloatVector.fromMemorySegment(F, x, p + 3 * VECTOR, ORDER).sub(m);
+            e2.intoMemorySegment(ALL, x + p + 2 * VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, ALL, dx + p + 2 * VECTOR, ORDER).sub(d).mul(e2)
+                    .intoMemorySegment(ALL, dx + p + 2 * VECTOR, ORDER);
+            FloatVector u3 = FloatVector.fromMemorySegment(F, ALL, x + p + 3 * VECTOR, ORDER).sub(m);
             VectorMask<Float> te3 = u3.lt(LOWEST);
             FloatVector ze3 = u3.add(magic);
             FloatVector fe3 = u3.sub(ze3.sub(magic));
             FloatVector pe3 = fe3.fma(k5, k4).fma(fe3, k3).fma(fe3, k2).fma(fe3, k1).fma(fe3, k0);
             FloatVector e3 = pe3.mul(ze3.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats()).blend(zero, te3);
-            e3.intoMemorySegment(x, p + 3 * VECTOR, ORDER);
-            FloatVector.fromMemorySegment(F, dx, p + 3 * VECTOR, ORDER).sub(d).mul(e3).intoMemorySegment(dx, p + 3 * VECTOR, ORDER);
+            e3.intoMemorySegment(ALL, x + p + 3 * VECTOR, ORDER);
+            FloatVector.fromMemorySegment(F, ALL, dx + p + 3 * VECTOR, ORDER).sub(d).mul(e3)
+                    .intoMemorySegment(ALL, dx + p + 3 * VECTOR, ORDER);
         }
     }
 

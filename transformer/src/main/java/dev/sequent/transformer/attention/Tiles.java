@@ -1,5 +1,6 @@
 package dev.sequent.transformer.attention;
 
+import dev.sequent.fused.AddressSpace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -14,9 +15,9 @@ import jdk.incubator.vector.VectorSpecies;
  * the backward pass. Row tiles are read one float at a time and broadcast, so neither operand is repacked.
  *
  * <p>What the inner loops read as vectors lies in native memory that is aligned to cache lines; in arrays, which begin 16 bytes behind a
- * line, every 512-bit load crosses one, and the same loops are a tenth slower. What is broadcast, or read once a call, lies in arrays. A kernel
- * slices its segments before the loop, and strides are constants: only then does the compiler remove the checks from the loop. Accesses to
- * segments are also what makes a method too large for the first compiler, so kernels have no more of them than they need.
+ * line, every 512-bit load crosses one, and the same loops are a tenth slower. What is broadcast, or read once a call, lies in arrays.
+ * Kernels check the bounds of native operands before the loop and then use {@link AddressSpace}, and strides are constants: only then does
+ * the compiler make one instruction of an access, whatever segments the program has used elsewhere.
  *
  * <p>Every product is written out by hand, because helper methods inside such loops are not inlined and box their vectors. Six rows by
  * four vectors keep 24 accumulators in 32 registers and leave room for the loads that the compiler moves ahead of the arithmetic (eight
@@ -42,6 +43,7 @@ final class Tiles {
 
     private static final boolean MANY_REGISTERS = LANES != 8;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final MemorySegment ALL = AddressSpace.ALL;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
 
     private Tiles() {}
@@ -119,8 +121,8 @@ final class Tiles {
     }
 
     private static void dots6x4(int count, float[] a, int ao, MemorySegment panels, int bo, MemorySegment scores, int co) {
-        MemorySegment b = panels.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
-        MemorySegment c = scores.asSlice(co * 4L, 5 * PANEL_ROW + 4 * VECTOR);
+        long b = AddressSpace.at(panels, bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
+        long c = AddressSpace.at(scores, co * 4L, 5 * PANEL_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.zero(F);
         FloatVector c01 = FloatVector.zero(F);
         FloatVector c02 = FloatVector.zero(F);
@@ -146,10 +148,10 @@ final class Tiles {
         FloatVector c52 = FloatVector.zero(F);
         FloatVector c53 = FloatVector.zero(F);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
-            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
-            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -181,35 +183,35 @@ final class Tiles {
             c52 = v5.fma(b2, c52);
             c53 = v5.fma(b3, c53);
         }
-        c00.intoMemorySegment(c, 0, ORDER);
-        c01.intoMemorySegment(c, VECTOR, ORDER);
-        c02.intoMemorySegment(c, 2 * VECTOR, ORDER);
-        c03.intoMemorySegment(c, 3 * VECTOR, ORDER);
-        c10.intoMemorySegment(c, PANEL_ROW, ORDER);
-        c11.intoMemorySegment(c, PANEL_ROW + VECTOR, ORDER);
-        c12.intoMemorySegment(c, PANEL_ROW + 2 * VECTOR, ORDER);
-        c13.intoMemorySegment(c, PANEL_ROW + 3 * VECTOR, ORDER);
-        c20.intoMemorySegment(c, 2 * PANEL_ROW, ORDER);
-        c21.intoMemorySegment(c, 2 * PANEL_ROW + VECTOR, ORDER);
-        c22.intoMemorySegment(c, 2 * PANEL_ROW + 2 * VECTOR, ORDER);
-        c23.intoMemorySegment(c, 2 * PANEL_ROW + 3 * VECTOR, ORDER);
-        c30.intoMemorySegment(c, 3 * PANEL_ROW, ORDER);
-        c31.intoMemorySegment(c, 3 * PANEL_ROW + VECTOR, ORDER);
-        c32.intoMemorySegment(c, 3 * PANEL_ROW + 2 * VECTOR, ORDER);
-        c33.intoMemorySegment(c, 3 * PANEL_ROW + 3 * VECTOR, ORDER);
-        c40.intoMemorySegment(c, 4 * PANEL_ROW, ORDER);
-        c41.intoMemorySegment(c, 4 * PANEL_ROW + VECTOR, ORDER);
-        c42.intoMemorySegment(c, 4 * PANEL_ROW + 2 * VECTOR, ORDER);
-        c43.intoMemorySegment(c, 4 * PANEL_ROW + 3 * VECTOR, ORDER);
-        c50.intoMemorySegment(c, 5 * PANEL_ROW, ORDER);
-        c51.intoMemorySegment(c, 5 * PANEL_ROW + VECTOR, ORDER);
-        c52.intoMemorySegment(c, 5 * PANEL_ROW + 2 * VECTOR, ORDER);
-        c53.intoMemorySegment(c, 5 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c00.intoMemorySegment(ALL, c, ORDER);
+        c01.intoMemorySegment(ALL, c + VECTOR, ORDER);
+        c02.intoMemorySegment(ALL, c + 2 * VECTOR, ORDER);
+        c03.intoMemorySegment(ALL, c + 3 * VECTOR, ORDER);
+        c10.intoMemorySegment(ALL, c + PANEL_ROW, ORDER);
+        c11.intoMemorySegment(ALL, c + PANEL_ROW + VECTOR, ORDER);
+        c12.intoMemorySegment(ALL, c + PANEL_ROW + 2 * VECTOR, ORDER);
+        c13.intoMemorySegment(ALL, c + PANEL_ROW + 3 * VECTOR, ORDER);
+        c20.intoMemorySegment(ALL, c + 2 * PANEL_ROW, ORDER);
+        c21.intoMemorySegment(ALL, c + 2 * PANEL_ROW + VECTOR, ORDER);
+        c22.intoMemorySegment(ALL, c + 2 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c23.intoMemorySegment(ALL, c + 2 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c30.intoMemorySegment(ALL, c + 3 * PANEL_ROW, ORDER);
+        c31.intoMemorySegment(ALL, c + 3 * PANEL_ROW + VECTOR, ORDER);
+        c32.intoMemorySegment(ALL, c + 3 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c33.intoMemorySegment(ALL, c + 3 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c40.intoMemorySegment(ALL, c + 4 * PANEL_ROW, ORDER);
+        c41.intoMemorySegment(ALL, c + 4 * PANEL_ROW + VECTOR, ORDER);
+        c42.intoMemorySegment(ALL, c + 4 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c43.intoMemorySegment(ALL, c + 4 * PANEL_ROW + 3 * VECTOR, ORDER);
+        c50.intoMemorySegment(ALL, c + 5 * PANEL_ROW, ORDER);
+        c51.intoMemorySegment(ALL, c + 5 * PANEL_ROW + VECTOR, ORDER);
+        c52.intoMemorySegment(ALL, c + 5 * PANEL_ROW + 2 * VECTOR, ORDER);
+        c53.intoMemorySegment(ALL, c + 5 * PANEL_ROW + 3 * VECTOR, ORDER);
     }
 
     private static void dots6x2(int count, float[] a, int ao, MemorySegment panels, int bo, MemorySegment scores, int co) {
-        MemorySegment b = panels.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
-        MemorySegment c = scores.asSlice(co * 4L, 5 * PANEL_ROW + 2 * VECTOR);
+        long b = AddressSpace.at(panels, bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
+        long c = AddressSpace.at(scores, co * 4L, 5 * PANEL_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.zero(F);
         FloatVector c01 = FloatVector.zero(F);
         FloatVector c10 = FloatVector.zero(F);
@@ -223,8 +225,8 @@ final class Tiles {
         FloatVector c50 = FloatVector.zero(F);
         FloatVector c51 = FloatVector.zero(F);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -244,22 +246,22 @@ final class Tiles {
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
         }
-        c00.intoMemorySegment(c, 0, ORDER);
-        c01.intoMemorySegment(c, VECTOR, ORDER);
-        c10.intoMemorySegment(c, PANEL_ROW, ORDER);
-        c11.intoMemorySegment(c, PANEL_ROW + VECTOR, ORDER);
-        c20.intoMemorySegment(c, 2 * PANEL_ROW, ORDER);
-        c21.intoMemorySegment(c, 2 * PANEL_ROW + VECTOR, ORDER);
-        c30.intoMemorySegment(c, 3 * PANEL_ROW, ORDER);
-        c31.intoMemorySegment(c, 3 * PANEL_ROW + VECTOR, ORDER);
-        c40.intoMemorySegment(c, 4 * PANEL_ROW, ORDER);
-        c41.intoMemorySegment(c, 4 * PANEL_ROW + VECTOR, ORDER);
-        c50.intoMemorySegment(c, 5 * PANEL_ROW, ORDER);
-        c51.intoMemorySegment(c, 5 * PANEL_ROW + VECTOR, ORDER);
+        c00.intoMemorySegment(ALL, c, ORDER);
+        c01.intoMemorySegment(ALL, c + VECTOR, ORDER);
+        c10.intoMemorySegment(ALL, c + PANEL_ROW, ORDER);
+        c11.intoMemorySegment(ALL, c + PANEL_ROW + VECTOR, ORDER);
+        c20.intoMemorySegment(ALL, c + 2 * PANEL_ROW, ORDER);
+        c21.intoMemorySegment(ALL, c + 2 * PANEL_ROW + VECTOR, ORDER);
+        c30.intoMemorySegment(ALL, c + 3 * PANEL_ROW, ORDER);
+        c31.intoMemorySegment(ALL, c + 3 * PANEL_ROW + VECTOR, ORDER);
+        c40.intoMemorySegment(ALL, c + 4 * PANEL_ROW, ORDER);
+        c41.intoMemorySegment(ALL, c + 4 * PANEL_ROW + VECTOR, ORDER);
+        c50.intoMemorySegment(ALL, c + 5 * PANEL_ROW, ORDER);
+        c51.intoMemorySegment(ALL, c + 5 * PANEL_ROW + VECTOR, ORDER);
     }
 
     private static void outer6x4(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
-        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
+        long b = AddressSpace.at(scores, bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
@@ -285,10 +287,10 @@ final class Tiles {
         FloatVector c52 = FloatVector.fromArray(F, c, co + 5 * PANEL + 2 * LANES);
         FloatVector c53 = FloatVector.fromArray(F, c, co + 5 * PANEL + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
-            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
-            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -347,7 +349,7 @@ final class Tiles {
     }
 
     private static void outer4x4(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
-        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
+        long b = AddressSpace.at(scores, bo * 4L, (count - 1) * PANEL_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
@@ -365,10 +367,10 @@ final class Tiles {
         FloatVector c32 = FloatVector.fromArray(F, c, co + 3 * PANEL + 2 * LANES);
         FloatVector c33 = FloatVector.fromArray(F, c, co + 3 * PANEL + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
-            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 2 * VECTOR, ORDER);
-            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + 3 * VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + 3 * VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -409,7 +411,7 @@ final class Tiles {
     }
 
     private static void outer6x2(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
-        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
+        long b = AddressSpace.at(scores, bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
@@ -423,8 +425,8 @@ final class Tiles {
         FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * PANEL);
         FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * PANEL + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -459,7 +461,7 @@ final class Tiles {
     }
 
     private static void outer4x2(int count, float[] a, int ao, MemorySegment scores, int bo, float[] c, int co) {
-        MemorySegment b = scores.asSlice(bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
+        long b = AddressSpace.at(scores, bo * 4L, (count - 1) * PANEL_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c10 = FloatVector.fromArray(F, c, co + PANEL);
@@ -469,8 +471,8 @@ final class Tiles {
         FloatVector c30 = FloatVector.fromArray(F, c, co + 3 * PANEL);
         FloatVector c31 = FloatVector.fromArray(F, c, co + 3 * PANEL + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * PANEL_ROW + VECTOR, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * PANEL_ROW + VECTOR, ORDER);
             FloatVector v0 = FloatVector.broadcast(F, a[ao + k * COLUMNS]);
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
@@ -495,8 +497,8 @@ final class Tiles {
     }
 
     private static void product6x4(int count, MemorySegment scores, int ao, MemorySegment rows, int bo, float[] c, int co) {
-        MemorySegment a = scores.asSlice(ao * 4L, 5 * PANEL_ROW + count * 4L);
-        MemorySegment b = rows.asSlice(bo * 4L, (count - 1) * TILE_ROW + 4 * VECTOR);
+        long a = AddressSpace.at(scores, ao * 4L, 5 * PANEL_ROW + count * 4L);
+        long b = AddressSpace.at(rows, bo * 4L, (count - 1) * TILE_ROW + 4 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c02 = FloatVector.fromArray(F, c, co + 2 * LANES);
@@ -522,36 +524,36 @@ final class Tiles {
         FloatVector c52 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + 2 * LANES);
         FloatVector c53 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + 3 * LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + VECTOR, ORDER);
-            FloatVector b2 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + 2 * VECTOR, ORDER);
-            FloatVector b3 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + 3 * VECTOR, ORDER);
-            FloatVector v0 = FloatVector.broadcast(F, a.get(FLOAT, k * 4L));
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW + VECTOR, ORDER);
+            FloatVector b2 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW + 2 * VECTOR, ORDER);
+            FloatVector b3 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW + 3 * VECTOR, ORDER);
+            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + k * 4L));
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
             c02 = v0.fma(b2, c02);
             c03 = v0.fma(b3, c03);
-            FloatVector v1 = FloatVector.broadcast(F, a.get(FLOAT, PANEL_ROW + k * 4L));
+            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + PANEL_ROW + k * 4L));
             c10 = v1.fma(b0, c10);
             c11 = v1.fma(b1, c11);
             c12 = v1.fma(b2, c12);
             c13 = v1.fma(b3, c13);
-            FloatVector v2 = FloatVector.broadcast(F, a.get(FLOAT, 2 * PANEL_ROW + k * 4L));
+            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * PANEL_ROW + k * 4L));
             c20 = v2.fma(b0, c20);
             c21 = v2.fma(b1, c21);
             c22 = v2.fma(b2, c22);
             c23 = v2.fma(b3, c23);
-            FloatVector v3 = FloatVector.broadcast(F, a.get(FLOAT, 3 * PANEL_ROW + k * 4L));
+            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * PANEL_ROW + k * 4L));
             c30 = v3.fma(b0, c30);
             c31 = v3.fma(b1, c31);
             c32 = v3.fma(b2, c32);
             c33 = v3.fma(b3, c33);
-            FloatVector v4 = FloatVector.broadcast(F, a.get(FLOAT, 4 * PANEL_ROW + k * 4L));
+            FloatVector v4 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4 * PANEL_ROW + k * 4L));
             c40 = v4.fma(b0, c40);
             c41 = v4.fma(b1, c41);
             c42 = v4.fma(b2, c42);
             c43 = v4.fma(b3, c43);
-            FloatVector v5 = FloatVector.broadcast(F, a.get(FLOAT, 5 * PANEL_ROW + k * 4L));
+            FloatVector v5 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 5 * PANEL_ROW + k * 4L));
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
             c52 = v5.fma(b2, c52);
@@ -584,8 +586,8 @@ final class Tiles {
     }
 
     private static void product6x2(int count, MemorySegment scores, int ao, MemorySegment rows, int bo, float[] c, int co) {
-        MemorySegment a = scores.asSlice(ao * 4L, 5 * PANEL_ROW + count * 4L);
-        MemorySegment b = rows.asSlice(bo * 4L, (count - 1) * TILE_ROW + 2 * VECTOR);
+        long a = AddressSpace.at(scores, ao * 4L, 5 * PANEL_ROW + count * 4L);
+        long b = AddressSpace.at(rows, bo * 4L, (count - 1) * TILE_ROW + 2 * VECTOR);
         FloatVector c00 = FloatVector.fromArray(F, c, co);
         FloatVector c01 = FloatVector.fromArray(F, c, co + LANES);
         FloatVector c10 = FloatVector.fromArray(F, c, co + COLUMNS);
@@ -599,24 +601,24 @@ final class Tiles {
         FloatVector c50 = FloatVector.fromArray(F, c, co + 5 * COLUMNS);
         FloatVector c51 = FloatVector.fromArray(F, c, co + 5 * COLUMNS + LANES);
         for (int k = 0; k < count; k++) {
-            FloatVector b0 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW, ORDER);
-            FloatVector b1 = FloatVector.fromMemorySegment(F, b, k * TILE_ROW + VECTOR, ORDER);
-            FloatVector v0 = FloatVector.broadcast(F, a.get(FLOAT, k * 4L));
+            FloatVector b0 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(F, ALL, b + k * TILE_ROW + VECTOR, ORDER);
+            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + k * 4L));
             c00 = v0.fma(b0, c00);
             c01 = v0.fma(b1, c01);
-            FloatVector v1 = FloatVector.broadcast(F, a.get(FLOAT, PANEL_ROW + k * 4L));
+            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + PANEL_ROW + k * 4L));
             c10 = v1.fma(b0, c10);
             c11 = v1.fma(b1, c11);
-            FloatVector v2 = FloatVector.broadcast(F, a.get(FLOAT, 2 * PANEL_ROW + k * 4L));
+            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * PANEL_ROW + k * 4L));
             c20 = v2.fma(b0, c20);
             c21 = v2.fma(b1, c21);
-            FloatVector v3 = FloatVector.broadcast(F, a.get(FLOAT, 3 * PANEL_ROW + k * 4L));
+            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * PANEL_ROW + k * 4L));
             c30 = v3.fma(b0, c30);
             c31 = v3.fma(b1, c31);
-            FloatVector v4 = FloatVector.broadcast(F, a.get(FLOAT, 4 * PANEL_ROW + k * 4L));
+            FloatVector v4 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4 * PANEL_ROW + k * 4L));
             c40 = v4.fma(b0, c40);
             c41 = v4.fma(b1, c41);
-            FloatVector v5 = FloatVector.broadcast(F, a.get(FLOAT, 5 * PANEL_ROW + k * 4L));
+            FloatVector v5 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 5 * PANEL_ROW + k * 4L));
             c50 = v5.fma(b0, c50);
             c51 = v5.fma(b1, c51);
         }

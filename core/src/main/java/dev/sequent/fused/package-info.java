@@ -1,6 +1,7 @@
 /**
  * What the fused operations of the sub-packages share: how rows are divided among threads, index tensors, whether vector
- * instructions are there, and the vectorised exponential.
+ * instructions are there, the vectorised exponential, and memory by address for innermost loops
+ * ({@link dev.sequent.fused.AddressSpace}).
  *
  * <p>A fused operation is one package with its contract, its decomposition in tensor operations and its kernels:
  * {@link dev.sequent.fused.norm} (RMS and layer normalisation), {@link dev.sequent.fused.glu} (gated linear units),

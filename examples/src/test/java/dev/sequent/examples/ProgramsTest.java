@@ -129,7 +129,8 @@ class ProgramsTest {
     void brokenModelsAreOneSentence() throws IOException {
         assertThat(train(TINY + " --model mamba --out " + directory.resolve("run"), text(2000)).exitCode()).isZero();
         Path model = directory.resolve("run/mamba");
-        assertWrong(generate("--model " + model + " --prompt Ω"), "generate: [encode] expected characters of an alphabet", "'Ω' (U+03A9)");
+        assertWrong(generate("--model " + model + " --prompt Ω"), "generate: [encode] expected characters of an alphabet",
+                "'Ω' (U+03A9)");
         assertWrong(generate("--model " + directory), "generate: --model must be a model's directory");
 
         byte[] tokenizer = Files.readAllBytes(model.resolve(Tokenizers.FILE));

@@ -81,7 +81,8 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--notes", description = "a sentence that the record keeps")
     private String notes = "";
 
-    @CommandLine.Option(names = "--list", description = "lists the measurements, with the time that they take at least, and does not run them")
+    @CommandLine.Option(names = "--list", description = "lists the measurements, with the time that they take at least, "
+            + "and does not run them")
     private boolean list;
 
     private final PrintStream console = System.out;

@@ -266,7 +266,7 @@ class SelectiveScanCpuTest {
         }
     }
 
-    /** Quiet and signalling, of both signs, with and without bits that an exponential's integer arithmetic would shift into the exponent. */
+    /** Quiet and signalling, of both signs, with and without bits that integer arithmetic would shift into the exponent. */
     private static final int[] NOT_NUMBERS = {0x7fc00000, 0x7fc00001, 0x7fffffff, 0xffc00155, 0x7f800001, 0xff9234ab};
 
     private static ScanCase spoilt(int operand, int bits, boolean isActivated) {

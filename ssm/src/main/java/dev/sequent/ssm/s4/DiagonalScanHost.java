@@ -66,10 +66,12 @@ final class DiagonalScanHost implements DiagonalScanKernel {
     }
 
     private void fill(Tensor target, Tensor source) {
+        long bytes = target.size() * Float.BYTES; // the memory behind a tensor may be larger
+        MemorySegment to = host.read(target).asSlice(0, bytes);
         if (source == null) {
-            host.read(target).fill((byte) 0);
+            to.fill((byte) 0);
         } else {
-            host.read(target).copyFrom(host.read(source));
+            to.copyFrom(host.read(source).asSlice(0, bytes));
         }
     }
 

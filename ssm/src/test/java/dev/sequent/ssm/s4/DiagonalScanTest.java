@@ -335,6 +335,25 @@ class DiagonalScanTest {
         }
     }
 
+    /** The memory of a freed tensor is used again for smaller ones, and a part of a tensor has the rest of it behind itself. */
+    @Test
+    void aTokenReadsNoMoreMemoryThanItsState() {
+        try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {
+            Case c = new Case(2, 1, 5, 3, true, false, Discretisation.ZERO_ORDER_HOLD);
+            List<Tensor> in = operands(device, DType.F32, c);
+            DiagonalScan.Result expected = DiagonalScan.apply(pack(in, c.discretisation), SequenceInfo.of(2, 1));
+            List<Tensor> parts = new ArrayList<>(in);
+            for (int i = 6; i < 8; i++) {
+                Tensor more = Tensor.full(device, DType.F32, Double.NaN, 9, 5, 3);
+                parts.set(i, Tensor.concat(0, in.get(i), more).slice(0, 0, 2));
+            }
+            DiagonalScan.Result r = DiagonalScan.apply(pack(parts, c.discretisation), SequenceInfo.of(2, 1));
+            assertThat(r.y().toDoubles()).containsExactly(expected.y().toDoubles());
+            assertThat(r.stateRe().toDoubles()).containsExactly(expected.stateRe().toDoubles());
+            assertThat(r.stateIm().toDoubles()).containsExactly(expected.stateIm().toDoubles());
+        }
+    }
+
     @Test
     void stepsKeepAndForgetAsFlagsSay() {
         try (Device device = Device.open("cpu"); Scope _ = Scope.open()) {

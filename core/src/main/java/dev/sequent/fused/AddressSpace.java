@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
  *
  * <p>An access to a segment asks which kind of segment it is, whether it is alive and how long it is. The compiler answers from what it has
  * seen of all segments of the process, in the library and elsewhere, so that one loop is fast in one program and slower in another. Of a
- * constant it knows everything: an access to {@link #ALL} is one instruction. What checks the bounds is {@link #at}, once for all accesses
+ * constant it knows everything: an access to {@link #ALL} asks nothing. What checks the bounds is {@link #at}, once for all accesses
  * of a loop.
  *
  * <p>Whoever uses an address keeps the memory behind it alive meanwhile. Thread-safe.

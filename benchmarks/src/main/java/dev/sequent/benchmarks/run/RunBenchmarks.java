@@ -48,7 +48,7 @@ public final class RunBenchmarks implements Callable<Integer> {
     @CommandLine.Option(names = "--quick", description = "a first impression, under 15 minutes (default)")
     private boolean quick;
 
-    @CommandLine.Option(names = "--full", description = "the numbers to publish: several hours, 16 GB of memory")
+    @CommandLine.Option(names = "--full", description = "the numbers to publish: takes hours, see --list")
     private boolean full;
 
     @CommandLine.Option(names = "--only", paramLabel = "REGEX",

@@ -12,7 +12,7 @@ import java.util.Arrays;
  * <p>The forward pass is the recurrence itself, run in {@link DualChunk} for one panel of columns of one head and eight states at a
  * time along a chunk of tokens: these states stay in registers from token to token, so that a token costs a state two multiplications and
  * additions for each column and memory nothing. States are kept divided by the decays since some token ({@link DualSteps}). That is less
- * work than the chunked form of the paper, which has the products of pairs of tokens besides, at every size.
+ * work than the chunked form of the paper, which has the products of pairs of tokens besides.
  *
  * <p>The backward pass is the adjoint of the chunked form with chunks of {@link DualLayout#TILE} tokens, since gradients of B, C and decays
  * are sums over columns, which products of matrices form at less cost. It keeps no activations but a state for every chunk of some tiles:

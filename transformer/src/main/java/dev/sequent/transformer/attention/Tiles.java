@@ -16,8 +16,8 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>What the inner loops read as vectors lies in native memory that is aligned to cache lines; in arrays, which begin 16 bytes behind a
  * line, every 512-bit load crosses one, and the same loops are a tenth slower. What is broadcast, or read once a call, lies in arrays.
- * Kernels check the bounds of native operands before the loop and then use {@link AddressSpace}, and strides are constants: only then does
- * the compiler make one instruction of an access, whatever segments the program has used elsewhere.
+ * Kernels check the bounds of native operands before the loop and then use {@link AddressSpace}, and strides are constants: only then
+ * are accesses free of checks, whatever segments the program has used elsewhere.
  *
  * <p>Every product is written out by hand, because helper methods inside such loops are not inlined and box their vectors. Six rows by
  * four vectors keep 24 accumulators in 32 registers and leave room for the loads that the compiler moves ahead of the arithmetic (eight
